@@ -1,0 +1,196 @@
+package deviceops
+
+import (
+	"context"
+	"time"
+)
+
+// Device is one thing in the field.
+type Device struct {
+	ID         string            `json:"id"`      // unique in the installation
+	Account    string            `json:"account"` //
+	Serial     string            `json:"serial"`  // unique per account and profile
+	Profile    string            `json:"profile"`
+	Parent     string            `json:"parent,omitempty"` // the gateway it is reached through
+	Tags       []string          `json:"tags"`             // a set, sorted
+	Labels     map[string]string `json:"labels"`
+	Attributes map[string]any    `json:"attributes"`
+	Zone       string            `json:"zone,omitempty"` // IANA time zone
+	Place      *Place            `json:"place,omitempty"`
+
+	State       State     `json:"state"`
+	StateSince  time.Time `json:"state_since"`
+	StateReason string    `json:"state_reason,omitempty"`
+
+	ClaimHash string    `json:"-"` // see HashClaim; "" once the device is active or when none was registered
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	Twin    Twin           `json:"twin"`
+	Session Session        `json:"session"`
+	Metrics map[string]any `json:"metrics,omitempty"` // latest values
+}
+
+// Place is where a device stands.
+type Place struct {
+	Latitude  float64 `json:"latitude"`  // degrees
+	Longitude float64 `json:"longitude"` // degrees
+}
+
+// Twin is what a device should be and what it said it is.
+type Twin struct {
+	Desired  Desired  `json:"desired"`
+	Reported Reported `json:"reported"`
+}
+
+// Desired is what the engine wants a device to be. Version rises with every
+// change of the configuration or heartbeat policy.
+type Desired struct {
+	Version       int64             `json:"version"`
+	Configuration map[string]any    `json:"configuration,omitempty"`
+	Software      map[string]string `json:"software,omitempty"` // component → version
+	Heartbeat     HeartbeatPolicy   `json:"heartbeat"`
+}
+
+// Reported is what a device last said about itself.
+type Reported struct {
+	ConfigVersion int64             `json:"config_version"`
+	Software      map[string]string `json:"software,omitempty"`
+	Attributes    map[string]any    `json:"attributes,omitempty"`
+	At            time.Time         `json:"at"`
+}
+
+// Connectivity is how a device is reachable.
+type Connectivity string
+
+// Connectivities.
+const (
+	Never       Connectivity = "never"       // it has not been seen yet
+	Online      Connectivity = "online"      //
+	Offline     Connectivity = "offline"     // its last will came, or its heartbeats stopped
+	Sleeping    Connectivity = "sleeping"    // it said when it will be back
+	Unreachable Connectivity = "unreachable" // its gateway is lost
+)
+
+// Session is a device's presence: its present or last connection. It changes
+// often, so it is stored apart from the device.
+type Session struct {
+	Connectivity  Connectivity `json:"connectivity"`
+	Since         time.Time    `json:"since"`                // of Connectivity
+	Connection    string       `json:"connection,omitempty"` // id of the connection that said hello
+	Boot          string       `json:"boot,omitempty"`
+	HelloAt       time.Time    `json:"hello_at"`
+	LastSeen      time.Time    `json:"last_seen"`
+	LastHeartbeat time.Time    `json:"last_heartbeat"`
+	UptimeS       int64        `json:"uptime_s,omitempty"`
+	WakeAt        time.Time    `json:"wake_at"`     // promised end of sleep
+	MaxPayload    int          `json:"max_payload"` // bytes; 0: the default
+	ClaimHash     string       `json:"-"`           // of the claim presented at hello
+	Presented     Presented    `json:"presented"`   // identity presented at hello
+	Digest        string       `json:"-"`           // of the last full hello
+	Seq           int64        `json:"seq"`         // all of 1..Seq of Boot are committed
+	AckedAt       time.Time    `json:"acked_at"`    // when the last ack was sent
+	ClockSkewed   bool         `json:"clock_skewed"`
+}
+
+// Presented is the identity that a device gave at its hello.
+type Presented struct {
+	Profile string `json:"profile,omitempty"`
+	Serial  string `json:"serial,omitempty"`
+}
+
+// DeviceFilter selects devices. Zero fields select all.
+type DeviceFilter struct {
+	Account      string // this account and all below it; "" means all
+	State        State
+	Connectivity Connectivity
+	Profile      string
+	Tag          string
+	Parent       string
+	Search       string // part of the id or serial
+	After        string // id after which to go on
+	Limit        int    // 0: 100
+}
+
+// Registration is what an operator or an import says of a device.
+type Registration struct {
+	ID         string            `json:"id"`
+	Account    string            `json:"account"`
+	Serial     string            `json:"serial"`
+	Profile    string            `json:"profile"`
+	Parent     string            `json:"parent,omitempty"`
+	Tags       []string          `json:"tags,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	Attributes map[string]any    `json:"attributes,omitempty"`
+	Zone       string            `json:"zone,omitempty"`
+	Place      *Place            `json:"place,omitempty"`
+	ClaimHash  string            `json:"-"`
+}
+
+// RegisterOutcome says what became of one Registration.
+type RegisterOutcome string
+
+// Outcomes of a registration.
+const (
+	Registered RegisterOutcome = "registered" // it is new, in escrow
+	Updated    RegisterOutcome = "updated"    // it was known; tags, labels, attributes, place were changed
+	Unchanged  RegisterOutcome = "unchanged"  // it was known, just so
+	Adopted    RegisterOutcome = "adopted"    // it was discovered and now has an owner; state escrow
+	Conflict   RegisterOutcome = "conflict"   // the id or serial is taken; nothing was changed
+)
+
+// Devices keeps devices.
+type Devices interface {
+	// FindDevice gives a device with twin, session and metrics. ENOTFOUND.
+	FindDevice(ctx context.Context, id string) (Device, error)
+
+	// ListDevices gives devices by id. Metrics are left out.
+	ListDevices(ctx context.Context, f DeviceFilter) ([]Device, error)
+
+	// CountDevices gives the number of devices per state.
+	CountDevices(ctx context.Context, f DeviceFilter) (map[State]int, error)
+
+	// LockDevices gives the devices that exist out of ids and locks them, in
+	// id order, until the transaction ends. Metrics are left out.
+	LockDevices(ctx context.Context, ids []string) (map[string]*Device, error)
+
+	// RegisterDevices stores registrations in bulk; outcomes are in the order
+	// of rows. A row whose id is held by another account, or whose serial is
+	// held by another device of its account and profile, is a Conflict.
+	// A device that is past escrow keeps profile, serial and claim.
+	RegisterDevices(ctx context.Context, rows []Registration, now time.Time) ([]RegisterOutcome, error)
+
+	// AddDiscovered stores devices in state discovered, up to max of them in
+	// the installation. It gives the ids that were stored.
+	AddDiscovered(ctx context.Context, devices []Device, max int) ([]string, error)
+
+	// SaveDevice writes everything of a device but its session, its reported
+	// twin and its metrics. ENOTFOUND.
+	SaveDevice(ctx context.Context, d *Device) error
+
+	// SaveSessions writes sessions by device id, in bulk.
+	SaveSessions(ctx context.Context, sessions map[string]Session) error
+
+	// SaveReported writes reported twins by device id, in bulk.
+	SaveReported(ctx context.Context, reported map[string]Reported) error
+
+	// SaveMetrics merges latest metric values by device id, in bulk. A value
+	// measured before the stored one changes nothing.
+	SaveMetrics(ctx context.Context, metrics []MetricValue) error
+
+	// SilentDevices gives up to limit online devices whose last sign of life
+	// is older than their heartbeat policy allows at now, and sleeping ones
+	// whose promised wake plus that silence has passed.
+	SilentDevices(ctx context.Context, now time.Time, limit int) ([]string, error)
+
+	// ChildrenOf gives the ids of the devices whose parent is one of ids.
+	ChildrenOf(ctx context.Context, ids []string) ([]string, error)
+}
+
+// MetricValue is one latest value of one metric of one device.
+type MetricValue struct {
+	Device string
+	Name   string
+	Value  any // float64, int64 or bool
+	At     time.Time
+}

@@ -1,0 +1,76 @@
+package deviceops
+
+import (
+	"context"
+	"time"
+)
+
+// Kinds of documents that can be published.
+const (
+	KindProfile  = "profile"
+	KindWorkflow = "workflow"
+)
+
+// Document is a published YAML document. A version is immutable.
+type Document struct {
+	Account     string    `json:"account"`
+	Kind        string    `json:"kind"`
+	Name        string    `json:"name"`
+	Version     int       `json:"version"`          // from 1
+	Hash        string    `json:"hash"`             // hex SHA-256 of Source
+	Source      string    `json:"source,omitempty"` // the YAML of this one document
+	PublishedAt time.Time `json:"published_at"`
+	PublishedBy string    `json:"published_by"`
+	Reason      string    `json:"reason,omitempty"`
+}
+
+// Documents keeps what authors publish.
+type Documents interface {
+	// PublishDocument stores d and gives it as stored. With Version 0 the next
+	// number is given; when the newest version has the same hash nothing is
+	// stored and created is false. ECONFLICT if the version exists with another
+	// hash, or is not above the newest.
+	PublishDocument(ctx context.Context, d Document) (stored Document, created bool, err error)
+
+	// FindDocument looks name up in account, then in the accounts above it.
+	// Version 0 means the newest. ENOTFOUND if there is none.
+	FindDocument(ctx context.Context, account, kind, name string, version int) (Document, error)
+
+	// ListDocuments gives the newest version of each document visible from
+	// account, without sources, by kind and name. An empty kind means all.
+	ListDocuments(ctx context.Context, account, kind string) ([]Document, error)
+
+	// DocumentVersions gives all versions of a document, newest first, without
+	// sources. ENOTFOUND if there is none.
+	DocumentVersions(ctx context.Context, account, kind, name string) ([]Document, error)
+
+	// RetireDocument hides a document from lookups; runs that use it go on.
+	// ENOTFOUND if there is none.
+	RetireDocument(ctx context.Context, account, kind, name string) error
+}
+
+// Catalog gives compiled documents.
+type Catalog interface {
+	// Profile gives the newest version of a profile as seen from account.
+	// ENOTFOUND if there is none, EINVALID if it no longer compiles.
+	Profile(ctx context.Context, account, name string) (*Profile, error)
+}
+
+// Verdict is the outcome of a predicate over values that may be missing.
+type Verdict int
+
+// Verdicts. Unknown is the zero value: what cannot be judged never passes.
+const (
+	Unknown Verdict = iota
+	No
+	Yes
+)
+
+// String gives "unknown", "no" or "yes".
+func (v Verdict) String() string {
+	return [...]string{"unknown", "no", "yes"}[v]
+}
+
+// DevicePredicate judges a device. It gives Unknown when a value that it needs
+// is missing, and an error only when the predicate itself is at fault.
+type DevicePredicate func(d *Device) (Verdict, error)

@@ -1,0 +1,147 @@
+package deviceops
+
+import (
+	"sort"
+	"time"
+)
+
+// Profile is a device type, compiled from its document.
+type Profile struct {
+	Account    string
+	Name       string
+	Version    int
+	Hash       string
+	Attributes map[string]string // name → type: string, integer, number, boolean
+	Commands   map[string]CommandSpec
+	Metrics    map[string]MetricSpec
+	Heartbeat  HeartbeatPolicy
+	Provision  ProvisionSpec
+
+	// Guards are further conditions for entering a state. A transition whose
+	// guard is not Yes is refused.
+	Guards map[State]DevicePredicate
+	// GuardSources are the guards as written, for messages.
+	GuardSources map[State]string
+}
+
+// CommandSpec describes a command that devices of a profile understand.
+type CommandSpec struct {
+	Name       string
+	Idempotent bool
+	Exclusive  bool          // never overlaps with another exclusive command on one device
+	Reboots    bool          // the device restarts while executing it
+	Timeout    time.Duration // how long an answer may take; 0: the step's or the default
+	ArgsSchema []byte        // JSON Schema of the arguments, nil: none are taken
+	Result     []byte        // JSON Schema of the output, nil: anything
+	// Prepare checks arguments against ArgsSchema and fills in defaults.
+	// EINVALID names the argument. Nil accepts anything.
+	Prepare func(args map[string]any) (map[string]any, error)
+}
+
+// MetricSpec describes a number or flag that devices report.
+type MetricSpec struct {
+	Type     string // number, integer or boolean
+	Min, Max *float64
+}
+
+// HeartbeatPolicy says how often a device reports and when it counts as
+// offline.
+type HeartbeatPolicy struct {
+	Every        time.Duration `json:"every"`         // nanoseconds in JSON as stored; seconds on the wire
+	OfflineAfter int           `json:"offline_after"` // missed heartbeats
+}
+
+// DefaultHeartbeat applies where a profile says nothing.
+var DefaultHeartbeat = HeartbeatPolicy{Every: time.Minute, OfflineAfter: 3}
+
+// Silence is how long a device may stay silent before it counts as offline.
+func (h HeartbeatPolicy) Silence() time.Duration {
+	return h.Every * time.Duration(h.OfflineAfter)
+}
+
+// ProvisionSpec is a profile's template for provisioning.
+type ProvisionSpec struct {
+	Configuration map[string]any
+	Software      map[string]SoftwareSpec // by component
+	Approve       bool                    // a person must admit each device
+	ApproveBy     []string                // "role:operator", "user:maria"; empty: role:operator
+	Workflow      string                  // name@version of a workflow to run before activation
+	Timeout       time.Duration           // for the whole; 0: DefaultProvisionTimeout
+	Retries       int                     // re-tries of a failed command
+}
+
+// DefaultProvisionTimeout bounds provisioning where the profile says nothing.
+const DefaultProvisionTimeout = time.Hour
+
+// SoftwareSpec says which versions of a component a new device may run and how
+// to get it to one.
+type SoftwareSpec struct {
+	Want    Constraint
+	Install *Component // nil: a device that differs can't be provisioned
+}
+
+// Component is a piece of software that the reserved command install puts on a
+// device.
+type Component struct {
+	Name      string `json:"name"`
+	From      string `json:"from,omitempty"`
+	To        string `json:"to"`
+	URL       string `json:"url"`
+	Size      int64  `json:"size,omitempty"` // bytes
+	SHA256    string `json:"sha256,omitempty"`
+	Signature string `json:"signature,omitempty"`
+	Order     int    `json:"order,omitempty"`
+	Group     string `json:"group,omitempty"` // components of a group activate and revert together
+}
+
+// Reserved commands, which every device understands.
+const (
+	CommandInstall   = "install"
+	CommandConfigure = "configure"
+	CommandReboot    = "reboot"
+	CommandCollect   = "collect"
+	CommandWipe      = "wipe"
+)
+
+// reserved holds what is true of the reserved commands whatever a profile says.
+var reserved = map[string]CommandSpec{
+	CommandInstall:   {Name: CommandInstall, Idempotent: true, Exclusive: true, Reboots: true},
+	CommandConfigure: {Name: CommandConfigure, Idempotent: true, Exclusive: true},
+	CommandReboot:    {Name: CommandReboot, Exclusive: true, Reboots: true},
+	CommandCollect:   {Name: CommandCollect, Idempotent: true},
+	CommandWipe:      {Name: CommandWipe, Exclusive: true},
+}
+
+// Command gives the description of a command: the profile's own, else the
+// reserved one. ENOTFOUND lists the commands that there are.
+func (p *Profile) Command(name string) (CommandSpec, error) {
+	if spec, ok := p.Commands[name]; ok {
+		return spec, nil
+	}
+	if spec, ok := reserved[name]; ok {
+		return spec, nil
+	}
+	return CommandSpec{}, Errorf(ENOTFOUND, "profile %s has no command %q; it has %v", p.Name, name, p.CommandNames())
+}
+
+// CommandNames gives the names of all commands, the reserved ones included, in
+// order.
+func (p *Profile) CommandNames() []string {
+	var names []string
+	for name := range p.Commands {
+		names = append(names, name)
+	}
+	for name := range reserved {
+		if _, own := p.Commands[name]; !own {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+// ReservedCommand gives the description of a reserved command.
+func ReservedCommand(name string) (CommandSpec, bool) {
+	spec, ok := reserved[name]
+	return spec, ok
+}
