@@ -1,0 +1,84 @@
+package deviceops
+
+import (
+	"context"
+	"time"
+)
+
+// Dispatcher publishes commands that are due: the one way by which a command
+// reaches a device. It is used when a command is made, when a device says
+// hello, and by the sweeper.
+type Dispatcher struct {
+	Store   Store
+	Gateway Gateway
+}
+
+// Dispatch claims the commands that q selects, publishes them and records what
+// the broker took. It gives their number. What was claimed and not published,
+// because the broker or this process failed, is claimed again when its lease
+// has passed, with the same id and attempt.
+func (d Dispatcher) Dispatch(ctx context.Context, q ClaimQuery) (int, error) {
+	claimed, err := d.Store.ClaimCommands(ctx, q)
+	if err != nil || len(claimed) == 0 {
+		return 0, err
+	}
+	sent, publishErr := d.Gateway.PublishCommands(ctx, claimed, q.Now)
+	if len(sent) > 0 {
+		if err := d.Store.MarkSent(ctx, sent, q.Now); err != nil {
+			return len(sent), err
+		}
+	}
+	return len(sent), publishErr
+}
+
+// Confirmed reports whether an install or configure command in flight is
+// confirmed by what its device reported since: configure by a config version
+// that is at least the one asked for, install by software that names every
+// component's new version.
+func (c *Command) Confirmed(r Reported) bool {
+	if !c.Status.InFlight() {
+		return false
+	}
+	switch c.Name {
+	case CommandConfigure:
+		want, ok := asInt(c.Args["version"])
+		return ok && r.ConfigVersion >= want
+	case CommandInstall:
+		return installed(c.Args["components"], r.Software)
+	default:
+		return false
+	}
+}
+
+func installed(components any, software map[string]string) bool {
+	list, ok := components.([]any)
+	if !ok || len(list) == 0 {
+		return false
+	}
+	for _, item := range list {
+		component, _ := item.(map[string]any)
+		name, _ := component["name"].(string)
+		to, _ := component["to"].(string)
+		if name == "" || to == "" || software[name] != to {
+			return false
+		}
+	}
+	return true
+}
+
+func asInt(v any) (int64, bool) {
+	switch n := v.(type) {
+	case int64:
+		return n, true
+	case int:
+		return int64(n), true
+	case float64:
+		return int64(n), n == float64(int64(n))
+	default:
+		return 0, false
+	}
+}
+
+// DefaultCommandTimeout is how long a command may take where neither its step
+// nor its profile says so.
+const DefaultCommandTimeout = 15 * time.Minute

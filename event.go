@@ -1,0 +1,123 @@
+package deviceops
+
+import (
+	"context"
+	"time"
+)
+
+// Event is something that a device or the engine said. Events are append-only.
+type Event struct {
+	ID         int64          `json:"id"`
+	Account    string         `json:"account"`
+	Device     string         `json:"device,omitempty"`
+	Type       string         `json:"type"`     // device.battery, device.state_changed ...
+	Severity   string         `json:"severity"` // debug, info, warning, error, critical
+	Data       map[string]any `json:"data,omitempty"`
+	At         time.Time      `json:"at"`                    // when it happened, as believed
+	ReceivedAt time.Time      `json:"received_at"`           // when it came in
+	ClockFixed bool           `json:"clock_fixed,omitempty"` // the device's clock was not believed
+	ClaimedAt  string         `json:"claimed_at,omitempty"`  // the time that was not believed, as sent
+	Boot       string         `json:"boot,omitempty"`
+	Seq        int64          `json:"seq,omitempty"`
+}
+
+// Types of the events that the engine writes.
+const (
+	EventDeviceState        = "device.state_changed"
+	EventDeviceConnectivity = "device.connectivity_changed"
+	EventDeviceBooted       = "device.booted"
+	EventDeviceReported     = "device.reported"
+	EventTelemetry          = "device.telemetry"
+	EventProvision          = "device.provisioning" // a step of provisioning was reached
+	EventCommand            = "device.command"      // a command changed its status
+	EventClock              = "device.clock_wrong"
+)
+
+// ClockTolerance is how far in the future, and ClockHistory how far in the
+// past, a device's time may lie to be believed.
+const (
+	ClockTolerance = 5 * time.Minute
+	ClockHistory   = 30 * 24 * time.Hour
+)
+
+// BelieveClock tells when something happened. claimed is the device's own time
+// (zero: it gave none), age how long ago it says it was (negative: it said
+// nothing), received the engine's time. A claimed time that lies too far off is
+// replaced by the time of receipt, and fixed is true.
+func BelieveClock(received, claimed time.Time, age time.Duration) (at time.Time, fixed bool) {
+	switch {
+	case age >= 0 && age <= ClockHistory:
+		return received.Add(-age), false
+	case age > ClockHistory:
+		return received, true
+	case claimed.IsZero():
+		return received, false
+	case claimed.After(received.Add(ClockTolerance)), claimed.Before(received.Add(-ClockHistory)):
+		return received, true
+	default:
+		return claimed, false
+	}
+}
+
+// Rejected is a message that was not taken, with the reason.
+type Rejected struct {
+	ID         int64     `json:"id"`
+	ReceivedAt time.Time `json:"received_at"`
+	Topic      string    `json:"topic"`
+	Device     string    `json:"device,omitempty"`
+	Code       string    `json:"code"` // malformed, too_large, unknown_device, unknown_leaf, retired ...
+	Reason     string    `json:"reason"`
+	Size       int       `json:"size"`    // bytes
+	Payload    []byte    `json:"payload"` // the first RejectedPayload bytes
+}
+
+// RejectedPayload is how many bytes of a rejected payload are kept.
+const RejectedPayload = 2048
+
+// EventFilter selects events. Zero fields select all.
+type EventFilter struct {
+	Account string // this account and all below it
+	Device  string
+	Type    string // exact, or a prefix ending in "."
+	Since   time.Time
+	After   int64 // events with a higher id, oldest first; 0: the newest Limit, newest first
+	Limit   int   // 0: 100
+}
+
+// SeqKey names one sequenced message of a device.
+type SeqKey struct {
+	Device string
+	Boot   string
+	Seq    int64
+}
+
+// Events keeps events, the duplicate table and rejected messages.
+type Events interface {
+	// AppendEvents stores events in bulk, in the partition of the day they
+	// were received.
+	AppendEvents(ctx context.Context, events []Event) error
+
+	// ListEvents gives events.
+	ListEvents(ctx context.Context, f EventFilter) ([]Event, error)
+
+	// ClaimSeqs enters keys into the duplicate table and reports, in the order
+	// of keys, which were new. Of equal keys in one call the first is new.
+	ClaimSeqs(ctx context.Context, keys []SeqKey, now time.Time) ([]bool, error)
+
+	// ContiguousSeqs gives, per device of boots (device → boot id), the
+	// highest n such that all of from+1..n are in the duplicate table, where
+	// from is the device's stored watermark given in from.
+	ContiguousSeqs(ctx context.Context, boots map[string]string, from map[string]int64) (map[string]int64, error)
+
+	// AppendRejected stores rejected messages; only the newest 10,000 of the
+	// last 7 days are kept.
+	AppendRejected(ctx context.Context, rejected []Rejected) error
+
+	// ListRejected gives rejected messages, newest first, and the number of
+	// all that were ever rejected, by code.
+	ListRejected(ctx context.Context, limit int) (rows []Rejected, counts map[string]int64, err error)
+
+	// MaintainEvents makes the partitions of the coming days, drops those
+	// older than keep and prunes the duplicate table after 7 days.
+	MaintainEvents(ctx context.Context, now time.Time, keep time.Duration) error
+}

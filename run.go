@@ -1,0 +1,153 @@
+package deviceops
+
+import (
+	"context"
+	"time"
+)
+
+// RunStatus is how far a run or one of its steps is.
+type RunStatus string
+
+// Statuses of runs and steps.
+const (
+	RunPending   RunStatus = "pending"
+	RunRunning   RunStatus = "running"
+	RunWaiting   RunStatus = "waiting" // for a person, a device or a time
+	RunSucceeded RunStatus = "succeeded"
+	RunFailed    RunStatus = "failed"
+	RunCanceled  RunStatus = "canceled"
+	RunSkipped   RunStatus = "skipped" // steps only
+)
+
+// Ended reports whether nothing more happens.
+func (s RunStatus) Ended() bool {
+	switch s {
+	case RunSucceeded, RunFailed, RunCanceled, RunSkipped:
+		return true
+	default:
+		return false
+	}
+}
+
+// Run is one execution of one version of a workflow.
+type Run struct {
+	ID         string         `json:"id"` // also the Temporal workflow id
+	Account    string         `json:"account"`
+	Workflow   string         `json:"workflow"`
+	Version    int            `json:"version"`
+	Hash       string         `json:"hash"`
+	Device     string         `json:"device,omitempty"` // the default device, if there is one
+	Inputs     map[string]any `json:"inputs,omitempty"`
+	Status     RunStatus      `json:"status"`
+	Outputs    map[string]any `json:"outputs,omitempty"`
+	Error      *RunError      `json:"error,omitempty"`
+	StartedBy  string         `json:"started_by"`
+	Reason     string         `json:"reason,omitempty"`
+	StartedAt  time.Time      `json:"started_at"`
+	FinishedAt time.Time      `json:"finished_at"`
+	Steps      []RunStep      `json:"steps,omitempty"`
+}
+
+// RunError is why a run or step failed; expressions see it as `error`.
+type RunError struct {
+	Code      string         `json:"code"`
+	Message   string         `json:"message"`
+	Retryable bool           `json:"retryable"`
+	Step      string         `json:"step,omitempty"`
+	Data      map[string]any `json:"data,omitempty"`
+}
+
+// RunStep is one row of a run's timeline.
+type RunStep struct {
+	Index      int       `json:"index"` // order of start, from 0
+	Step       string    `json:"step"`  // id, or a path such as steps[2]
+	Verb       string    `json:"verb"`
+	Status     RunStatus `json:"status"`
+	Attempts   int       `json:"attempts"`
+	StartedAt  time.Time `json:"started_at"`
+	FinishedAt time.Time `json:"finished_at"`
+	Input      any       `json:"input,omitempty"`
+	Output     any       `json:"output,omitempty"`
+	Error      *RunError `json:"error,omitempty"`
+	WaitsFor   string    `json:"waits_for,omitempty"`
+}
+
+// RunFilter selects runs. Zero fields select all.
+type RunFilter struct {
+	Account  string // this account and all below it
+	Workflow string
+	Device   string
+	Status   RunStatus
+	After    string // id after which to go on (newest first)
+	Limit    int    // 0: 100
+}
+
+// Runs keeps runs and their timelines.
+type Runs interface {
+	// CreateRun stores r, or changes nothing if its id exists; created tells
+	// which.
+	CreateRun(ctx context.Context, r Run) (created bool, err error)
+
+	// FindRun gives a run with its steps. ENOTFOUND.
+	FindRun(ctx context.Context, id string) (Run, error)
+
+	// ListRuns gives runs without steps, newest first.
+	ListRuns(ctx context.Context, f RunFilter) ([]Run, error)
+
+	// SaveRun writes status, outputs, error and finish of a run and upserts
+	// the given steps by index. A run that has ended stays as it is. ENOTFOUND.
+	SaveRun(ctx context.Context, r Run) error
+}
+
+// ApprovalStatus is how far an approval is.
+type ApprovalStatus string
+
+// Statuses of an approval. All but approved fail the step that asked.
+const (
+	ApprovalOpen     ApprovalStatus = "open"
+	ApprovalApproved ApprovalStatus = "approved"
+	ApprovalRejected ApprovalStatus = "rejected"
+	ApprovalExpired  ApprovalStatus = "expired"
+	ApprovalCanceled ApprovalStatus = "canceled"
+)
+
+// Approval is a paused step that a person decides.
+type Approval struct {
+	ID        string         `json:"id"` // run id + "/" + step
+	Account   string         `json:"account"`
+	Workflow  string         `json:"workflow"` // Temporal workflow id that waits
+	Step      string         `json:"step"`
+	Device    string         `json:"device,omitempty"`
+	Question  string         `json:"question"`
+	Show      any            `json:"show,omitempty"` // evidence, frozen
+	By        []string       `json:"by"`             // role:<role> or user:<name>, any of them
+	Status    ApprovalStatus `json:"status"`
+	OpenedAt  time.Time      `json:"opened_at"`
+	ExpiresAt time.Time      `json:"expires_at"` // zero: never
+	DecidedAt time.Time      `json:"decided_at"`
+	DecidedBy string         `json:"decided_by,omitempty"`
+	Comment   string         `json:"comment,omitempty"`
+	Form      map[string]any `json:"form,omitempty"`
+}
+
+// Decision is what a person decided.
+type Decision struct {
+	Approval string         `json:"approval"`
+	Approve  bool           `json:"approve"`
+	By       Principal      `json:"by"`
+	Comment  string         `json:"comment,omitempty"`
+	Form     map[string]any `json:"form,omitempty"`
+}
+
+// Approvals is the inbox of people.
+type Approvals interface {
+	// SaveApproval stores an approval or, if its id exists and it is still
+	// open, writes it. A decided approval stays as it is.
+	SaveApproval(ctx context.Context, a Approval) error
+
+	// FindApproval gives an approval. ENOTFOUND.
+	FindApproval(ctx context.Context, id string) (Approval, error)
+
+	// ListApprovals gives approvals, newest first; empty fields select all.
+	ListApprovals(ctx context.Context, account string, status ApprovalStatus, device string, limit int) ([]Approval, error)
+}
