@@ -1,0 +1,108 @@
+package dsl
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Object is a JSON object with canonical values: decoding it gives int64 for
+// whole numbers and float64 for others.
+type Object map[string]any
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (o *Object) UnmarshalJSON(data []byte) error {
+	v, err := DecodeJSON(data)
+	if err != nil {
+		return err
+	}
+	m, _ := v.(map[string]any)
+	*o = m
+	return nil
+}
+
+// Statuses of a step, as expressions see them.
+const (
+	StatusSucceeded = "succeeded"
+	StatusFailed    = "failed"
+)
+
+// StepResult is what expressions see of a step that has ended. A skipped step
+// has no result: it is nil in expressions.
+type StepResult struct {
+	Status   string   `json:"status"` // StatusSucceeded or StatusFailed
+	Output   any      `json:"output,omitempty"`
+	Error    *Failure `json:"error,omitempty"`
+	Attempts int      `json:"attempts"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler; the output becomes canonical.
+func (r *StepResult) UnmarshalJSON(data []byte) error {
+	type plain StepResult
+	if err := json.Unmarshal(data, (*plain)(r)); err != nil {
+		return err
+	}
+	r.Output = Canonical(r.Output)
+	return decodeField(data, "output", &r.Output)
+}
+
+// Failure is an error as expressions see it.
+type Failure struct {
+	Code      string `json:"code"`
+	Message   string `json:"message"`
+	Retryable bool   `json:"retryable"`
+	Step      string `json:"step,omitempty"` // id of the step that failed
+	Details   any    `json:"details,omitempty"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler; the details become canonical.
+func (f *Failure) UnmarshalJSON(data []byte) error {
+	type plain Failure
+	if err := json.Unmarshal(data, (*plain)(f)); err != nil {
+		return err
+	}
+	return decodeField(data, "details", &f.Details)
+}
+
+// FailureOf makes a Failure of what a fail step evaluates to: a text, or a map
+// with code, message, retryable, details. Whatever is missing gets a default;
+// the code defaults to "failed".
+func FailureOf(v any) Failure {
+	f := Failure{Code: "failed", Message: "the workflow failed"}
+	m, ok := v.(map[string]any)
+	if !ok {
+		if text := Format(v); text != "" {
+			f.Message = text
+		}
+		return f
+	}
+	if s, ok := m["code"].(string); ok && s != "" {
+		f.Code = s
+	}
+	if s, ok := m["message"]; ok && s != nil {
+		f.Message = Format(s)
+	}
+	f.Step, _ = m["step"].(string)
+	f.Retryable, _ = m["retryable"].(bool)
+	f.Details = m["details"]
+	return f
+}
+
+// RunInfo is what expressions see as `run`.
+type RunInfo struct {
+	ID        string    `json:"id"`
+	Workflow  string    `json:"workflow"`
+	Version   int       `json:"version"`
+	StartedBy string    `json:"started_by"`
+	Now       time.Time `json:"-"` // the workflow's clock at the evaluation, never the machine's
+}
+
+// Env is all that an evaluation sees. Values in it have to be canonical: as
+// decoded into Object, StepResult or Failure, or passed through Canonical.
+type Env struct {
+	Inputs map[string]any
+	Steps  map[string]StepResult // by id; a step that was skipped or has not run is absent
+	Vars   map[string]any
+	Error  *Failure // in a catch block and in retry.if
+	Run    RunInfo
+	Device map[string]any // facts of the run's device, needed when Program.Uses.Device
+}
