@@ -1,0 +1,53 @@
+package workflows
+
+import "github.com/deviceops/deviceops"
+
+// TaskQueue is the queue that all workers of an installation poll.
+const TaskQueue = "deviceops"
+
+// Workflow types.
+const (
+	TypeProvision = "Provision" // input ProvisionInput
+	TypeRun       = "Run"       // input RunInput
+)
+
+// Names of messages to workflows.
+const (
+	UpdateDecide   = "decide"   // deviceops.Decision → deviceops.Approval; Provision and Run
+	QueryRun       = "run"      // → deviceops.Run with steps; Run
+	QueryProvision = "progress" // → ProvisionProgress; Provision
+)
+
+// ProvisionInput starts the provisioning of a device.
+type ProvisionInput struct {
+	Device string `json:"device"`
+	// AdmittedBy is the person who let an unregistered or quarantined device
+	// in; it replaces the claim check. Empty when the device came by itself.
+	AdmittedBy string `json:"admitted_by,omitempty"`
+}
+
+// ProvisionProgress says where the provisioning of a device stands.
+type ProvisionProgress struct {
+	Phase    string `json:"phase"`     // claim, approval, configure, install, verify, workflow, activate, done
+	WaitsFor string `json:"waits_for"` // in words
+}
+
+// RunInput starts a run of a published workflow. The version is resolved before
+// the start, so that a retried start means the same.
+type RunInput struct {
+	Run deviceops.Run `json:"run"` // id, account, workflow, version, hash, device, inputs, started_by, reason
+}
+
+// ProvisionID gives the workflow id under which a device is provisioned: one
+// per device, so that two helloes start one workflow.
+func ProvisionID(device string) string { return "provision/" + device }
+
+// ProvisionStart asks for the provisioning of a device.
+func ProvisionStart(in ProvisionInput) deviceops.Start {
+	return deviceops.Start{WorkflowID: ProvisionID(in.Device), Type: TypeProvision, Input: in, Device: in.Device}
+}
+
+// RunStart asks for a run.
+func RunStart(r deviceops.Run) deviceops.Start {
+	return deviceops.Start{WorkflowID: r.ID, Type: TypeRun, Input: RunInput{Run: r}, Device: r.Device}
+}
