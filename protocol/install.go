@@ -1,0 +1,121 @@
+package protocol
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Reserved commands: what they do is part of the protocol, not of a profile.
+const (
+	CommandInstall   = "install"
+	CommandConfigure = "configure"
+	CommandReboot    = "reboot"
+	CommandCollect   = "collect"
+	CommandWipe      = "wipe"
+)
+
+// Install is the arguments of CommandInstall.
+type Install struct {
+	Release    string      `json:"release"`
+	Components []Component `json:"components"`
+}
+
+// Component is one piece of software to install.
+type Component struct {
+	Name string `json:"name"`
+	// From is the version that must be there now; empty for any.
+	From string `json:"from,omitempty"`
+	To   string `json:"to"`
+	// URL is signed and short-lived; the engine renews it at each delivery.
+	URL       string `json:"url,omitempty"`
+	Size      int64  `json:"size,omitempty"`
+	SHA256    string `json:"sha256,omitempty"`
+	Signature string `json:"signature,omitempty"`
+	// Order is when to install it, lowest first.
+	Order int `json:"order,omitempty"`
+	// Group names components that activate and revert together; empty for one
+	// that stands alone.
+	Group string `json:"group,omitempty"`
+}
+
+// Check returns EINVALID for arguments that no device could follow.
+func (i *Install) Check() error {
+	if len(i.Components) == 0 || len(i.Components) > MaxComponents {
+		return invalid("components has %d entries: use 1 to %d", len(i.Components), MaxComponents)
+	}
+	seen := make(map[string]bool, len(i.Components))
+	for _, c := range i.Components {
+		if seen[c.Name] {
+			return invalid("component %s is named twice", clip(c.Name))
+		}
+		seen[c.Name] = true
+		if err := c.check(); err != nil {
+			return err
+		}
+	}
+	return checkText("release", i.Release)
+}
+
+func (c Component) check() error {
+	if c.To == "" {
+		return invalid("component %s names no version to install: set to", clip(c.Name))
+	}
+	if c.Size < 0 {
+		return invalid("component %s has size %d", clip(c.Name), c.Size)
+	}
+	return firstOf(checkID("component name", c.Name), checkText("to", c.To), checkText("from", c.From), optionalID("group", c.Group))
+}
+
+// Batches gives the components in the order of their installation. Those of a
+// batch activate together, and revert together when one of them fails: they are
+// a group, or one component without a group. A group takes the place of its
+// lowest order; equal orders keep the order of the list.
+func (i *Install) Batches() [][]Component {
+	var batches [][]Component
+	at := make(map[string]int)
+	for _, c := range i.Components {
+		if k, ok := at[c.Group]; ok && c.Group != "" {
+			batches[k] = append(batches[k], c)
+			continue
+		}
+		at[c.Group] = len(batches)
+		batches = append(batches, []Component{c})
+	}
+	for _, b := range batches {
+		slices.SortStableFunc(b, byOrder)
+	}
+	slices.SortStableFunc(batches, func(a, b []Component) int { return byOrder(a[0], b[0]) })
+	return batches
+}
+
+func byOrder(a, b Component) int { return cmp.Compare(a.Order, b.Order) }
+
+// Configure is the arguments of CommandConfigure.
+type Configure struct {
+	// Version is reported back as config_version once it is in force.
+	Version       int64            `json:"version"`
+	Configuration Object           `json:"configuration,omitempty"`
+	Heartbeat     *HeartbeatPolicy `json:"heartbeat,omitempty"`
+}
+
+// Check returns EINVALID for arguments that no device could follow.
+func (c *Configure) Check() error {
+	if c.Version < 1 {
+		return invalid("version is %d: versions count from 1", c.Version)
+	}
+	return c.Heartbeat.check()
+}
+
+// Collect is the arguments of CommandCollect: put what is asked for behind URL
+// by one HTTP PUT, and answer with a Reference as output.
+type Collect struct {
+	What []string `json:"what,omitempty"` // such as logs, dumps; empty for all there is
+	URL  string   `json:"url"`
+}
+
+// Reference stands for a body too large for a message.
+type Reference struct {
+	URL    string `json:"url"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
