@@ -52,11 +52,11 @@ type Command struct {
 	Waiter *ActivityRef `json:"waiter,omitempty"` // the activity that waits for the answer; nil: nobody does
 
 	CreatedAt   time.Time `json:"created_at"`
-	DueAt       time.Time `json:"due_at"`       // not before
-	ExpiresAt   time.Time `json:"expires_at"`   // the device must not begin after this
-	SentAt      time.Time `json:"sent_at"`      // of the last publication that the broker acknowledged
-	LeasedUntil time.Time `json:"leased_until"` // a publication is under way until then
-	FinishedAt  time.Time `json:"finished_at"`
+	DueAt       time.Time `json:"due_at"`                // not before
+	ExpiresAt   time.Time `json:"expires_at,omitzero"`   // the device must not begin after this
+	SentAt      time.Time `json:"sent_at,omitzero"`      // of the last publication that the broker acknowledged
+	LeasedUntil time.Time `json:"leased_until,omitzero"` // a publication is under way until then
+	FinishedAt  time.Time `json:"finished_at,omitzero"`
 	CancelAsked bool      `json:"cancel_asked,omitempty"`
 
 	Deferrals int            `json:"deferrals,omitempty"`

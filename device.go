@@ -57,7 +57,7 @@ type Reported struct {
 	ConfigVersion int64             `json:"config_version"`
 	Software      map[string]string `json:"software,omitempty"`
 	Attributes    map[string]any    `json:"attributes,omitempty"`
-	At            time.Time         `json:"at"`
+	At            time.Time         `json:"at,omitzero"`
 }
 
 // Connectivity is how a device is reachable.
@@ -76,20 +76,20 @@ const (
 // often, so it is stored apart from the device.
 type Session struct {
 	Connectivity  Connectivity `json:"connectivity"`
-	Since         time.Time    `json:"since"`                // of Connectivity
+	Since         time.Time    `json:"since,omitzero"`       // of Connectivity
 	Connection    string       `json:"connection,omitempty"` // id of the connection that said hello
 	Boot          string       `json:"boot,omitempty"`
-	HelloAt       time.Time    `json:"hello_at"`
-	LastSeen      time.Time    `json:"last_seen"`
-	LastHeartbeat time.Time    `json:"last_heartbeat"`
+	HelloAt       time.Time    `json:"hello_at,omitzero"`
+	LastSeen      time.Time    `json:"last_seen,omitzero"`
+	LastHeartbeat time.Time    `json:"last_heartbeat,omitzero"`
 	UptimeS       int64        `json:"uptime_s,omitempty"`
-	WakeAt        time.Time    `json:"wake_at"`     // promised end of sleep
-	MaxPayload    int          `json:"max_payload"` // bytes; 0: the default
-	ClaimHash     string       `json:"-"`           // of the claim presented at hello
-	Presented     Presented    `json:"presented"`   // identity presented at hello
-	Digest        string       `json:"-"`           // of the last full hello
-	Seq           int64        `json:"seq"`         // all of 1..Seq of Boot are committed
-	AckedAt       time.Time    `json:"acked_at"`    // when the last ack was sent
+	WakeAt        time.Time    `json:"wake_at,omitzero"`  // promised end of sleep
+	MaxPayload    int          `json:"max_payload"`       // bytes; 0: the default
+	ClaimHash     string       `json:"-"`                 // of the claim presented at hello
+	Presented     Presented    `json:"presented"`         // identity presented at hello
+	Digest        string       `json:"-"`                 // of the last full hello
+	Seq           int64        `json:"seq"`               // all of 1..Seq of Boot are committed
+	AckedAt       time.Time    `json:"acked_at,omitzero"` // when the last ack was sent
 	ClockSkewed   bool         `json:"clock_skewed"`
 }
 

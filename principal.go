@@ -2,6 +2,8 @@ package deviceops
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strings"
 	"time"
@@ -50,8 +52,15 @@ func (p Principal) MayDecide(by []string) bool {
 type Token struct {
 	Hash      string    `json:"-"` // hex SHA-256 of the token
 	Principal Principal `json:"principal"`
-	ExpiresAt time.Time `json:"expires_at"` // zero: never
+	ExpiresAt time.Time `json:"expires_at,omitzero"` // zero: never
 	CreatedAt time.Time `json:"created_at"`
+}
+
+// HashToken gives the form in which a token is kept: hex SHA-256. A token is a
+// random secret, so no slow hash is needed.
+func HashToken(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
 }
 
 // Tokens keeps API tokens.
@@ -66,7 +75,7 @@ type Tokens interface {
 // AuditEntry is one line of the append-only record of who changed what.
 type AuditEntry struct {
 	ID       int64          `json:"id"`
-	At       time.Time      `json:"at"`
+	At       time.Time      `json:"at,omitzero"`
 	Account  string         `json:"account"`
 	Actor    string         `json:"actor"`
 	Action   string         `json:"action"` // device.transition, document.publish, approval.decide ...

@@ -43,8 +43,8 @@ type Run struct {
 	Error      *RunError      `json:"error,omitempty"`
 	StartedBy  string         `json:"started_by"`
 	Reason     string         `json:"reason,omitempty"`
-	StartedAt  time.Time      `json:"started_at"`
-	FinishedAt time.Time      `json:"finished_at"`
+	StartedAt  time.Time      `json:"started_at,omitzero"`
+	FinishedAt time.Time      `json:"finished_at,omitzero"`
 	Steps      []RunStep      `json:"steps,omitempty"`
 }
 
@@ -64,8 +64,8 @@ type RunStep struct {
 	Verb       string    `json:"verb"`
 	Status     RunStatus `json:"status"`
 	Attempts   int       `json:"attempts"`
-	StartedAt  time.Time `json:"started_at"`
-	FinishedAt time.Time `json:"finished_at"`
+	StartedAt  time.Time `json:"started_at,omitzero"`
+	FinishedAt time.Time `json:"finished_at,omitzero"`
 	Input      any       `json:"input,omitempty"`
 	Output     any       `json:"output,omitempty"`
 	Error      *RunError `json:"error,omitempty"`
@@ -123,8 +123,8 @@ type Approval struct {
 	By        []string       `json:"by"`             // role:<role> or user:<name>, any of them
 	Status    ApprovalStatus `json:"status"`
 	OpenedAt  time.Time      `json:"opened_at"`
-	ExpiresAt time.Time      `json:"expires_at"` // zero: never
-	DecidedAt time.Time      `json:"decided_at"`
+	ExpiresAt time.Time      `json:"expires_at,omitzero"` // zero: never
+	DecidedAt time.Time      `json:"decided_at,omitzero"`
 	DecidedBy string         `json:"decided_by,omitempty"`
 	Comment   string         `json:"comment,omitempty"`
 	Form      map[string]any `json:"form,omitempty"`

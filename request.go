@@ -1,0 +1,146 @@
+package deviceops
+
+import (
+	"slices"
+	"strings"
+)
+
+// The requests of this file are what people and programs ask of the API; they
+// are here because the API, its client and the pages share them.
+
+// RegisterRequest asks to register a device. Only id and profile are needed:
+// the account is else the caller's own, the serial the id.
+type RegisterRequest struct {
+	ID         string            `json:"id" doc:"Unique in the installation: 1 to 128 of A-Z a-z 0-9 . _ : -" example:"kiosk-0001"`
+	Account    string            `json:"account,omitempty" doc:"Default: the caller's account"`
+	Serial     string            `json:"serial,omitempty" doc:"Unique per account and profile. Default: the id"`
+	Profile    string            `json:"profile" example:"kiosk"`
+	Claim      string            `json:"claim,omitempty" doc:"The secret that the device presents at its first hello; only its hash is kept"`
+	Parent     string            `json:"parent,omitempty" doc:"The gateway through which it is reached"`
+	Tags       []string          `json:"tags,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	Attributes map[string]any    `json:"attributes,omitempty"`
+	Zone       string            `json:"zone,omitempty" doc:"IANA time zone" example:"Europe/Berlin"`
+	Place      *Place            `json:"place,omitempty"`
+	Reason     string            `json:"reason,omitempty"`
+}
+
+// reservedIDs cannot be registered: they are words in the paths of the API.
+var reservedIDs = []string{"stats"}
+
+// Registration checks the request and gives it as the store takes it: defaults
+// filled in, tags sorted, the claim hashed. EINVALID names the field.
+func (r RegisterRequest) Registration(account string) (Registration, error) {
+	if r.Account == "" {
+		r.Account = account
+	}
+	if r.Serial == "" {
+		r.Serial = r.ID
+	}
+	if err := r.check(); err != nil {
+		return Registration{}, err
+	}
+	return Registration{
+		ID: r.ID, Account: r.Account, Serial: r.Serial, Profile: r.Profile, Parent: r.Parent,
+		Tags: TagSet(r.Tags, nil, nil), Labels: r.Labels, Attributes: r.Attributes, Zone: r.Zone, Place: r.Place,
+		ClaimHash: HashClaim(r.ID, r.Claim),
+	}, nil
+}
+
+func (r RegisterRequest) check() error {
+	switch {
+	case !ValidID(r.ID):
+		return Errorf(EINVALID, "id %q: use 1 to %d of A-Z, a-z, 0-9 and . _ : -", r.ID, MaxIDLength)
+	case slices.Contains(reservedIDs, r.ID):
+		return Errorf(EINVALID, "id %q is a word of the API; choose another", r.ID)
+	case !ValidAccount(r.Account):
+		return Errorf(EINVALID, "account %q: use a path such as acme/emea", r.Account)
+	case !ValidID(r.Profile):
+		return Errorf(EINVALID, "profile %q: name the profile of the device", r.Profile)
+	case len(r.Serial) > MaxIDLength:
+		return Errorf(EINVALID, "serial: %d bytes are more than %d", len(r.Serial), MaxIDLength)
+	case r.Parent != "" && !ValidID(r.Parent):
+		return Errorf(EINVALID, "parent %q is no device id", r.Parent)
+	case r.Parent == r.ID:
+		return Errorf(EINVALID, "parent: device %s cannot be its own gateway", r.ID)
+	}
+	if err := checkTags(r.Tags); err != nil {
+		return err
+	}
+	return r.Place.check()
+}
+
+func (p *Place) check() error {
+	if p != nil && (p.Latitude < -90 || p.Latitude > 90 || p.Longitude < -180 || p.Longitude > 180) {
+		return Errorf(EINVALID, "place %g, %g: latitude is -90..90, longitude -180..180", p.Latitude, p.Longitude)
+	}
+	return nil
+}
+
+func checkTags(tags []string) error {
+	for _, tag := range tags {
+		if strings.TrimSpace(tag) == "" || len(tag) > MaxIDLength || strings.ContainsAny(tag, ",;\n") {
+			return Errorf(EINVALID, "tag %q: use 1 to %d characters without comma, semicolon or line break", tag, MaxIDLength)
+		}
+	}
+	return nil
+}
+
+// TagSet gives tags plus add minus remove: sorted, each once.
+func TagSet(tags, add, remove []string) []string {
+	set := slices.DeleteFunc(slices.Concat(tags, add), func(tag string) bool { return slices.Contains(remove, tag) })
+	slices.Sort(set)
+	return slices.Compact(set)
+}
+
+// TagRequest asks to change the tags of a device.
+type TagRequest struct {
+	Add    []string `json:"add,omitempty"`
+	Remove []string `json:"remove,omitempty"`
+	Reason string   `json:"reason,omitempty"`
+}
+
+// Check reports EINVALID when a tag cannot be one, or when nothing is asked.
+func (r TagRequest) Check() error {
+	if len(r.Add)+len(r.Remove) == 0 {
+		return Errorf(EINVALID, "name tags to add or to remove")
+	}
+	return checkTags(r.Add)
+}
+
+// TransitionRequest asks to move a device to another state.
+type TransitionRequest struct {
+	To     State  `json:"to" example:"maintenance"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// CommandRequest asks to send a command to a device.
+type CommandRequest struct {
+	Name     string         `json:"name" example:"reboot"`
+	Args     map[string]any `json:"args,omitempty"`
+	TimeoutS float64        `json:"timeout_s,omitempty" minimum:"0" doc:"Seconds until the command expires. Default: the profile's, else 900"`
+	Reason   string         `json:"reason,omitempty"`
+}
+
+// RunRequest asks to run a workflow.
+type RunRequest struct {
+	Workflow string         `json:"workflow" doc:"Name, or name@version; without a version the newest" example:"reboot-with-approval@3"`
+	Inputs   map[string]any `json:"inputs,omitempty"`
+	Device   string         `json:"device,omitempty" doc:"The default device of the steps; also given as the input named device if there is one"`
+	Account  string         `json:"account,omitempty" doc:"Where the workflow is looked up. Default: the account of the device, else the caller's"`
+	Reason   string         `json:"reason,omitempty"`
+}
+
+// DecideRequest answers an approval.
+type DecideRequest struct {
+	Approve bool           `json:"approve"`
+	Comment string         `json:"comment,omitempty"`
+	Form    map[string]any `json:"form,omitempty"`
+}
+
+// AccountRequest asks for an account below one that exists.
+type AccountRequest struct {
+	Path   string `json:"path" example:"acme/emea/stores"`
+	Name   string `json:"name,omitempty" doc:"For people. Default: the last part of the path"`
+	Reason string `json:"reason,omitempty"`
+}
