@@ -65,6 +65,8 @@ type Command struct {
 	Percent   int            `json:"percent,omitempty"`
 	Output    map[string]any `json:"output,omitempty"`
 	Error     *CommandError  `json:"error,omitempty"`
+
+	Route Route `json:"-"` // how to reach the device; filled in by ClaimCommands
 }
 
 // CommandError is why a device did not do what it was told.

@@ -99,6 +99,18 @@ type Presented struct {
 	Serial  string `json:"serial,omitempty"`
 }
 
+// Route is how a device is reached at the moment.
+type Route struct {
+	Via        string // the gateway on whose topics the device is spoken to; "": its own
+	MaxPayload int    // bytes that it takes in one message; 0: the protocol's limit
+	Boot       string // its boot id
+}
+
+// Route gives how d is reached, by its parent and session.
+func (d *Device) Route() Route {
+	return Route{Via: d.Parent, MaxPayload: d.Session.MaxPayload, Boot: d.Session.Boot}
+}
+
 // DeviceFilter selects devices. Zero fields select all.
 type DeviceFilter struct {
 	Account      string // this account and all below it; "" means all

@@ -26,6 +26,7 @@ type Gateway interface {
 // Welcome is the engine's answer to a device's hello.
 type Welcome struct {
 	Device    string
+	Route     Route
 	State     State
 	Desired   Desired
 	Pending   int    // commands that wait for the device
