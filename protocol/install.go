@@ -3,39 +3,14 @@ package protocol
 import (
 	"cmp"
 	"slices"
+
+	"github.com/deviceops/deviceops"
 )
 
-// Reserved commands: what they do is part of the protocol, not of a profile.
-const (
-	CommandInstall   = "install"
-	CommandConfigure = "configure"
-	CommandReboot    = "reboot"
-	CommandCollect   = "collect"
-	CommandWipe      = "wipe"
-)
-
-// Install is the arguments of CommandInstall.
+// Install is the arguments of the reserved command install.
 type Install struct {
-	Release    string      `json:"release"`
-	Components []Component `json:"components"`
-}
-
-// Component is one piece of software to install.
-type Component struct {
-	Name string `json:"name"`
-	// From is the version that must be there now; empty for any.
-	From string `json:"from,omitempty"`
-	To   string `json:"to"`
-	// URL is signed and short-lived; the engine renews it at each delivery.
-	URL       string `json:"url,omitempty"`
-	Size      int64  `json:"size,omitempty"`
-	SHA256    string `json:"sha256,omitempty"`
-	Signature string `json:"signature,omitempty"`
-	// Order is when to install it, lowest first.
-	Order int `json:"order,omitempty"`
-	// Group names components that activate and revert together; empty for one
-	// that stands alone.
-	Group string `json:"group,omitempty"`
+	Release    string                `json:"release"`
+	Components []deviceops.Component `json:"components"`
 }
 
 // Check returns EINVALID for arguments that no device could follow.
@@ -49,14 +24,14 @@ func (i *Install) Check() error {
 			return invalid("component %s is named twice", clip(c.Name))
 		}
 		seen[c.Name] = true
-		if err := c.check(); err != nil {
+		if err := checkComponent(c); err != nil {
 			return err
 		}
 	}
 	return checkText("release", i.Release)
 }
 
-func (c Component) check() error {
+func checkComponent(c deviceops.Component) error {
 	if c.To == "" {
 		return invalid("component %s names no version to install: set to", clip(c.Name))
 	}
@@ -70,8 +45,8 @@ func (c Component) check() error {
 // batch activate together, and revert together when one of them fails: they are
 // a group, or one component without a group. A group takes the place of its
 // lowest order; equal orders keep the order of the list.
-func (i *Install) Batches() [][]Component {
-	var batches [][]Component
+func (i *Install) Batches() [][]deviceops.Component {
+	var batches [][]deviceops.Component
 	at := make(map[string]int)
 	for _, c := range i.Components {
 		if k, ok := at[c.Group]; ok && c.Group != "" {
@@ -79,18 +54,18 @@ func (i *Install) Batches() [][]Component {
 			continue
 		}
 		at[c.Group] = len(batches)
-		batches = append(batches, []Component{c})
+		batches = append(batches, []deviceops.Component{c})
 	}
 	for _, b := range batches {
 		slices.SortStableFunc(b, byOrder)
 	}
-	slices.SortStableFunc(batches, func(a, b []Component) int { return byOrder(a[0], b[0]) })
+	slices.SortStableFunc(batches, func(a, b []deviceops.Component) int { return byOrder(a[0], b[0]) })
 	return batches
 }
 
-func byOrder(a, b Component) int { return cmp.Compare(a.Order, b.Order) }
+func byOrder(a, b deviceops.Component) int { return cmp.Compare(a.Order, b.Order) }
 
-// Configure is the arguments of CommandConfigure.
+// Configure is the arguments of the reserved command configure.
 type Configure struct {
 	// Version is reported back as config_version once it is in force.
 	Version       int64            `json:"version"`
@@ -106,7 +81,7 @@ func (c *Configure) Check() error {
 	return c.Heartbeat.check()
 }
 
-// Collect is the arguments of CommandCollect: put what is asked for behind URL
+// Collect is the arguments of the reserved command collect: put what is asked for behind URL
 // by one HTTP PUT, and answer with a Reference as output.
 type Collect struct {
 	What []string `json:"what,omitempty"` // such as logs, dumps; empty for all there is

@@ -53,7 +53,8 @@ type Hello struct {
 	// MaxPayload is the most bytes the device takes in one message; 0 for
 	// the protocol's MaxPayload.
 	MaxPayload int `json:"max_payload,omitempty"`
-	// Running lists the ids of commands that are under way or deferred.
+	// Running lists the ids of commands that are under way. Every other open
+	// command will be sent again.
 	Running []string `json:"running,omitempty"`
 	// Oldest is the lowest seq of this boot that the device still holds; 0 is
 	// read as 1. What is below it will not come any more.
