@@ -1,0 +1,160 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"github.com/deviceops/deviceops"
+)
+
+// Bounds of what one lane holds in memory and delivers at once.
+const (
+	batchSize  = 500
+	linger     = 3 * time.Millisecond // how long a batch waits for company
+	queueItems = 1000
+	queueBytes = 16 << 20
+)
+
+// Waits between deliveries of a batch that the inbox did not take.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
+// stopGrace is how long a delivery that is under way may go on when its lane
+// stops.
+const stopGrace = 5 * time.Second
+
+// lane is one member of the shared subscription, connected.
+type lane struct {
+	link    *link
+	queue   *queue
+	inbox   deviceops.Inbox
+	log     *slog.Logger
+	metrics *metrics
+	failing atomic.Bool // the inbox refused the batch that is being delivered
+
+	stop    context.CancelFunc
+	stopped chan struct{}
+}
+
+// ClientID gives the fixed MQTT client id of lane n.
+func ClientID(n int) string { return fmt.Sprintf("deviceops-lane-%d", n) }
+
+// startLane connects lane n and delivers until stop is called.
+func startLane(c Config, n int, filter string, inbox deviceops.Inbox, m *metrics) (*lane, error) {
+	options, err := c.options(ClientID(n), false)
+	if err != nil {
+		return nil, err
+	}
+	l := &lane{
+		queue: newQueue(queueItems, queueBytes), inbox: inbox,
+		log: c.Log.With("lane", n), metrics: m, stopped: make(chan struct{}),
+	}
+	options.SetAutoAckDisabled(true).SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
+		l.metrics.messages.Inc()
+		l.queue.push(arrive(m, time.Now()))
+	})
+	l.link = newLink(options, subscribe(filter, c.Timeout), c.Timeout, c.Log)
+	ctx, cancel := context.WithCancel(context.Background())
+	l.stop = cancel
+	go l.run(ctx)
+	return l, nil
+}
+
+// subscribe renews the subscription at each connect, since the broker may have
+// lost the session. A broker that refuses it says so in the return code.
+func subscribe(filter string, timeout time.Duration) func(mqtt.Client) error {
+	return func(client mqtt.Client) error {
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		defer cancel()
+		token := client.Subscribe(filter, 1, nil)
+		if err := await(ctx, token); err != nil {
+			return err
+		}
+		const refused = 0x80
+		if t, ok := token.(*mqtt.SubscribeToken); ok && t.Result()[filter] == refused {
+			return deviceops.Errorf(deviceops.EFORBIDDEN, "the broker refuses the subscription to %s: check its access rules", filter)
+		}
+		return nil
+	}
+}
+
+// run delivers until ctx ends. The connection is closed after the last batch,
+// so that its acknowledgements still go out.
+func (l *lane) run(ctx context.Context) {
+	defer close(l.stopped)
+	linkCtx, disconnect := context.WithCancel(context.Background())
+	linked := make(chan struct{})
+	go func() {
+		defer close(linked)
+		l.link.run(linkCtx)
+	}()
+	for ctx.Err() == nil {
+		l.deliver(ctx, l.queue.take(ctx, batchSize, linger))
+	}
+	l.queue.close()
+	disconnect()
+	<-linked
+}
+
+// deliver gives a batch to the inbox until it takes it, and only then
+// acknowledges.
+func (l *lane) deliver(ctx context.Context, arrivals []arrival) {
+	if len(arrivals) == 0 {
+		return
+	}
+	messages := make([]deviceops.Message, len(arrivals))
+	for i, a := range arrivals {
+		messages[i] = a.message
+	}
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		err := l.try(ctx, messages)
+		if l.tell(err); err == nil {
+			break
+		}
+		if sleep(ctx, wait); ctx.Err() != nil {
+			return // unacknowledged: the broker delivers it to whoever holds the lane next
+		}
+	}
+	for _, a := range arrivals {
+		a.ack()
+	}
+}
+
+// try lets a delivery that has begun end even when the lane stops, since the
+// broker would only send it all again.
+func (l *lane) try(ctx context.Context, messages []deviceops.Message) error {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { sleep(work, stopGrace); cancel() })()
+	begin := time.Now()
+	err := l.inbox.Deliver(work, messages)
+	l.metrics.delivered(err, time.Since(begin))
+	return err
+}
+
+// tell logs the first failure of a batch and the success that ends it.
+func (l *lane) tell(err error) {
+	failing := err != nil
+	if l.failing.Swap(failing) == failing {
+		return
+	}
+	if failing {
+		l.log.Error("the inbox takes no messages; the broker keeps them", "error", err)
+	} else {
+		l.log.Info("the inbox takes messages again")
+	}
+}
+
+func (l *lane) ready() error {
+	if l.failing.Load() {
+		return deviceops.Errorf(deviceops.EUNAVAILABLE, "the inbox takes no messages")
+	}
+	return l.link.ready()
+}
