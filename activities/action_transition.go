@@ -1,0 +1,30 @@
+package activities
+
+import (
+	"context"
+
+	"github.com/deviceops/deviceops"
+)
+
+// transitionDevice moves the step's device to another state. Its output is
+// {from, to, changed}.
+type transitionDevice struct {
+	To     deviceops.State `json:"to"`
+	Reason string          `json:"reason"`
+}
+
+func (t *transitionDevice) perform(ctx context.Context, d Deps, in ActionInput) (ActionOutput, error) {
+	device, err := in.target(ctx, d)
+	if err != nil {
+		return ActionOutput{}, err
+	}
+	var changed bool
+	err = d.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		_, changed, err = d.lifecycle().Transition(ctx, tx, deviceops.Transition{
+			Device: device.ID, To: t.To, By: in.By, Reason: t.Reason,
+			Evidence: map[string]any{"run": in.RunID, "step": in.Step},
+		}, d.now())
+		return err
+	})
+	return ActionOutput{Output: map[string]any{"from": device.State, "to": t.To, "changed": changed}}, err
+}

@@ -1,0 +1,53 @@
+package activities
+
+import "go.temporal.io/sdk/activity"
+
+// Names of the activities. They are part of every recorded history, so that a
+// name is never given another meaning.
+const (
+	NameExecuteCommand = "ExecuteCommand" // CommandInput → CommandOutput; asynchronous
+	NameCloseCommand   = "CloseCommand"   // CloseInput → CommandOutput
+	NameCommandTimeout = "CommandTimeout" // CommandTimeoutInput → time.Duration
+
+	NameBeginProvision  = "BeginProvision"  // BeginInput → BeginOutput
+	NameVerifyProvision = "VerifyProvision" // VerifyInput → VerifyOutput
+	NameEndProvision    = "EndProvision"    // EndInput → EndOutput
+	NameNoteProvision   = "NoteProvision"   // NoteInput → nothing
+
+	NameSaveApproval = "SaveApproval" // ApprovalInput → nothing
+
+	NamePinDefinition = "PinDefinition" // PinInput → PinOutput
+	NameSaveRun       = "SaveRun"       // deviceops.Run → nothing
+	NameDeviceFacts   = "DeviceFacts"   // FactsInput → deviceops.Device
+	NameAction        = "Action"        // ActionInput → ActionOutput
+)
+
+// Registry takes activities: a worker or a test environment.
+type Registry interface {
+	RegisterActivityWithOptions(activity any, options activity.RegisterOptions)
+}
+
+// Register registers all activities with r.
+func Register(r Registry, d Deps) {
+	commands, provision := &Commands{deps: d}, &Provision{deps: d}
+	approvals, runs := &Approvals{deps: d}, &Runs{deps: d}
+	for _, a := range []struct {
+		name     string
+		activity any
+	}{
+		{NameExecuteCommand, commands.Execute},
+		{NameCloseCommand, commands.Close},
+		{NameCommandTimeout, commands.Timeout},
+		{NameBeginProvision, provision.Begin},
+		{NameVerifyProvision, provision.Verify},
+		{NameEndProvision, provision.End},
+		{NameNoteProvision, provision.Note},
+		{NameSaveApproval, approvals.Save},
+		{NamePinDefinition, runs.Pin},
+		{NameSaveRun, runs.Save},
+		{NameDeviceFacts, runs.Facts},
+		{NameAction, runs.Action},
+	} {
+		r.RegisterActivityWithOptions(a.activity, activity.RegisterOptions{Name: a.name})
+	}
+}

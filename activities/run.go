@@ -1,0 +1,62 @@
+package activities
+
+import (
+	"context"
+
+	"github.com/deviceops/deviceops"
+)
+
+// Runs keeps the rows of runs and performs their actions.
+type Runs struct{ deps Deps }
+
+// PinInput names the definition that a run executes.
+type PinInput struct {
+	Run deviceops.Run `json:"run"`
+}
+
+// PinOutput is the definition, as it goes into the run's history.
+type PinOutput struct {
+	Version int    `json:"version"`
+	Hash    string `json:"hash"`
+	Source  string `json:"source"`
+}
+
+// Pin reads the definition of a run and makes sure that the run has its row,
+// which a child run has not: nobody asked the API for it. ENOTFOUND when the
+// workflow is not published; ECONFLICT when it is not what was asked for.
+func (a *Runs) Pin(ctx context.Context, in PinInput) (PinOutput, error) {
+	out, err := a.pin(ctx, in.Run)
+	return out, Failure(err)
+}
+
+func (a *Runs) pin(ctx context.Context, r deviceops.Run) (PinOutput, error) {
+	doc, err := a.deps.Store.FindDocument(ctx, r.Account, deviceops.KindWorkflow, r.Workflow, r.Version)
+	if err == nil && r.Hash != "" && r.Hash != doc.Hash {
+		err = deviceops.Errorf(deviceops.ECONFLICT, "%s@%d is no longer the definition that the run was started with", r.Workflow, r.Version)
+	}
+	r.Version, r.Hash, r.Status = max(r.Version, doc.Version), doc.Hash, deviceops.RunRunning
+	if r.StartedAt.IsZero() {
+		r.StartedAt = a.deps.now()
+	}
+	if _, createErr := a.deps.Store.CreateRun(ctx, r); createErr != nil {
+		return PinOutput{}, createErr
+	}
+	return PinOutput{Version: doc.Version, Hash: doc.Hash, Source: doc.Source}, err
+}
+
+// Save writes the state of a run and the given rows of its timeline.
+func (a *Runs) Save(ctx context.Context, r deviceops.Run) error {
+	return Failure(a.deps.Store.SaveRun(ctx, r))
+}
+
+// FactsInput names a device that expressions read.
+type FactsInput struct {
+	Account string `json:"account"`
+	Device  string `json:"device"`
+}
+
+// Facts gives a device as it is now. ENOTFOUND.
+func (a *Runs) Facts(ctx context.Context, in FactsInput) (deviceops.Device, error) {
+	d, err := a.deps.device(ctx, in.Account, in.Device)
+	return d, Failure(err)
+}
