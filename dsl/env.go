@@ -3,6 +3,8 @@ package dsl
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/deviceops/deviceops"
 )
 
 // Object is a JSON object with canonical values: decoding it gives int64 for
@@ -41,30 +43,14 @@ func (r *StepResult) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, (*plain)(r)); err != nil {
 		return err
 	}
-	r.Output = Canonical(r.Output)
 	return decodeField(data, "output", &r.Output)
 }
 
 // Failure is an error as expressions see it.
-type Failure struct {
-	Code      string `json:"code"`
-	Message   string `json:"message"`
-	Retryable bool   `json:"retryable"`
-	Step      string `json:"step,omitempty"` // id of the step that failed
-	Details   any    `json:"details,omitempty"`
-}
-
-// UnmarshalJSON implements json.Unmarshaler; the details become canonical.
-func (f *Failure) UnmarshalJSON(data []byte) error {
-	type plain Failure
-	if err := json.Unmarshal(data, (*plain)(f)); err != nil {
-		return err
-	}
-	return decodeField(data, "details", &f.Details)
-}
+type Failure = deviceops.RunError
 
 // FailureOf makes a Failure of what a fail step evaluates to: a text, or a map
-// with code, message, retryable, details. Whatever is missing gets a default;
+// with code, message, retryable, step, data. Whatever is missing gets a default;
 // the code defaults to "failed".
 func FailureOf(v any) Failure {
 	f := Failure{Code: "failed", Message: "the workflow failed"}
@@ -83,7 +69,7 @@ func FailureOf(v any) Failure {
 	}
 	f.Step, _ = m["step"].(string)
 	f.Retryable, _ = m["retryable"].(bool)
-	f.Details = m["details"]
+	f.Data, _ = m["data"].(map[string]any)
 	return f
 }
 
@@ -97,7 +83,7 @@ type RunInfo struct {
 }
 
 // Env is all that an evaluation sees. Values in it have to be canonical: as
-// decoded into Object, StepResult or Failure, or passed through Canonical.
+// decoded into Object or StepResult, or passed through Canonical.
 type Env struct {
 	Inputs map[string]any
 	Steps  map[string]StepResult // by id; a step that was skipped or has not run is absent
@@ -106,3 +92,6 @@ type Env struct {
 	Run    RunInfo
 	Device map[string]any // facts of the run's device, needed when Program.Uses.Device
 }
+
+// zeroTime only lends its type.
+var zeroTime time.Time

@@ -61,7 +61,7 @@ func (e *Expression) run(variables map[string]any) (any, error) {
 func (e *Expression) failed(err error) error {
 	var own *deviceops.Error
 	if errors.As(err, &own) {
-		return deviceops.Errorf(own.Code, "`%s`: %s", e.Source, own.Message)
+		return deviceops.Errorf(own.Code, "`%s`: %w", e.Source, own)
 	}
 	message := err.Error()
 	var at *file.Error
@@ -92,7 +92,7 @@ func (env Env) variables() map[string]any {
 		},
 	}
 	if env.Error != nil {
-		vars["error"] = env.Error.variables()
+		vars["error"] = failureVariables(env.Error)
 	}
 	return vars
 }
@@ -100,14 +100,14 @@ func (env Env) variables() map[string]any {
 func (r StepResult) variables() map[string]any {
 	m := map[string]any{"status": r.Status, "output": r.Output, "error": nil, "attempts": int64(r.Attempts)}
 	if r.Error != nil {
-		m["error"] = r.Error.variables()
+		m["error"] = failureVariables(r.Error)
 	}
 	return m
 }
 
-func (f *Failure) variables() map[string]any {
+func failureVariables(f *Failure) map[string]any {
 	return map[string]any{
-		"code": f.Code, "message": f.Message, "retryable": f.Retryable, "step": f.Step, "details": f.Details,
+		"code": f.Code, "message": f.Message, "retryable": f.Retryable, "step": f.Step, "data": anyMap(f.Data),
 	}
 }
 

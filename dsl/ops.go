@@ -58,7 +58,7 @@ type Return struct {
 // Fail ends the run, or the enclosing try, with an error. Use FailureOf on what
 // Error gives.
 type Fail struct {
-	Error *Value // text, a map {code, message, retryable, details}, or an error as caught
+	Error *Value // text, a map {code, message, retryable, data}, or an error as caught
 }
 
 // Try runs Body; when a step of it fails, Catch runs with `error` set. A failure

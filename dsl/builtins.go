@@ -1,0 +1,327 @@
+package dsl
+
+import (
+	"cmp"
+	"encoding/base64"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/conf"
+
+	"github.com/deviceops/deviceops"
+)
+
+// allowedBuiltins are the functions of expr that give the same result on every
+// machine and at every time. A function that is not in this table or the next
+// is refused, so that a new release of expr cannot add a leak.
+var allowedBuiltins = map[string]bool{
+	"all": true, "none": true, "any": true, "one": true, "filter": true, "map": true, "find": true,
+	"findIndex": true, "findLast": true, "findLastIndex": true, "count": true, "sum": true, "reduce": true,
+	"len": true, "abs": true, "ceil": true, "floor": true, "round": true, "int": true, "float": true,
+	"trim": true, "trimPrefix": true, "trimSuffix": true, "upper": true, "lower": true,
+	"split": true, "repeat": true, "indexOf": true, "lastIndexOf": true, "hasPrefix": true, "hasSuffix": true,
+	"max": true, "min": true, "mean": true, "median": true, "toBase64": true,
+	"first": true, "last": true, "get": true, "take": true, "reverse": true, "concat": true, "flatten": true,
+}
+
+// refusedBuiltins are the other functions of expr, with what to do instead.
+var refusedBuiltins = map[string]string{
+	"now":        "use run.now, the time at which the step is evaluated",
+	"timezone":   "give times with an offset; zones differ between machines",
+	"groupBy":    "use filter for each group",
+	"sortBy":     "sort in an action, or use sort on a list of texts or numbers",
+	"type":       "declare the type of the input instead",
+	"splitAfter": "use split",
+	"bitand":     "", "bitor": "", "bitxor": "", "bitnand": "", "bitshl": "", "bitshr": "", "bitushr": "", "bitnot": "",
+}
+
+// function is an own function, in most cases one of expr's with its order or
+// format made certain.
+type function struct {
+	call  func(args ...any) (any, error)
+	types []any
+}
+
+var ownFunctions = map[string]function{
+	"keys":       {keysOf, []any{new(func(map[string]any) []any), new(func(any) []any)}},
+	"values":     {valuesOf, []any{new(func(map[string]any) []any), new(func(any) []any)}},
+	"toPairs":    {pairsOf, []any{new(func(map[string]any) []any), new(func(any) []any)}},
+	"fromPairs":  {fromPairs, []any{new(func([]any) map[string]any)}},
+	"sort":       {sortList, []any{new(func([]any) []any), new(func([]any, string) []any), new(func([]string) []any)}},
+	"uniq":       {uniqList, []any{new(func([]any) []any), new(func([]string) []any)}},
+	"string":     {formatArg, []any{new(func(any) string)}},
+	"toJSON":     {toJSON, []any{new(func(any) string)}},
+	"fromJSON":   {fromJSON, []any{new(func(string) any)}},
+	"fromBase64": {fromBase64, []any{new(func(string) string)}},
+	"join":       {joinList, []any{new(func([]any, string) string), new(func([]string, string) string), new(func([]any) string), new(func([]string) string)}},
+	"replace":    {replaceText, []any{new(func(string, string, string) string)}},
+	"duration":   {durationArg, []any{new(func(string) time.Duration)}},
+	"date":       {dateArg, []any{new(func(string) time.Time)}},
+}
+
+// allowedMethods are the methods of times and durations that do not depend on
+// the zone of the machine.
+var allowedMethods = map[string]bool{
+	"Year": true, "Month": true, "Day": true, "Hour": true, "Minute": true, "Second": true, "Weekday": true,
+	"YearDay": true, "Unix": true, "UnixMilli": true, "Format": true, "Add": true, "Sub": true, "AddDate": true,
+	"Before": true, "After": true, "Equal": true, "Compare": true, "Truncate": true, "UTC": true,
+	"Hours": true, "Minutes": true, "Seconds": true, "Milliseconds": true, "Nanoseconds": true,
+}
+
+// Names of the functions that rewrite puts around operands.
+const (
+	chargeName = "__charge"
+	needName   = "__need"
+)
+
+// functionNames gives all functions that expressions may call, in order.
+func functionNames() []string {
+	names := append(sortedKeys(allowedBuiltins), sortedKeys(ownFunctions)...)
+	slices.Sort(names)
+	return names
+}
+
+// newConfig gives the configuration under which all expressions are compiled.
+func newConfig(env any) *conf.Config {
+	config := conf.CreateNew()
+	config.WithEnv(env)
+	config.Optimize = false // folding would evaluate outside the budget
+	config.MaxNodes = maxNodes
+	for name := range config.Builtins {
+		if !allowedBuiltins[name] {
+			config.Disabled[name] = true
+		}
+	}
+	for name := range config.Disabled {
+		delete(config.Builtins, name)
+	}
+	for name, f := range ownFunctions {
+		expr.Function(name, f.call, f.types...)(config)
+	}
+	expr.Function(chargeName, chargeArg, new(func(any, any) any))(config)
+	expr.Function(needName, needArg, new(func(any, any) any))(config)
+	return config
+}
+
+// chargeArg gives its second argument, at the expense of the first, a budget.
+func chargeArg(args ...any) (any, error) {
+	return args[1], args[0].(*budget).charge(args[1])
+}
+
+// errMissing says that a predicate cannot be judged.
+var errMissing = deviceops.Errorf(deviceops.EINVALID, "a value that is needed is missing")
+
+// needArg is chargeArg for predicates: a missing value ends the evaluation.
+func needArg(args ...any) (any, error) {
+	if args[1] == nil {
+		return nil, errMissing
+	}
+	return chargeArg(args...)
+}
+
+func invalid(format string, args ...any) error {
+	return deviceops.Errorf(deviceops.EINVALID, format, args...)
+}
+
+// mapArg gives a map with its keys in order.
+func mapArg(name string, v any) (map[string]any, []string, error) {
+	c, err := canonical(v, newBudget())
+	if err != nil {
+		return nil, nil, err
+	}
+	m, ok := c.(map[string]any)
+	if !ok {
+		return nil, nil, invalid("%s needs a map and got %s", name, describe(c))
+	}
+	return m, sortedKeys(m), nil
+}
+
+// listArg gives a list as []any.
+func listArg(name string, v any) ([]any, error) {
+	if list, ok := v.([]any); ok {
+		return list, nil
+	}
+	r := reflect.ValueOf(v)
+	if r.Kind() != reflect.Slice && r.Kind() != reflect.Array {
+		return nil, invalid("%s needs a list and got %s", name, describe(Canonical(v)))
+	}
+	list := make([]any, r.Len())
+	for i := range list {
+		list[i] = r.Index(i).Interface()
+	}
+	return list, nil
+}
+
+func keysOf(args ...any) (any, error) {
+	_, keys, err := mapArg("keys", args[0])
+	out := make([]any, len(keys))
+	for i, k := range keys {
+		out[i] = k
+	}
+	return out, err
+}
+
+func valuesOf(args ...any) (any, error) {
+	m, keys, err := mapArg("values", args[0])
+	out := make([]any, len(keys))
+	for i, k := range keys {
+		out[i] = m[k]
+	}
+	return out, err
+}
+
+func pairsOf(args ...any) (any, error) {
+	m, keys, err := mapArg("toPairs", args[0])
+	out := make([]any, len(keys))
+	for i, k := range keys {
+		out[i] = []any{k, m[k]}
+	}
+	return out, err
+}
+
+func fromPairs(args ...any) (any, error) {
+	list, err := listArg("fromPairs", args[0])
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]any, len(list))
+	for _, item := range list {
+		pair, err := listArg("fromPairs", item)
+		if err != nil || len(pair) != 2 {
+			return nil, invalid("fromPairs needs a list of pairs [key, value]")
+		}
+		out[Format(pair[0])] = pair[1]
+	}
+	return out, nil
+}
+
+// sortList sorts texts or numbers. Equal items are not to be told apart, so the
+// result does not depend on the algorithm.
+func sortList(args ...any) (any, error) {
+	list, err := listArg("sort", args[0])
+	if err != nil {
+		return nil, err
+	}
+	sorted := make([]any, len(list))
+	for i, v := range list {
+		sorted[i] = Canonical(v)
+	}
+	var failed error
+	slices.SortStableFunc(sorted, func(a, b any) int {
+		c, err := compare(a, b)
+		if err != nil {
+			failed = err
+		}
+		return c
+	})
+	if len(args) == 2 && args[1] == "desc" {
+		slices.Reverse(sorted)
+	}
+	return sorted, failed
+}
+
+func compare(a, b any) (int, error) {
+	x, xok := toFloat(a)
+	y, yok := toFloat(b)
+	if xok && yok {
+		return cmp.Compare(x, y), nil
+	}
+	s, sok := a.(string)
+	t, tok := b.(string)
+	if sok && tok {
+		return strings.Compare(s, t), nil
+	}
+	return 0, invalid("sort needs texts only or numbers only, and got %s beside %s", describe(a), describe(b))
+}
+
+// uniqList keeps the first of equal items. It compares texts of them, since
+// comparing each with each takes too long on large lists.
+func uniqList(args ...any) (any, error) {
+	list, err := listArg("uniq", args[0])
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[string]bool, len(list))
+	out := make([]any, 0, len(list))
+	for _, item := range list {
+		key := formatJSON(Canonical(item))
+		if !seen[key] {
+			seen[key] = true
+			out = append(out, item)
+		}
+	}
+	return out, nil
+}
+
+func formatArg(args ...any) (any, error) { return Format(args[0]), nil }
+
+func toJSON(args ...any) (any, error) {
+	c, err := canonical(args[0], newBudget())
+	return formatJSON(c), err
+}
+
+func fromJSON(args ...any) (any, error) { return DecodeJSON([]byte(args[0].(string))) }
+
+func fromBase64(args ...any) (any, error) {
+	data, err := base64.StdEncoding.DecodeString(args[0].(string))
+	if err != nil {
+		return nil, invalid("fromBase64: the text is not base64")
+	}
+	return string(data), nil
+}
+
+func joinList(args ...any) (any, error) {
+	list, err := listArg("join", args[0])
+	if err != nil {
+		return nil, err
+	}
+	glue := ""
+	if len(args) == 2 {
+		glue = args[1].(string)
+	}
+	size := 0
+	texts := make([]string, len(list))
+	for i, item := range list {
+		texts[i] = Format(item)
+		size += len(texts[i]) + len(glue)
+		if size > maxText {
+			return nil, tooLong("join")
+		}
+	}
+	return strings.Join(texts, glue), nil
+}
+
+func replaceText(args ...any) (any, error) {
+	s, from, to := args[0].(string), args[1].(string), args[2].(string)
+	if from == "" {
+		return nil, invalid("replace needs a text to look for")
+	}
+	if n := strings.Count(s, from); len(s)+n*len(to) > maxText {
+		return nil, tooLong("replace")
+	}
+	return strings.ReplaceAll(s, from, to), nil
+}
+
+// maxText is the longest text that one function gives, in bytes.
+const maxText = 1 << 20
+
+func tooLong(name string) error {
+	return deviceops.Errorf(deviceops.EEXHAUSTED, "%s would give a text of more than %d bytes", name, maxText)
+}
+
+func durationArg(args ...any) (any, error) { return ParseDuration(args[0].(string)) }
+
+// dateArg reads a time that means the same everywhere: a date alone is midnight
+// in UTC.
+func dateArg(args ...any) (any, error) {
+	text := args[0].(string)
+	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return nil, invalid("date needs a text such as 2026-01-31 or 2026-01-31T08:00:00Z and got %s", quoteShort(text))
+}

@@ -1,0 +1,251 @@
+package dsl
+
+import (
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/deviceops/deviceops"
+)
+
+// Options say what a file is checked against.
+type Options struct {
+	// Actions are the actions that there are; nil means CoreActions.
+	Actions map[string]ActionSpec
+
+	// Profile gives a published profile, or nil if there is none. Profiles of
+	// the file itself come first. When Profile is nil, profiles outside the file
+	// are not checked.
+	Profile func(name string) *deviceops.Profile
+
+	anyAction bool
+	local     map[string]*deviceops.Profile
+}
+
+// profile finds a profile; known is false when nothing can be said about it.
+func (o *Options) profile(name string) (p *deviceops.Profile, known bool) {
+	if p := o.local[name]; p != nil {
+		return p, true
+	}
+	if o.Profile == nil {
+		return nil, false
+	}
+	return o.Profile(name), true
+}
+
+func (o *Options) actions() map[string]ActionSpec {
+	if o.Actions == nil {
+		return CoreActions
+	}
+	return o.Actions
+}
+
+// Compiled is one document of a file that was checked.
+type Compiled struct {
+	Kind    string
+	Name    string
+	Version int    // 0 when the server numbers
+	Hash    string // hex SHA-256 of Source
+	Source  string // canonical
+	Line    int    // of the file, from 1
+
+	Program *Program           // a workflow without errors
+	Profile *deviceops.Profile // a profile without errors
+}
+
+// kind is a kind of document that this version reads.
+type kind struct {
+	name   string
+	read   func(c *checker, out *Compiled)
+	schema func() schema
+}
+
+// futureKinds are the kinds of the language that this version does not read.
+var futureKinds = []string{"automation", "release", "rollout", "test", "channel", "route", "calendar"}
+
+// kinds are in the order in which a file is read: workflows may use the file's
+// profiles.
+func kinds() []kind {
+	return []kind{
+		{deviceops.KindProfile, readProfile, profileSchema},
+		{deviceops.KindWorkflow, readWorkflow, workflowSchema},
+	}
+}
+
+func kindNames() []string {
+	var names []string
+	for _, k := range kinds() {
+		names = append(names, k.name)
+	}
+	return names
+}
+
+// CheckFile checks the documents of a file against each other and opts. name is
+// used in diagnostics. Documents with errors are in the result too, without
+// what they compile to; those whose kind cannot be told are not.
+func CheckFile(name, text string, opts Options) ([]Compiled, Diagnostics) {
+	src := newSource(name, normalize(text))
+	if len(text) > MaxFile {
+		src.report(span{1, 1, 2}, "too-large", "split the file", "this file has %d bytes; at most %d are allowed", len(text), MaxFile)
+		return nil, src.found
+	}
+	opts.local = map[string]*deviceops.Profile{}
+	return checkSource(src, &opts), src.found.sorted()
+}
+
+func checkSource(src *source, opts *Options) []Compiled {
+	docs := src.split()
+	if len(docs) == 0 {
+		src.report(span{1, 1, 2}, "empty", "write a document, such as workflow: NAME", "this file holds no document")
+	}
+	if len(docs) > MaxDocuments {
+		src.report(span{1, 1, 2}, "too-large", "split the file", "this file has %d documents; at most %d are allowed", len(docs), MaxDocuments)
+		return nil
+	}
+	compiled := make([]Compiled, len(docs))
+	readers := make([]*checker, len(docs))
+	for i, d := range docs {
+		if d.open() {
+			readers[i] = &checker{doc: d, opts: opts}
+			compiled[i] = d.header()
+		}
+	}
+	for _, k := range kinds() {
+		for i, c := range readers {
+			if c != nil && compiled[i].Kind == k.name {
+				c.read(k, &compiled[i])
+			}
+		}
+	}
+	repeated(src, docs, compiled)
+	return withKind(compiled)
+}
+
+// read lets a kind read its document, and keeps the result only if there was no
+// error in it.
+func (c *checker) read(k kind, out *Compiled) {
+	k.read(c, out)
+	if c.doc.hasErrors() {
+		out.Program, out.Profile = nil, nil
+		return
+	}
+	if out.Profile != nil {
+		c.opts.local[out.Name] = out.Profile
+	}
+}
+
+func (d *document) hasErrors() bool {
+	last := d.offset + strings.Count(d.text, "\n")
+	for _, f := range d.src.found {
+		if f.Severity == SeverityError && f.Line > d.offset && f.Line <= last {
+			return true
+		}
+	}
+	return false
+}
+
+// open parses the document and looks for traps. False means that it cannot be
+// read any further.
+func (d *document) open() bool {
+	if d.text == "" {
+		d.src.report(span{d.offset + 1, 1, 4}, "empty", "remove one ---, or write a document, such as workflow: NAME", "this document is empty")
+		return false
+	}
+	if !d.parse() {
+		return false
+	}
+	if d.root.Kind != yaml.MappingNode || len(d.root.Content) == 0 {
+		d.src.report(d.at(d.root), "wrong-type", "begin with workflow: NAME or profile: NAME", "a document must be a map, and this is %s", kindOf(d.root))
+		return false
+	}
+	return d.findTraps() && d.knownKind()
+}
+
+// knownKind checks the first key, which names the kind.
+func (d *document) knownKind() bool {
+	key := d.root.Content[0]
+	switch {
+	case contains(kindNames(), key.Value):
+		return true
+	case contains(futureKinds, key.Value):
+		d.src.report(d.at(key), "unsupported-kind", "keep it in another file until then; this version reads "+strings.Join(kindNames(), " and "),
+			"documents of kind %s are not supported by this version yet", key.Value)
+	default:
+		d.unknownKind(key)
+	}
+	return false
+}
+
+func (d *document) unknownKind(key *yaml.Node) {
+	for i := 2; i < len(d.root.Content); i += 2 {
+		if later := d.root.Content[i]; contains(kindNames(), later.Value) {
+			d.src.report(d.at(key), "unknown-kind", "move "+later.Value+": to the top", "the first key names the kind, and %q is none", key.Value)
+			return
+		}
+	}
+	fix := "begin with workflow: NAME or profile: NAME"
+	if near := closest(key.Value, kindNames()); near != "" {
+		fix = "write " + near + ":"
+	}
+	d.src.report(d.at(key), "unknown-kind", fix, "the first key names the kind, and %q is none%s", key.Value, didYouMean(key.Value, kindNames()))
+}
+
+func (d *document) header() Compiled {
+	return Compiled{
+		Kind: d.root.Content[0].Value, Name: d.root.Content[1].Value,
+		Hash: d.hash(), Source: d.text, Line: d.root.Line + d.offset,
+	}
+}
+
+// repeated reports documents of one kind and name in one file.
+func repeated(src *source, docs []*document, compiled []Compiled) {
+	seen := map[string]int{}
+	for i, c := range compiled {
+		if c.Kind == "" {
+			continue
+		}
+		id := sprintf("%s %s@%d", c.Kind, c.Name, c.Version)
+		if line, twice := seen[id]; twice {
+			src.report(docs[i].at(docs[i].root.Content[1]), "duplicate-document", "rename one of them, or give them different versions",
+				"there are two documents for %s %s; the first is in line %d", c.Kind, c.Name, line)
+		}
+		seen[id] = c.Line
+	}
+}
+
+func withKind(all []Compiled) []Compiled {
+	var known []Compiled
+	for _, c := range all {
+		if c.Kind != "" {
+			known = append(known, c)
+		}
+	}
+	return known
+}
+
+// Compile compiles the source of one published workflow. It depends on source
+// alone and does not ask which actions or profiles there are now, since a run
+// goes on with the source that it began with.
+func Compile(source string) (*Program, Diagnostics) {
+	compiled, found := compileOne(source, deviceops.KindWorkflow)
+	return compiled.Program, found
+}
+
+// CompileProfile compiles the source of one published profile.
+func CompileProfile(source string) (*deviceops.Profile, Diagnostics) {
+	compiled, found := compileOne(source, deviceops.KindProfile)
+	return compiled.Profile, found
+}
+
+func compileOne(text, kind string) (Compiled, Diagnostics) {
+	compiled, found := CheckFile(kind+".yaml", text, Options{anyAction: true})
+	if len(compiled) == 1 && compiled[0].Kind == kind {
+		return compiled[0], found
+	}
+	if !found.HasErrors() {
+		src := newSource(kind+".yaml", text)
+		src.report(span{1, 1, 2}, "unknown-kind", "give the source of one "+kind, "this is not one document of kind %s", kind)
+		found = append(found, src.found...)
+	}
+	return Compiled{}, found
+}

@@ -1,0 +1,134 @@
+package dsl
+
+import (
+	"github.com/expr-lang/expr/types"
+)
+
+// scope is what an expression may use at its place in a document.
+type scope struct {
+	env   types.Map // roots and their types, without steps and vars
+	steps map[string]stepInfo
+	vars  map[string]bool
+	later map[string]bool // ids of steps that run after this place, or never together with it
+	used  *Uses           // collects what expressions need
+}
+
+// stepInfo is what is known of a step that runs before.
+type stepInfo struct {
+	output  types.Type
+	missing string // why the step may have no result, as the end of a sentence; "" if it always has one
+}
+
+func newScope(env types.Map) *scope {
+	return &scope{env: env, steps: map[string]stepInfo{}, vars: map[string]bool{}, later: map[string]bool{}, used: &Uses{}}
+}
+
+// with gives a scope that has another root besides; the two share their steps.
+func (s *scope) with(name string, t types.Type) *scope {
+	env := make(types.Map, len(s.env)+1)
+	for k, v := range s.env {
+		env[k] = v
+	}
+	env[name] = t
+	inner := *s
+	inner.env = env
+	return &inner
+}
+
+// isWorkflow reports whether steps and variables exist in this scope.
+func (s *scope) isWorkflow() bool { return s.env["run"] != nil }
+
+func (s *scope) has(root string) bool {
+	return s.env[root] != nil || s.isWorkflow() && (root == "steps" || root == "vars")
+}
+
+func (s *scope) roots() []string {
+	roots := sortedKeys(s.env)
+	if s.isWorkflow() {
+		roots = append(roots, "steps", "vars")
+	}
+	return roots
+}
+
+// members gives the names that a root has; nil when they are not known.
+func (s *scope) members(root string) []string {
+	switch {
+	case root == "steps" && s.isWorkflow():
+		return sortedKeys(s.steps)
+	case root == "vars" && s.isWorkflow():
+		return sortedKeys(s.vars)
+	}
+	fields, ok := s.env[root].(types.Map)
+	if !ok || fields[types.Extra] != nil {
+		return nil
+	}
+	return sortedKeys(fields)
+}
+
+// environment gives the types of all that an expression may use.
+func (s *scope) environment() types.Map {
+	env := types.Map{budgetName: types.Any}
+	for name, t := range s.env {
+		env[name] = t
+	}
+	if !s.isWorkflow() {
+		return env
+	}
+	steps, vars := types.Map{}, types.Map{}
+	for id, info := range s.steps {
+		steps[id] = info.resultType()
+	}
+	for name := range s.vars {
+		vars[name] = types.Any
+	}
+	env["steps"], env["vars"] = steps, vars
+	return env
+}
+
+// resultType is the type of steps.ID. A step that may be missing has none, since
+// a typed operand must not turn out to be nil.
+func (i stepInfo) resultType() types.Type {
+	if i.missing != "" {
+		return types.Any
+	}
+	return types.Map{"output": i.output, "status": types.String, "error": types.Any, "attempts": types.Int64}
+}
+
+// Types of the roots that every workflow has.
+var (
+	runType = types.Map{
+		"id": types.String, "workflow": types.String, "version": types.Int64, "started_by": types.String,
+		"now": types.TypeOf(zeroTime),
+	}
+	errorType = types.Map{
+		"code": types.String, "message": types.String, "retryable": types.Bool, "step": types.String, "data": openMap,
+	}
+)
+
+// exprType gives the type that expressions see of a declared type.
+func (t Type) exprType() types.Type {
+	switch t.Kind {
+	case TypeString, TypeDevice, TypeDuration:
+		return types.String
+	case TypeNumber:
+		return types.Float64
+	case TypeInteger:
+		return types.Int64
+	case TypeBoolean:
+		return types.Bool
+	case TypeEnum:
+		if allText(t.Enum) {
+			return types.String
+		}
+	}
+	return types.Any
+}
+
+func allText(values []any) bool {
+	for _, v := range values {
+		if _, ok := v.(string); !ok {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,270 @@
+package dsl
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/types"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/deviceops/deviceops"
+)
+
+// verb is what a step can do. Each is registered by its own file.
+type verb struct {
+	name      string
+	summary   string
+	value     schema      // of the verb's own key
+	fields    []fieldSpec // further keys that belong to it
+	modifiers []string    // modifiers that have a meaning with it, besides id, if and device
+	read      func(b *builder, s *reading) Op
+	output    func(b *builder, s *reading) types.Type // nil: anything
+}
+
+// verbs holds the verbs by name.
+var verbs = map[string]*verb{}
+
+// register adds a verb to the language.
+func register(v verb) *verb {
+	verbs[v.name] = &v
+	return &v
+}
+
+// futureVerbs are the verbs of the language that this version does not know.
+var futureVerbs = []string{"parallel", "foreach", "switch", "while", "emit"}
+
+// futureModifiers are the modifiers that this version does not know.
+var futureModifiers = []string{"until", "every", "undo", "offline", "finally", "notify", "four_eyes", "quorum", "form", "escalate", "auth"}
+
+// frame is what a block hands down to its steps.
+type frame struct {
+	device  *Value
+	profile *deviceops.Profile
+	depth   int
+	catch   bool // `error` is set
+}
+
+// reading is a step that is being read.
+type reading struct {
+	*object
+	verb    *verb
+	step    *Step
+	scope   *scope
+	around  frame // for the blocks of the step
+	outputs types.Type
+}
+
+// own gives the value of the verb's own key.
+func (s *reading) own() *yaml.Node { return s.get(s.verb.name) }
+
+// collectIDs gives all ids below a list of steps, so that a reference to a step
+// can be told from a typing error.
+func (b *builder) collectIDs(n *yaml.Node) map[string]bool {
+	ids := map[string]bool{}
+	var walk func(n *yaml.Node)
+	walk = func(n *yaml.Node) {
+		if n == nil {
+			return
+		}
+		for i, child := range n.Content {
+			if n.Kind == yaml.MappingNode && i%2 == 0 {
+				if child.Value == "id" && n.Content[i+1].Kind == yaml.ScalarNode {
+					ids[n.Content[i+1].Value] = true
+				}
+				continue
+			}
+			walk(child)
+		}
+	}
+	walk(n)
+	return ids
+}
+
+const stepsFix = "write each step below it as - command: NAME, - action: NAME and so on"
+
+// block reads a list of steps.
+func (b *builder) block(n *yaml.Node, path string, around frame) *Block {
+	block := &Block{Path: path}
+	b.program.blocks[path] = block
+	b.program.Limits.Depth = max(b.program.Limits.Depth, around.depth+1)
+	if around.depth >= MaxBlocks {
+		b.report(n, "too-deep", "move the inner steps into a workflow of their own", "blocks are nested more than %d deep", MaxBlocks)
+		return block
+	}
+	items := b.list(n, lastPart(path), stepsFix)
+	if n.Kind == yaml.SequenceNode && len(items) == 0 {
+		b.report(n, "empty-steps", stepsFix, "%s holds no step", lastPart(path))
+	}
+	var ended *Step
+	for i, item := range items {
+		step := b.step(item, sprintf("%s[%d]", path, i), around)
+		if step == nil {
+			continue
+		}
+		if ended != nil {
+			b.doc.src.add(SeverityWarning, b.doc.at(item), "unreachable", "remove it, or give the "+ended.Verb+" an if",
+				"this step is never run: the %s before it ends the run", ended.Verb)
+			ended = nil
+		}
+		if step.ends() {
+			ended = step
+		}
+		block.Steps = append(block.Steps, step)
+	}
+	return block
+}
+
+func lastPart(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
+
+// ends reports whether nothing can run after the step in its block.
+func (s *Step) ends() bool {
+	if s.If != nil {
+		return false
+	}
+	switch op := s.Op.(type) {
+	case *Return, *Fail:
+		return true
+	case *Try:
+		return op.Body.ends() && op.Catch.ends()
+	}
+	return false
+}
+
+func (b *Block) ends() bool { return slices.ContainsFunc(b.Steps, (*Step).ends) }
+
+// step reads one step.
+func (b *builder) step(n *yaml.Node, path string, around frame) *Step {
+	if b.steps++; b.steps > MaxSteps {
+		if b.steps == MaxSteps+1 {
+			b.report(n, "too-large", "move some of them into a workflow of their own", "a workflow may have %d steps", MaxSteps)
+		}
+		return nil
+	}
+	all := b.entries(n, "a step")
+	if all == nil {
+		return nil
+	}
+	v := b.findVerb(all)
+	if v == nil {
+		return nil
+	}
+	o := b.object(n, sprintf("a step with %s", v.name), v.keys()...)
+	s := &reading{object: b.meaningful(o, v), verb: v, scope: b.scope, around: around}
+	s.step = &Step{Path: path, Verb: v.name, Line: n.Line}
+	b.identify(s)
+	b.readModifiers(s)
+	known := sortedKeys(b.scope.steps)
+	s.step.Op = v.read(b, s)
+	b.define(s, known)
+	return s.step
+}
+
+// keys are all keys that a step of this verb may have.
+func (v *verb) keys() []string {
+	names := append([]string{v.name}, fieldNames(v.fields)...)
+	for _, m := range modifierKeys {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// findVerb finds the one key of a step that is a verb.
+func (b *builder) findVerb(o *object) *verb {
+	var found []string
+	for _, key := range o.order {
+		if verbs[key] != nil {
+			found = append(found, key)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return verbs[found[0]]
+	case len(found) > 1:
+		b.report(o.keys[found[1]], "two-verbs", "make "+found[1]+" a step of its own: begin its line with \"- \"",
+			"a step has one verb, and this has %s", strings.Join(found, " and "))
+		return nil
+	}
+	b.noVerb(o)
+	return nil
+}
+
+// noVerb reports a step without a verb: it has one of another version, one that
+// is written wrongly, or none.
+func (b *builder) noVerb(o *object) {
+	known := sortedKeys(verbs)
+	list := "use one of " + strings.Join(known, ", ")
+	for _, key := range o.order {
+		if contains(futureVerbs, key) {
+			b.report(o.keys[key], "unsupported-verb", list, "the verb %s is not supported by this version yet", key)
+			return
+		}
+	}
+	for _, key := range o.order {
+		if !isModifier(key) && !contains(futureModifiers, key) {
+			b.report(o.keys[key], "unknown-verb", list, "unknown verb %q%s", key, didYouMean(key, known))
+			return
+		}
+	}
+	b.report(o.node, "no-verb", list, "this step has no verb, so it does nothing")
+}
+
+// meaningful drops modifiers that have no meaning with the verb, and reports
+// them.
+func (b *builder) meaningful(o *object, v *verb) *object {
+	for _, key := range o.order {
+		if !isModifier(key) || contains([]string{"id", "if", "device"}, key) || contains(v.modifiers, key) {
+			continue
+		}
+		fix := "remove it"
+		if v.name == "approve" && key == "timeout" {
+			fix = "write expires:"
+		}
+		b.report(o.keys[key], "no-meaning", fix, "%s has no meaning in a step with %s", key, v.name)
+		delete(o.values, key)
+	}
+	return o
+}
+
+// identify gives the step its id.
+func (b *builder) identify(s *reading) {
+	s.step.ID = strings.NewReplacer("[", ".", "]", "").Replace(s.step.Path)
+	n := s.get("id")
+	if n == nil {
+		b.program.steps[s.step.ID] = s.step
+		return
+	}
+	if id, ok := b.text(n, "an id"); ok && b.word(n, "an id") {
+		if earlier := b.program.steps[id]; earlier != nil {
+			b.report(n, "duplicate-id", "give one of them another id", "two steps have the id %q; the first is in line %d", id, earlier.Line+b.doc.offset)
+		}
+		s.step.ID, s.step.Named = id, true
+	}
+	b.program.steps[s.step.ID] = s.step
+}
+
+// define makes the step known to those after it.
+func (b *builder) define(s *reading, before []string) {
+	if s.step.If != nil {
+		for id, info := range b.scope.steps { // what the step holds is as uncertain as itself
+			if !contains(before, id) && info.missing == "" {
+				info.missing = "is inside a step that has an if"
+				b.scope.steps[id] = info
+			}
+		}
+	}
+	if !s.step.Named {
+		return
+	}
+	info := stepInfo{output: types.Any}
+	if s.outputs != nil {
+		info.output = s.outputs
+	}
+	if s.step.If != nil {
+		info.missing = "has an if"
+	}
+	if b.afterReturn {
+		b.atEnd[s.step.ID] = "does not run when a return comes before it"
+	}
+	b.scope.steps[s.step.ID] = info
+	delete(b.scope.later, s.step.ID)
+}

@@ -1,0 +1,50 @@
+package dsl
+
+import (
+	"regexp"
+	"strconv"
+
+	"go.yaml.in/yaml/v4"
+)
+
+var _ = register(verb{
+	name:    "run",
+	summary: "runs another workflow and waits for it; the output is its outputs",
+	value:   schema{"type": "string", "pattern": `^[a-z0-9][a-z0-9._-]*@([0-9]+|latest)$`, "description": "NAME@VERSION or NAME@latest"},
+	fields: []fieldSpec{
+		{"with", mapOf("inputs", valueSchema(""))},
+	},
+	modifiers: []string{"timeout", "attempt_timeout", "retry"},
+	read:      readRun,
+})
+
+var workflowReference = regexp.MustCompile(`^([a-z0-9][a-z0-9._-]{0,63})@(latest|[1-9]\d{0,8})$`)
+
+func readRun(b *builder, s *reading) Op {
+	op := &Run{}
+	if text, ok := b.text(s.own(), "the workflow to run"); ok {
+		op.Workflow, op.Version = b.workflowReference(s.own(), text)
+	}
+	if op.Workflow != "" && op.Workflow == b.program.Name {
+		b.report(s.own(), "recursion", "run another workflow", "a workflow must not run itself")
+	}
+	if n := s.get("with"); n != nil {
+		op.Inputs = b.arguments(n, s.scope)
+	}
+	return op
+}
+
+// workflowReference reads NAME@VERSION; version 0 means the newest.
+func (c *checker) workflowReference(n *yaml.Node, text string) (name string, version int) {
+	m := workflowReference.FindStringSubmatch(text)
+	if m == nil {
+		fix := "write NAME@VERSION, such as reboot@3, or NAME@latest"
+		if documentName.MatchString(text) {
+			fix = "write " + text + "@latest, or a version such as " + text + "@3"
+		}
+		c.report(n, "bad-reference", fix, "%s does not say which version of which workflow", quoteShort(text))
+		return "", 0
+	}
+	version, _ = strconv.Atoi(m[2]) // "latest" gives 0
+	return m[1], version
+}
