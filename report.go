@@ -32,6 +32,7 @@ type DiagnosticText struct {
 	Line     int    `json:"line"`   // from 1
 	Column   int    `json:"column"` // from 1
 	Severity string `json:"severity"`
+	Code     string `json:"code"`
 	Message  string `json:"message"`
 	Text     string `json:"text"` // several lines: position, message, snippet with caret, what to write instead
 }

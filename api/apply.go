@@ -1,0 +1,178 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/dsl"
+)
+
+type applyInput struct {
+	reasoned
+	Account string `query:"account" doc:"Where to publish. Default: the caller's account"`
+	DryRun  bool   `query:"dry_run" doc:"Tell what would happen and publish nothing"`
+	File    string `query:"file" doc:"Name of the file, for diagnostics"`
+	RawBody []byte `contentType:"application/yaml"`
+}
+
+func (d documentService) apply(ctx context.Context, p deviceops.Principal, in *applyInput) (deviceops.ApplyReport, error) {
+	account, err := scope(p, in.Account)
+	if err != nil {
+		return deviceops.ApplyReport{}, err
+	}
+	docs, err := d.check(ctx, account, cmp.Or(in.File, "documents.yaml"), string(in.RawBody))
+	if err != nil {
+		return deviceops.ApplyReport{}, err
+	}
+	a := application{core: d.core, principal: p, account: account, reason: in.Reason, dryRun: in.DryRun, docs: docs}
+	if err := d.Store.InTx(ctx, a.inTx); err != nil && !errors.Is(err, errNotPublished) {
+		return deviceops.ApplyReport{}, err
+	}
+	return a.report, nil
+}
+
+// checkedDocument is a document of the request with what is to be said of it.
+type checkedDocument struct {
+	dsl.Compiled
+	found dsl.Diagnostics
+}
+
+// check compiles the request and hands each document its diagnostics. Those
+// about no document come as a document without kind.
+func (d documentService) check(ctx context.Context, account, file, text string) ([]checkedDocument, error) {
+	var failed error
+	compiled, found := dsl.CheckFile(file, text, dsl.Options{Profile: func(name string) *deviceops.Profile {
+		profile, err := d.Catalog.Profile(ctx, account, name)
+		if err != nil && deviceops.ErrorCode(err) != deviceops.ENOTFOUND && deviceops.ErrorCode(err) != deviceops.EINVALID {
+			failed = err
+		}
+		return profile
+	}})
+	docs := make([]checkedDocument, 0, len(compiled)+1)
+	for _, c := range compiled {
+		docs = append(docs, checkedDocument{Compiled: c})
+	}
+	var others dsl.Diagnostics
+	for _, diagnostic := range found {
+		if i := documentAt(docs, diagnostic.Line); i >= 0 {
+			docs[i].found = append(docs[i].found, diagnostic)
+		} else {
+			others = append(others, diagnostic)
+		}
+	}
+	if len(others) > 0 {
+		docs = append(docs, checkedDocument{found: others})
+	}
+	return docs, failed
+}
+
+// documentAt gives the document that a line of the file belongs to, or -1.
+func documentAt(docs []checkedDocument, line int) int {
+	at := -1
+	for i, d := range docs {
+		if d.Line <= line {
+			at = i
+		}
+	}
+	return at
+}
+
+// errNotPublished rolls an application back that was refused or only asked for.
+var errNotPublished = errors.New("not published")
+
+// application publishes the documents of one request.
+type application struct {
+	*core
+	principal deviceops.Principal
+	account   string
+	reason    string
+	dryRun    bool
+	docs      []checkedDocument
+	report    deviceops.ApplyReport
+}
+
+func (a *application) inTx(ctx context.Context, tx deviceops.Tx) error {
+	a.report = deviceops.ApplyReport{DryRun: a.dryRun, Documents: []deviceops.DocumentReport{}}
+	for _, d := range a.docs {
+		outcome, err := a.publish(ctx, tx, d)
+		if err != nil {
+			return err
+		}
+		a.report.Documents = append(a.report.Documents, outcome)
+		a.report.Refused = a.report.Refused || outcome.Outcome == deviceops.DocumentRefused
+	}
+	if a.report.Refused {
+		a.hold()
+	}
+	if a.report.Refused || a.dryRun {
+		return errNotPublished
+	}
+	return nil
+}
+
+// hold says of the documents that would have been created that they were not.
+func (a *application) hold() {
+	for i := range a.report.Documents {
+		if a.report.Documents[i].Outcome == deviceops.DocumentCreated {
+			a.report.Documents[i].Outcome = deviceops.DocumentHeld
+		}
+	}
+}
+
+func (a *application) publish(ctx context.Context, tx deviceops.Tx, d checkedDocument) (deviceops.DocumentReport, error) {
+	report := deviceops.DocumentReport{Kind: d.Kind, Name: d.Name, Version: d.Version, Diagnostics: texts(d.found)}
+	if d.found.HasErrors() {
+		report.Outcome = deviceops.DocumentRefused
+		return report, nil
+	}
+	stored, created, err := tx.PublishDocument(ctx, deviceops.Document{
+		Account: a.account, Kind: d.Kind, Name: d.Name, Version: d.Version, Hash: d.Hash, Source: d.Source,
+		PublishedAt: a.Now(), PublishedBy: a.principal.Name, Reason: a.reason,
+	})
+	switch {
+	case deviceops.ErrorCode(err) == deviceops.ECONFLICT:
+		return a.refuse(ctx, tx, d, report, err)
+	case err != nil:
+		return report, err
+	}
+	report.Version, report.Outcome = stored.Version, deviceops.DocumentUnchanged
+	if !created {
+		return report, nil
+	}
+	report.Outcome = deviceops.DocumentCreated
+	return report, tx.AppendAudit(ctx, a.entry(a.principal, change{
+		account: a.account, action: "document.publish", target: fmt.Sprintf("%s:%s@%d", d.Kind, d.Name, stored.Version), reason: a.reason,
+		evidence: map[string]any{"hash": stored.Hash},
+	}))
+}
+
+// refuse shows what differs from the version that is published.
+func (a *application) refuse(ctx context.Context, tx deviceops.Tx, d checkedDocument, report deviceops.DocumentReport, cause error) (deviceops.DocumentReport, error) {
+	report.Outcome = deviceops.DocumentRefused
+	message := deviceops.ErrorMessage(cause)
+	report.Diagnostics = append(report.Diagnostics, deviceops.DiagnosticText{
+		Line: d.Line, Column: 1, Severity: string(dsl.SeverityError), Code: "version-conflict", Message: message, Text: message + "\n",
+	})
+	published, err := tx.FindDocument(ctx, a.account, d.Kind, d.Name, d.Version)
+	switch {
+	case deviceops.ErrorCode(err) == deviceops.ENOTFOUND, err == nil && published.Account != a.account:
+		return report, nil
+	case err != nil:
+		return report, err
+	}
+	report.Diff = diffLines(published.Source, d.Source)
+	return report, nil
+}
+
+func texts(ds dsl.Diagnostics) []deviceops.DiagnosticText {
+	var out []deviceops.DiagnosticText
+	for _, d := range ds {
+		out = append(out, deviceops.DiagnosticText{
+			File: d.File, Line: d.Line, Column: d.Column, Severity: string(d.Severity), Code: d.Code, Message: d.Message, Text: d.String(),
+		})
+	}
+	return out
+}

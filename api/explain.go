@@ -1,0 +1,60 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/workflows"
+)
+
+// queryTimeout bounds a question to a workflow; without an answer the store's
+// view is shown.
+const queryTimeout = 2 * time.Second
+
+// explainApprovals is how many open approvals of a device are shown.
+const explainApprovals = 20
+
+func (d deviceService) explain(ctx context.Context, p deviceops.Principal, in *deviceID) (deviceops.Explanation, error) {
+	device, err := d.device(ctx, p, in.ID)
+	if err != nil {
+		return deviceops.Explanation{}, err
+	}
+	facts, err := d.facts(ctx, device)
+	return deviceops.ExplainDevice(facts, d.Now()), err
+}
+
+func (d deviceService) facts(ctx context.Context, device deviceops.Device) (deviceops.ExplainFacts, error) {
+	f := deviceops.ExplainFacts{Device: device}
+	_, err := d.Catalog.Profile(ctx, device.Account, device.Profile)
+	switch deviceops.ErrorCode(err) {
+	case "":
+		f.HasProfile = true
+	case deviceops.ENOTFOUND:
+	case deviceops.EINVALID:
+		f.ProfileFault = deviceops.ErrorMessage(err)
+	default:
+		return f, err
+	}
+	if f.Approvals, err = d.Store.ListApprovals(ctx, device.Account, deviceops.ApprovalOpen, device.ID, explainApprovals); err != nil {
+		return f, err
+	}
+	open, err := d.Store.OpenCommands(ctx, []string{device.ID})
+	f.Commands = open[device.ID]
+	f.Provision = d.phase(ctx, device)
+	return f, err
+}
+
+// phase asks the workflow that provisions the device; nil if none answers.
+func (d deviceService) phase(ctx context.Context, device deviceops.Device) *deviceops.ProvisionPhase {
+	if device.State != deviceops.Provisioning {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	var progress workflows.ProvisionProgress
+	if err := d.Orchestrator.Query(ctx, workflows.ProvisionID(device.ID), workflows.QueryProvision, &progress); err != nil {
+		return nil
+	}
+	return &deviceops.ProvisionPhase{Phase: progress.Phase, WaitsFor: progress.WaitsFor}
+}

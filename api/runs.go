@@ -1,0 +1,175 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/workflows"
+)
+
+type runService struct{ *core }
+
+func (s *server) runRoutes(r runService) {
+	handle(s, route{
+		id: "start-run", method: http.MethodPost, path: "/v1/runs", role: deviceops.RoleOperator,
+		summary: "Run a workflow",
+		about:   "The version is resolved now and pinned. Inputs are checked against the workflow and given their types.",
+	}, r.start)
+	handle(s, route{
+		id: "list-runs", method: http.MethodGet, path: "/v1/runs", role: deviceops.RoleViewer,
+		summary: "List runs, newest first, without steps",
+	}, r.list)
+	handle(s, route{
+		id: "get-run", method: http.MethodGet, path: "/v1/runs/{id}", role: deviceops.RoleViewer,
+		summary: "Show a run with its steps",
+	}, r.get)
+	handle(s, route{
+		id: "cancel-run", method: http.MethodPost, path: "/v1/runs/{id}/cancel", role: deviceops.RoleOperator,
+		summary: "Cancel a run",
+	}, r.cancel)
+	stream(s, route{
+		id: "stream-run", method: http.MethodGet, path: "/v1/runs/{id}/stream", role: deviceops.RoleViewer,
+		summary: "Follow a run", about: "An event `run` whenever it changed; the stream ends with the run.",
+	}, r.watch)
+}
+
+type startInput struct {
+	reasoned
+	Key  string `header:"Idempotency-Key" maxLength:"128" doc:"The same key starts one run"`
+	Body deviceops.RunRequest
+}
+
+func (r runService) start(ctx context.Context, p deviceops.Principal, in *startInput) (deviceops.Run, error) {
+	run, err := r.plan(ctx, p, in.Body)
+	if err != nil {
+		return deviceops.Run{}, err
+	}
+	run.ID, run.Reason = keyed(p, "run", in.Key), in.because(in.Body.Reason)
+	created, err := r.store(ctx, p, run)
+	if err != nil {
+		return deviceops.Run{}, err
+	}
+	if created {
+		r.startNow(ctx, workflows.RunStart(run))
+		return run, nil
+	}
+	return r.find(ctx, p, run.ID)
+}
+
+// store keeps the run, the request to start it and the audit entry together.
+func (r runService) store(ctx context.Context, p deviceops.Principal, run deviceops.Run) (bool, error) {
+	var created bool
+	err := r.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		var err error
+		if created, err = tx.CreateRun(ctx, run); err != nil || !created {
+			return err
+		}
+		if err := tx.RequestStarts(ctx, []deviceops.Start{workflows.RunStart(run)}, r.Now()); err != nil {
+			return err
+		}
+		return tx.AppendAudit(ctx, r.entry(p, change{
+			account: run.Account, action: "run.start", target: "run:" + run.ID, reason: run.Reason,
+			evidence: map[string]any{"workflow": run.Workflow, "version": run.Version, "hash": run.Hash, "device": run.Device, "inputs": run.Inputs},
+		}))
+	})
+	return created, err
+}
+
+type runFilter struct {
+	paged
+	Account  string `query:"account" doc:"This account and all below it"`
+	Workflow string `query:"workflow"`
+	Device   string `query:"device"`
+	Status   string `query:"status" enum:"pending,running,waiting,succeeded,failed,canceled"`
+}
+
+func (r runService) list(ctx context.Context, p deviceops.Principal, in *runFilter) (page[deviceops.Run], error) {
+	account, err := scope(p, in.Account)
+	if err != nil {
+		return page[deviceops.Run]{}, err
+	}
+	after, err := in.after()
+	if err != nil {
+		return page[deviceops.Run]{}, err
+	}
+	rows, err := r.Store.ListRuns(ctx, deviceops.RunFilter{
+		Account: account, Workflow: in.Workflow, Device: in.Device, Status: deviceops.RunStatus(in.Status), After: after, Limit: in.Limit + 1,
+	})
+	return pageOf(rows, in.Limit, func(r deviceops.Run) string { return r.ID }), err
+}
+
+type runID struct {
+	ID string `path:"id" maxLength:"512"`
+}
+
+func (r runService) get(ctx context.Context, p deviceops.Principal, in *runID) (deviceops.Run, error) {
+	return r.find(ctx, p, in.ID)
+}
+
+// find gives a run. An open one is asked for its steps, which reach the store
+// only now and then; without an answer the store's view is given.
+func (r runService) find(ctx context.Context, p deviceops.Principal, id string) (deviceops.Run, error) {
+	run, err := r.Store.FindRun(ctx, id)
+	if err != nil {
+		return deviceops.Run{}, err
+	}
+	if err := visible(p, run.Account, "run", id); err != nil || run.Status.Ended() {
+		return run, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	var live deviceops.Run
+	if err := r.Orchestrator.Query(ctx, id, workflows.QueryRun, &live); err != nil {
+		return run, nil
+	}
+	// What was said at the start is as the store has it.
+	live.ID, live.Account, live.StartedBy, live.Reason = run.ID, run.Account, run.StartedBy, run.Reason
+	if live.StartedAt.IsZero() {
+		live.StartedAt = run.StartedAt
+	}
+	return live, nil
+}
+
+type cancelInput struct {
+	reasoned
+	runID
+}
+
+func (r runService) cancel(ctx context.Context, p deviceops.Principal, in *cancelInput) (deviceops.Run, error) {
+	run, err := r.find(ctx, p, in.ID)
+	switch {
+	case err != nil:
+		return deviceops.Run{}, err
+	case run.Status == deviceops.RunCanceled:
+		return run, nil
+	case run.Status.Ended():
+		return deviceops.Run{}, deviceops.Errorf(deviceops.ECONFLICT, "run %s has ended already: %s", run.ID, run.Status)
+	}
+	if err := r.Orchestrator.Cancel(ctx, run.ID, in.Reason); err != nil {
+		return deviceops.Run{}, err
+	}
+	return run, r.Store.AppendAudit(ctx, r.entry(p, change{account: run.Account, action: "run.cancel", target: "run:" + run.ID, reason: in.Reason}))
+}
+
+// watch sends a run at once and then whenever it changed, until it has ended.
+func (r runService) watch(ctx context.Context, p deviceops.Principal, in *runID) (source, error) {
+	if _, err := r.find(ctx, p, in.ID); err != nil {
+		return nil, err
+	}
+	var last []byte
+	return func(ctx context.Context) ([]message, bool, error) {
+		run, err := r.find(ctx, p, in.ID)
+		if err != nil {
+			return nil, true, err
+		}
+		seen, err := json.Marshal(run)
+		if err != nil || bytes.Equal(seen, last) {
+			return nil, run.Status.Ended(), err
+		}
+		last = seen
+		return []message{{event: "run", data: run}}, run.Status.Ended(), nil
+	}, nil
+}

@@ -1,0 +1,54 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/deviceops/deviceops"
+)
+
+// ApplyOptions say how to publish.
+type ApplyOptions struct {
+	Account string // default: the caller's own
+	File    string // name of the file, for diagnostics
+	DryRun  bool
+	Reason  string
+}
+
+// Apply publishes the documents of a YAML source, together or not at all. A
+// refusal is no error: the report tells of it.
+func (c *Client) Apply(ctx context.Context, source string, o ApplyOptions) (deviceops.ApplyReport, error) {
+	return do[deviceops.ApplyReport](ctx, c, call{
+		method: http.MethodPost, path: "/v1/documents:apply", query: query("account", o.Account, "file", o.File, "dry_run", o.DryRun),
+		raw: strings.NewReader(source), contentType: "application/yaml", reason: o.Reason,
+	})
+}
+
+// ListDocuments gives the newest version of each document, without sources.
+func (c *Client) ListDocuments(ctx context.Context, account, kind string) (Page[deviceops.Document], error) {
+	return get[Page[deviceops.Document]](ctx, c, "/v1/documents", query("account", account, "kind", kind))
+}
+
+func documentPath(kind, name string) string {
+	return "/v1/documents/" + url.PathEscape(kind) + "/" + url.PathEscape(name)
+}
+
+// Document gives a document with its source; version 0 means the newest.
+// ENOTFOUND.
+func (c *Client) Document(ctx context.Context, account, kind, name string, version int) (deviceops.Document, error) {
+	return get[deviceops.Document](ctx, c, documentPath(kind, name), query("account", account, "version", version))
+}
+
+// DocumentVersions gives the versions of a document, newest first. ENOTFOUND.
+func (c *Client) DocumentVersions(ctx context.Context, account, kind, name string) (Page[deviceops.Document], error) {
+	return get[Page[deviceops.Document]](ctx, c, documentPath(kind, name)+"/versions", query("account", account))
+}
+
+// RetireDocument hides a document from lookups. ENOTFOUND.
+func (c *Client) RetireDocument(ctx context.Context, account, kind, name, reason string) (deviceops.Document, error) {
+	return do[deviceops.Document](ctx, c, call{
+		method: http.MethodDelete, path: documentPath(kind, name), query: query("account", account), reason: reason,
+	})
+}
