@@ -1,0 +1,139 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/deviceops/deviceops"
+)
+
+type sessionRecord struct {
+	Device           string    `json:"device"`
+	Connectivity     string    `json:"connectivity"`
+	Since            time.Time `json:"since,omitzero"`
+	Connection       string    `json:"connection"`
+	Boot             string    `json:"boot"`
+	HelloAt          time.Time `json:"hello_at,omitzero"`
+	LastSeen         time.Time `json:"last_seen,omitzero"`
+	LastHeartbeat    time.Time `json:"last_heartbeat,omitzero"`
+	UptimeS          int64     `json:"uptime_s"`
+	WakeAt           time.Time `json:"wake_at,omitzero"`
+	MaxPayload       int       `json:"max_payload"`
+	ClaimHash        string    `json:"claim_hash"`
+	PresentedProfile string    `json:"presented_profile"`
+	PresentedSerial  string    `json:"presented_serial"`
+	Digest           string    `json:"digest"`
+	Seq              int64     `json:"seq"`
+	AckedAt          time.Time `json:"acked_at,omitzero"`
+	ClockSkewed      bool      `json:"clock_skewed"`
+}
+
+// SaveSessions implements deviceops.Devices.
+func (t tx) SaveSessions(ctx context.Context, sessions map[string]deviceops.Session) error {
+	records := make([]sessionRecord, 0, len(sessions))
+	for device, s := range sessions {
+		records = append(records, recordSession(device, s))
+	}
+	return bulk(ctx, t, "save sessions", records, `
+		update sessions set
+			connectivity = x.connectivity, since = x.since, connection = x.connection, boot = x.boot, hello_at = x.hello_at,
+			last_seen = x.last_seen, last_heartbeat = x.last_heartbeat, uptime_s = x.uptime_s, wake_at = x.wake_at,
+			max_payload = x.max_payload, claim_hash = x.claim_hash, presented_profile = x.presented_profile,
+			presented_serial = x.presented_serial, digest = x.digest, seq = x.seq, acked_at = x.acked_at,
+			clock_skewed = x.clock_skewed
+		from json_to_recordset($1::json) as x(
+			device text, connectivity text, since timestamptz, connection text, boot text, hello_at timestamptz,
+			last_seen timestamptz, last_heartbeat timestamptz, uptime_s bigint, wake_at timestamptz, max_payload bigint,
+			claim_hash text, presented_profile text, presented_serial text, digest text, seq bigint, acked_at timestamptz,
+			clock_skewed boolean)
+		where sessions.device = x.device`)
+}
+
+func recordSession(device string, s deviceops.Session) sessionRecord {
+	if s.Connectivity == "" {
+		s.Connectivity = deviceops.Never
+	}
+	return sessionRecord{
+		Device: device, Connectivity: string(s.Connectivity), Since: s.Since, Connection: s.Connection, Boot: s.Boot,
+		HelloAt: s.HelloAt, LastSeen: s.LastSeen, LastHeartbeat: s.LastHeartbeat, UptimeS: s.UptimeS, WakeAt: s.WakeAt,
+		MaxPayload: s.MaxPayload, ClaimHash: s.ClaimHash,
+		PresentedProfile: s.Presented.Profile, PresentedSerial: s.Presented.Serial,
+		Digest: s.Digest, Seq: s.Seq, AckedAt: s.AckedAt, ClockSkewed: s.ClockSkewed,
+	}
+}
+
+func sessionTargets(s *deviceops.Session) []any {
+	return []any{
+		&s.Connectivity, moment{&s.Since}, &s.Connection, &s.Boot, moment{&s.HelloAt}, moment{&s.LastSeen},
+		moment{&s.LastHeartbeat}, &s.UptimeS, moment{&s.WakeAt}, &s.MaxPayload, &s.ClaimHash,
+		&s.Presented.Profile, &s.Presented.Serial, &s.Digest, &s.Seq, moment{&s.AckedAt}, &s.ClockSkewed,
+	}
+}
+
+type reportedRecord struct {
+	Device        string            `json:"device"`
+	ConfigVersion int64             `json:"config_version"`
+	Software      map[string]string `json:"software,omitempty"`
+	Attributes    object            `json:"attributes,omitempty"`
+	At            time.Time         `json:"at,omitzero"`
+}
+
+// SaveReported implements deviceops.Devices.
+func (t tx) SaveReported(ctx context.Context, reported map[string]deviceops.Reported) error {
+	records := make([]reportedRecord, 0, len(reported))
+	for device, r := range reported {
+		records = append(records, reportedRecord{device, r.ConfigVersion, r.Software, r.Attributes, r.At})
+	}
+	return bulk(ctx, t, "save reported twins", records, `
+		update twins set
+			config_version = x.config_version, reported_software = x.software,
+			reported_attributes = x.attributes, reported_at = x.at
+		from json_to_recordset($1::json) as x(
+			device text, config_version bigint, software jsonb, attributes jsonb, at timestamptz)
+		where twins.device = x.device`)
+}
+
+type metricRecord struct {
+	Device string    `json:"device"`
+	Name   string    `json:"name"`
+	Value  value     `json:"value"`
+	At     time.Time `json:"at,omitzero"`
+}
+
+// SaveMetrics implements deviceops.Devices.
+func (t tx) SaveMetrics(ctx context.Context, metrics []deviceops.MetricValue) error {
+	records := make([]metricRecord, 0, len(metrics))
+	for _, m := range metrics {
+		if m.Value != nil {
+			records = append(records, metricRecord{m.Device, m.Name, value{m.Value}, m.At})
+		}
+	}
+	return bulk(ctx, t, "save metrics", records, `
+		insert into device_metrics (device, name, account, value, at)
+		select distinct on (x.device, x.name) x.device, x.name, d.account, x.value, coalesce(x.at, now())
+		from rows from (json_to_recordset($1::json) as (device text, name text, value jsonb, at timestamptz))
+			with ordinality as x(device, name, value, at, n)
+		join devices d on d.id = x.device
+		order by x.device, x.name, x.at desc, x.n desc
+		on conflict (device, name) do update set value = excluded.value, at = excluded.at
+		where device_metrics.at <= excluded.at`)
+}
+
+// SilentDevices implements deviceops.Devices. Devices whose policy is not set
+// yet are held to the default one.
+func (t tx) SilentDevices(ctx context.Context, now time.Time, limit int) ([]string, error) {
+	return list(ctx, t, "find silent devices", pgx.RowTo[string], `
+		select device from (
+			select s.device,
+				case s.connectivity
+					when 'online' then greatest(s.last_seen, s.last_heartbeat, s.hello_at)
+					else coalesce(s.wake_at, s.last_seen) end as heard,
+				make_interval(secs => coalesce(nullif(t.heartbeat_every * t.offline_after, 0), $2) / 1e9) as silence
+			from sessions s join twins t on t.device = s.device
+			where s.connectivity in ('online', 'sleeping')) as present
+		where heard + silence < $1
+		order by heard + silence limit $3`,
+		now, int64(deviceops.DefaultHeartbeat.Silence()), limitOf(limit))
+}
