@@ -1,0 +1,233 @@
+package simulator
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/protocol"
+)
+
+// plan is how a device carries a command out.
+type plan struct {
+	stages []stage
+	point  int // the number of finished stages from which a cancel is too late
+	// apply is the effect, after the stages; it gives the output.
+	apply func() protocol.Object
+	// outside is the effect in place of apply where another party takes part.
+	outside func() (protocol.Object, *protocol.DeviceError)
+	// fall is what a failure leaves behind; nil: nothing.
+	fall    func()
+	reboots bool
+}
+
+// stage is a wait, and what is told when it is over.
+type stage struct {
+	wait      time.Duration
+	component string
+	phase     string
+}
+
+func (p plan) duration() time.Duration {
+	var sum time.Duration
+	for _, s := range p.stages {
+		sum += s.wait
+	}
+	return sum
+}
+
+// plan says how to carry c out, or why the device refuses.
+func (d *device) plan(c *protocol.Command) (plan, *protocol.DeviceError) {
+	wait := d.chance.latency(d.fleet.cfg.Behavior.Latency)
+	switch c.Name {
+	case deviceops.CommandInstall:
+		return d.planInstall(c.Args, wait)
+	case deviceops.CommandConfigure:
+		return d.planConfigure(c.Args, wait)
+	case deviceops.CommandCollect:
+		return d.planCollect(c.Args, wait)
+	case deviceops.CommandReboot:
+		p := simple(wait, func() protocol.Object { return protocol.Object{} })
+		p.reboots = true
+		return p, nil
+	case deviceops.CommandWipe:
+		return simple(wait, d.wipe), nil
+	case "diagnostics":
+		return simple(wait, d.diagnose), nil
+	case "health":
+		return simple(wait, func() protocol.Object { return protocol.Object{"online": true, "uptime_s": d.uptime()} }), nil
+	}
+	if output, ok := d.fleet.cfg.Commands[c.Name]; ok {
+		return simple(wait, func() protocol.Object { return output }), nil
+	}
+	return plan{}, &protocol.DeviceError{Code: protocol.ErrorUnknownCommand, Message: "this device has no command " + c.Name}
+}
+
+// simple is one wait, during which the command may be canceled.
+func simple(wait time.Duration, apply func() protocol.Object) plan {
+	return plan{stages: []stage{{wait: wait}}, point: 1, apply: apply}
+}
+
+func refuse(err error) *protocol.DeviceError {
+	return &protocol.DeviceError{Code: protocol.ErrorInvalidArgs, Message: err.Error()}
+}
+
+func (d *device) diagnose() protocol.Object {
+	return protocol.Object{"uptime_s": d.uptime(), "disk_free_pct": float64(10 + d.chance.IntN(80))}
+}
+
+func (d *device) wipe() protocol.Object {
+	d.memory.Configuration, d.memory.ConfigVersion, d.memory.Crashes = nil, 0, 0
+	d.report()
+	return protocol.Object{}
+}
+
+// report says what is in force.
+func (d *device) report() {
+	version := d.memory.ConfigVersion
+	d.say(&protocol.Reported{Header: protocol.Header{Boot: d.boot, Time: d.now()}, ConfigVersion: &version, Software: d.memory.Software})
+}
+
+func (d *device) planConfigure(args protocol.Object, wait time.Duration) (plan, *protocol.DeviceError) {
+	var c protocol.Configure
+	if err := args.Into(&c); err != nil {
+		return plan{}, refuse(err)
+	}
+	if err := c.Check(); err != nil {
+		return plan{}, refuse(err)
+	}
+	if c.Version < d.memory.ConfigVersion {
+		return plan{}, &protocol.DeviceError{Code: "stale_version",
+			Message: fmt.Sprintf("version %d is older than %d, which is in force", c.Version, d.memory.ConfigVersion)}
+	}
+	return simple(wait, func() protocol.Object { return d.configure(c) }), nil
+}
+
+// configure tells what is in force now, then that it lives, before the result.
+func (d *device) configure(c protocol.Configure) protocol.Object {
+	d.memory.ConfigVersion, d.memory.Configuration = c.Version, c.Configuration
+	d.report()
+	if c.Heartbeat != nil {
+		d.adopt(c.Heartbeat)
+	}
+	d.beat()
+	return protocol.Object{"version": c.Version}
+}
+
+// restarting are the components that need a restart to become active.
+var restarting = map[string]bool{"os": true, "firmware": true, "kernel": true, "bootloader": true}
+
+func (d *device) planInstall(args protocol.Object, wait time.Duration) (plan, *protocol.DeviceError) {
+	var in protocol.Install
+	if err := args.Into(&in); err != nil {
+		return plan{}, refuse(err)
+	}
+	if err := in.Check(); err != nil {
+		return plan{}, refuse(err)
+	}
+	batches, refusal := d.missing(in)
+	if refusal != nil {
+		return plan{}, refusal
+	}
+	p := installStages(batches, wait)
+	p.apply = func() protocol.Object { return d.activate(batches, p.reboots, in.Release) }
+	if len(batches) > 1 && !p.reboots {
+		p.fall = func() { d.activate(batches[:len(batches)-1], false, in.Release) }
+	}
+	return p, nil
+}
+
+// missing gives the batches that hold a component which isn't there yet.
+func (d *device) missing(in protocol.Install) ([][]deviceops.Component, *protocol.DeviceError) {
+	var batches [][]deviceops.Component
+	for _, batch := range in.Batches() {
+		needed := false
+		for _, c := range batch {
+			now := d.memory.Software[c.Name]
+			if now == c.To {
+				continue
+			}
+			if c.From != "" && c.From != now {
+				return nil, &protocol.DeviceError{Code: "wrong_version",
+					Message: fmt.Sprintf("%s is at %q, not at %q", c.Name, now, c.From)}
+			}
+			needed = true
+		}
+		if needed {
+			batches = append(batches, batch)
+		}
+	}
+	return batches, nil
+}
+
+// installStages downloads everything before anything is installed, which is the
+// point of no return.
+func installStages(batches [][]deviceops.Component, wait time.Duration) plan {
+	var p plan
+	for _, batch := range batches {
+		for _, c := range batch {
+			p.stages = append(p.stages, stage{wait / 10, c.Name, protocol.PhaseDownloading}, stage{wait, c.Name, protocol.PhaseDownloaded})
+			p.reboots = p.reboots || restarting[c.Name]
+		}
+	}
+	p.point = len(p.stages)
+	for _, batch := range batches {
+		for _, c := range batch {
+			p.stages = append(p.stages, stage{wait / 2, c.Name, protocol.PhaseInstalling})
+		}
+	}
+	if p.reboots {
+		p.stages = append(p.stages, stage{phase: protocol.PhaseRebooting})
+	}
+	return p
+}
+
+// activate makes the new versions the ones that run: now, or at the boot that
+// follows.
+func (d *device) activate(batches [][]deviceops.Component, reboots bool, release string) protocol.Object {
+	for _, batch := range batches {
+		for _, c := range batch {
+			d.memory.Software[c.Name] = c.To
+		}
+	}
+	d.dirty = true
+	if !reboots && len(batches) > 0 {
+		d.report()
+	}
+	return protocol.Object{"release": release}
+}
+
+var uploads = &http.Client{Timeout: 30 * time.Second}
+
+func (d *device) planCollect(args protocol.Object, wait time.Duration) (plan, *protocol.DeviceError) {
+	var c protocol.Collect
+	if err := args.Into(&c); err != nil {
+		return plan{}, refuse(err)
+	}
+	log := fmt.Appendf(nil, "device %s\nboot %s\nsoftware %v\nconfig version %d\n", d.ID, d.boot, d.memory.Software, d.memory.ConfigVersion)
+	return plan{stages: []stage{{wait: wait}}, point: 1, outside: func() (protocol.Object, *protocol.DeviceError) {
+		return upload(c.URL, log)
+	}}, nil
+}
+
+// upload puts body where a signed URL points to.
+func upload(url string, body []byte) (protocol.Object, *protocol.DeviceError) {
+	request, err := http.NewRequest(http.MethodPut, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, &protocol.DeviceError{Code: protocol.ErrorInvalidArgs, Message: err.Error()}
+	}
+	response, err := uploads.Do(request)
+	if err != nil {
+		return nil, &protocol.DeviceError{Code: "upload_failed", Message: err.Error(), Retryable: true}
+	}
+	defer response.Body.Close()
+	if response.StatusCode >= 300 {
+		return nil, &protocol.DeviceError{Code: "upload_failed", Message: "upload answered " + response.Status, Retryable: true}
+	}
+	sum := sha256.Sum256(body)
+	return protocol.Object{"url": url, "size": int64(len(body)), "sha256": hex.EncodeToString(sum[:])}, nil
+}
