@@ -107,7 +107,7 @@ func decodeOne(leaf Leaf, raw []byte, strict bool) Message {
 		err = m.check()
 	}
 	if err != nil {
-		return &Invalid{Header: salvage(raw), On: leaf, Raw: Redact(leaf, raw), Err: err}
+		return &Invalid{Header: salvage(raw), On: leaf, Raw: Redact(raw), Err: err}
 	}
 	return m
 }

@@ -43,19 +43,21 @@ func (h *Hello) Abbreviate() *Hello {
 	}
 }
 
-var claimField = regexp.MustCompile(`(?i)("claim"\s*:\s*)"(?:[^"\\]|\\.)*"`)
+// Claims hide in JSON, in what is nearly JSON, and behind needless escapes:
+// no encoder writes a plain letter as \u0063, so such a text means to hide one.
+var (
+	claimField    = regexp.MustCompile(`(?i)("claim"\s*:\s*)"(?:[^"\\]|\\.)*"`)
+	claimMention  = regexp.MustCompile(`(?i)claim`)
+	escapedLetter = regexp.MustCompile(`(?i)\\u00[4-7]`)
+)
 
-// Redact gives a payload as it may be stored with a rejection: a hello without
-// its claim, anything else as it is. Where a hello speaks of a claim in a way
+// Redact gives a payload, or its beginning, as it may be stored with a
+// rejection: the claim is blanked. Where a payload speaks of a claim in a way
 // that isn't understood, nothing of it is kept.
-func Redact(leaf Leaf, payload []byte) []byte {
-	if leaf != LeafHello {
-		return payload
-	}
-	redacted := claimField.ReplaceAll(payload, []byte(`$1""`))
-	rest := strings.ToLower(string(claimField.ReplaceAll(payload, nil)))
-	if strings.Contains(rest, "claim") || strings.Contains(rest, `\u`) {
+func Redact(payload []byte) []byte {
+	rest := claimField.ReplaceAll(payload, nil)
+	if claimMention.Match(rest) || escapedLetter.Match(rest) {
 		return []byte(`{"redacted":true}`)
 	}
-	return redacted
+	return claimField.ReplaceAll(payload, []byte(`$1""`))
 }

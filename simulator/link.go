@@ -43,16 +43,27 @@ type conn struct {
 	open   *sync.Map // the fleet's; see Simulator
 	mu     sync.Mutex
 	socket net.Conn
+	latest mqtt.Token // of the message published last
 }
 
 // publish hands a message over. It blocks while the broker takes no more. What
 // fails is repeated later: nothing is forgotten before the engine's ack.
 func (c *conn) publish(topic string, payload []byte) {
-	c.client.Publish(topic, atLeastOnce, false, payload)
+	token := c.client.Publish(topic, atLeastOnce, false, payload)
+	c.mu.Lock()
+	c.latest = token
+	c.mu.Unlock()
 }
 
-// close ends the connection in good order: the broker publishes no will.
+// close ends the connection in good order: the broker has what was said, and
+// publishes no will.
 func (c *conn) close() {
+	c.mu.Lock()
+	latest := c.latest
+	c.mu.Unlock()
+	if latest != nil {
+		latest.WaitTimeout(time.Second)
+	}
 	c.client.Disconnect(goodbye)
 	c.ended()
 }
