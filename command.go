@@ -135,8 +135,10 @@ func (c *Command) Answer(a Answer, now time.Time) bool {
 	return true
 }
 
+// accept and deferred give the lease back: an answer is newer than the record
+// of the publication that it answers (see MarkSent).
 func (c *Command) accept(a Answer) {
-	c.Status = CommandAccepted
+	c.Status, c.LeasedUntil = CommandAccepted, time.Time{}
 	if a.Phase != "" {
 		c.Phase = a.Phase
 	}
@@ -144,7 +146,7 @@ func (c *Command) accept(a Answer) {
 }
 
 func (c *Command) deferred(a Answer, now time.Time) {
-	c.Status = CommandDeferred
+	c.Status, c.LeasedUntil = CommandDeferred, time.Time{}
 	c.Deferrals++
 	c.DueAt = now.Add(a.RetryIn)
 	c.Phase = a.Reason
@@ -192,9 +194,10 @@ func (c *Command) Retry(attempt int, now time.Time) bool {
 }
 
 // Due reports whether the command should be published at now, if its device is
-// online and no other exclusive command is in flight there.
+// online and no other exclusive command is in flight there. What the device
+// must no longer begin is not published.
 func (c *Command) Due(now time.Time) bool {
-	if c.LeasedUntil.After(now) || c.DueAt.After(now) {
+	if c.LeasedUntil.After(now) || c.DueAt.After(now) || c.expired(now) {
 		return false
 	}
 	switch c.Status {
@@ -205,6 +208,10 @@ func (c *Command) Due(now time.Time) bool {
 	default:
 		return false
 	}
+}
+
+func (c *Command) expired(now time.Time) bool {
+	return !c.ExpiresAt.IsZero() && !c.ExpiresAt.After(now)
 }
 
 // Commands keeps commands.
@@ -232,15 +239,20 @@ type Commands interface {
 	SaveCommands(ctx context.Context, commands []Command) error
 
 	// ClaimCommands leases up to limit commands that are due at now (see
-	// Command.Due) for publication until now plus PublishLease, and commits.
-	// Only devices that are online count, and only one exclusive command per
-	// device may be leased, sent or accepted at a time: the oldest. Empty ids
-	// and devices mean all; rows that others are claiming are skipped.
+	// Command.Due) for publication until now plus PublishLease, and commits
+	// (within InTx the leases come with its commit). Oldest first, with their
+	// routes. Only devices that are online count, and only one exclusive
+	// command per device may be leased, sent or accepted at a time: the one
+	// that is at it, else the oldest that is due. What others are claiming is
+	// skipped.
 	ClaimCommands(ctx context.Context, q ClaimQuery) ([]Command, error)
 
-	// MarkSent records publications that the broker acknowledged: commands
-	// that are still pending, deferred or sent with the given attempt become
-	// sent at now and lose their lease.
+	// MarkSent records publications that the broker acknowledged: open
+	// commands of the given attempt that still have their lease, even a lapsed
+	// one, become sent at now and lose it. One without a lease was answered
+	// before this call; the answer stays. A command that was accepted, lost by
+	// its device and claimed Again is sent until the device answers anew, so
+	// that it is asked again if the broker loses it: the one way back.
 	MarkSent(ctx context.Context, sent []Sent, now time.Time) error
 
 	// ExpiredCommands gives up to limit ids of open commands that have expired
@@ -253,12 +265,14 @@ type ClaimQuery struct {
 	Now     time.Time
 	IDs     []string // only these commands; empty: any
 	Devices []string // only commands of these devices; empty: any
-	// Except are ids that a device listed as running at its hello.
+	// Except are ids that a device listed as running at its hello. They are
+	// not claimed, and hold their device as if they were in flight.
 	Except []string
-	// Again claims commands that were sent before the Resend time has passed:
-	// after a hello, what the device does not run it never got.
+	// Again claims commands that were sent before the Resend time has passed,
+	// and accepted ones: after a hello, what the device does not run it never
+	// got or has lost.
 	Again bool
-	Limit int
+	Limit int // 0: 100
 }
 
 // Sent names one published attempt of a command.

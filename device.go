@@ -169,18 +169,24 @@ type Devices interface {
 	// RegisterDevices stores registrations in bulk; outcomes are in the order
 	// of rows. A row whose id is held by another account, or whose serial is
 	// held by another device of its account and profile, is a Conflict.
-	// A device that is past escrow keeps profile, serial and claim.
+	// A device that is past escrow keeps profile, serial and claim; the serial
+	// that a discovered device presented keeps nobody out. Everything else is
+	// replaced by what the row says, but an empty claim leaves the stored one.
+	// Rows of one call see the rows before them. Events and audit entries, of
+	// adoptions too, are the caller's.
 	RegisterDevices(ctx context.Context, rows []Registration, now time.Time) ([]RegisterOutcome, error)
 
-	// AddDiscovered stores devices in state discovered, up to max of them in
-	// the installation. It gives the ids that were stored.
+	// AddDiscovered stores devices in state discovered, with empty sessions, up
+	// to max of them in the installation; known ids are left as they are. It
+	// gives the ids that were stored.
 	AddDiscovered(ctx context.Context, devices []Device, max int) ([]string, error)
 
 	// SaveDevice writes everything of a device but its session, its reported
-	// twin and its metrics. ENOTFOUND.
+	// twin and its metrics. ENOTFOUND, ECONFLICT if its serial is taken.
 	SaveDevice(ctx context.Context, d *Device) error
 
-	// SaveSessions writes sessions by device id, in bulk.
+	// SaveSessions writes sessions by device id, in bulk. Here and below,
+	// devices that do not exist are left out.
 	SaveSessions(ctx context.Context, sessions map[string]Session) error
 
 	// SaveReported writes reported twins by device id, in bulk.
@@ -192,7 +198,8 @@ type Devices interface {
 
 	// SilentDevices gives up to limit online devices whose last sign of life
 	// is older than their heartbeat policy allows at now, and sleeping ones
-	// whose promised wake plus that silence has passed.
+	// whose promised wake plus that silence has passed, the longest silent
+	// first. DefaultHeartbeat applies where the twin has no policy yet.
 	SilentDevices(ctx context.Context, now time.Time, limit int) ([]string, error)
 
 	// ChildrenOf gives the ids of the devices whose parent is one of ids.

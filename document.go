@@ -28,12 +28,14 @@ type Document struct {
 type Documents interface {
 	// PublishDocument stores d and gives it as stored. With Version 0 the next
 	// number is given; when the newest version has the same hash nothing is
-	// stored and created is false. ECONFLICT if the version exists with another
-	// hash, or is not above the newest.
+	// stored and created is false, and so when the given Version exists with
+	// the same hash. A document that was retired shows again. ECONFLICT if the
+	// version exists with another hash, or is not above the newest.
 	PublishDocument(ctx context.Context, d Document) (stored Document, created bool, err error)
 
 	// FindDocument looks name up in account, then in the accounts above it.
-	// Version 0 means the newest. ENOTFOUND if there is none.
+	// Version 0 means the newest; another version is found in the nearest
+	// account that has it, retired or not. ENOTFOUND if there is none.
 	FindDocument(ctx context.Context, account, kind, name string, version int) (Document, error)
 
 	// ListDocuments gives the newest version of each document visible from
@@ -44,8 +46,8 @@ type Documents interface {
 	// sources. ENOTFOUND if there is none.
 	DocumentVersions(ctx context.Context, account, kind, name string) ([]Document, error)
 
-	// RetireDocument hides a document from lookups; runs that use it go on.
-	// ENOTFOUND if there is none.
+	// RetireDocument hides a document of this very account from lookups that
+	// name no version; runs that use it go on. ENOTFOUND if there is none.
 	RetireDocument(ctx context.Context, account, kind, name string) error
 }
 

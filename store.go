@@ -50,8 +50,9 @@ type Starts interface {
 	// left as it is.
 	RequestStarts(ctx context.Context, requests []Start, now time.Time) error
 
-	// PendingStarts leases up to limit requests that wait since before, until
-	// now plus PublishLease.
+	// PendingStarts leases up to limit requests that were made at before or
+	// earlier, oldest first, until now plus PublishLease. Those under lease are
+	// left out.
 	PendingStarts(ctx context.Context, before, now time.Time, limit int) ([]Start, error)
 
 	// DoneStarts removes requests that were carried out.
@@ -83,7 +84,7 @@ type TimelineEntry struct {
 // Timeline merges what is known about a device.
 type Timeline interface {
 	// DeviceTimeline gives the newest entries of a device out of its events
-	// (telemetry left out), commands, audit entries and approvals, newest
+	// (telemetry left out), commands, audit entries, approvals and runs, newest
 	// first, up to limit.
 	DeviceTimeline(ctx context.Context, device string, limit int) ([]TimelineEntry, error)
 }

@@ -83,14 +83,16 @@ func (t tx) claimCandidates(ctx context.Context, q deviceops.ClaimQuery) ([]stri
 func (t tx) lease(ctx context.Context, q deviceops.ClaimQuery, candidates []string) ([]deviceops.Command, error) {
 	f := claimFilter(q)
 	ids, until := f.arg(candidates), f.arg(q.Now.Add(deviceops.PublishLease))
-	return list(ctx, t, "lease commands", scanCommand, `
+	return list(ctx, t, "lease commands", scanClaimed, `
 		with picked as materialized (
 			select c.id`+claimable+` and c.id = any(`+ids+`)
 			for no key update of c skip locked),
 		c as (
 			update commands set leased_until = `+until+` from picked where commands.id = picked.id
 			returning commands.*)
-		select `+commandColumns+` from c order by created_at, ordinal`, f.args...)
+		select `+commandColumns+`, d.parent, s.max_payload, s.boot
+		from c join devices d on d.id = c.device join sessions s on s.device = c.device
+		order by c.created_at, c.ordinal`, f.args...)
 }
 
 // claimFilter holds the parameters that the conditions share.

@@ -162,12 +162,22 @@ func recordCommand(c deviceops.Command) commandRecord {
 	return r
 }
 
-func scanCommand(row pgx.CollectableRow) (c deviceops.Command, err error) {
+func scanCommand(row pgx.CollectableRow) (deviceops.Command, error) { return scanCommandAnd(row) }
+
+// scanClaimed reads commandColumns and the route to the device.
+func scanClaimed(row pgx.CollectableRow) (deviceops.Command, error) {
+	var route deviceops.Route
+	c, err := scanCommandAnd(row, &route.Via, &route.MaxPayload, &route.Boot)
+	c.Route = route
+	return c, err
+}
+
+func scanCommandAnd(row pgx.CollectableRow, more ...any) (c deviceops.Command, err error) {
 	var waiter deviceops.ActivityRef
-	err = row.Scan(&c.ID, &c.Account, &c.Device, &c.Name, &c.Args, &c.Attempt, &c.Exclusive, &c.Status, &c.By, &c.Reason,
+	err = row.Scan(append([]any{&c.ID, &c.Account, &c.Device, &c.Name, &c.Args, &c.Attempt, &c.Exclusive, &c.Status, &c.By, &c.Reason,
 		&waiter.Workflow, &waiter.Activity, moment{&c.CreatedAt}, moment{&c.DueAt}, moment{&c.ExpiresAt}, moment{&c.SentAt},
 		moment{&c.LeasedUntil}, moment{&c.FinishedAt}, &c.CancelAsked, &c.Deferrals, &c.Boot, &c.Phase, &c.Percent,
-		&c.Output, &c.Error)
+		&c.Output, &c.Error}, more...)...)
 	if waiter != (deviceops.ActivityRef{}) {
 		c.Waiter = &waiter
 	}

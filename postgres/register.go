@@ -203,7 +203,7 @@ func (r *registrar) adopt(d *deviceops.Device, row *deviceops.Registration) devi
 }
 
 func (r *registrar) enterEscrow(d *deviceops.Device, row *deviceops.Registration) {
-	d.State, d.StateSince, d.StateReason, d.UpdatedAt = deviceops.Escrow, r.now, "registered", r.now
+	d.State, d.StateSince, d.StateReason, d.UpdatedAt = deviceops.Escrow, r.now, "", r.now
 	describe(d, row)
 	identify(d, row)
 	r.hold(d)
