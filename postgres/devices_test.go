@@ -1,0 +1,288 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/postgres/postgrestest"
+)
+
+func TestFindDeviceGivesAllThatWasSaved(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		_, err := s.FindDevice(t.Context(), "k1")
+		requireCode(t, deviceops.ENOTFOUND, err)
+		registered(t, s, "k1")
+		want, err := s.FindDevice(t.Context(), "k1")
+		require.NoError(t, err)
+
+		want.Account, want.Serial, want.Profile, want.Parent = "acme/emea", "s2", "meter", "gw"
+		want.Tags, want.Labels = []string{"a", "b"}, map[string]string{"site": "x"}
+		want.Attributes = map[string]any{"ram": int64(512), "share": 2.0, "deep": []any{map[string]any{"x": 1.5}}}
+		want.Zone, want.Place = "Europe/Berlin", &deviceops.Place{Latitude: 52.5, Longitude: -13.25}
+		want.State, want.StateSince, want.StateReason = deviceops.Active, after(time.Minute), "ok"
+		want.ClaimHash, want.UpdatedAt = "h", after(time.Minute)
+		want.Twin.Desired = deviceops.Desired{
+			Version: 3, Configuration: map[string]any{"brightness": int64(80), "gain": 1e21}, Software: map[string]string{"os": "2.4"},
+			Heartbeat: deviceops.HeartbeatPolicy{Every: time.Minute, OfflineAfter: 4},
+		}
+		require.NoError(t, s.SaveDevice(t.Context(), &want))
+		want.Twin.Reported = deviceops.Reported{
+			ConfigVersion: 2, Software: map[string]string{"os": "2.3"}, Attributes: map[string]any{"panel": "x"}, At: after(time.Second),
+		}
+		require.NoError(t, s.SaveReported(t.Context(), map[string]deviceops.Reported{"k1": want.Twin.Reported, "nobody": {}}))
+		want.Session = deviceops.Session{
+			Connectivity: deviceops.Sleeping, Since: noon, Connection: "c1", Boot: "b1", HelloAt: noon, LastSeen: after(1e6),
+			LastHeartbeat: after(2e6), UptimeS: 9, WakeAt: after(time.Hour), MaxPayload: 1000, ClaimHash: "p",
+			Presented: deviceops.Presented{Profile: "meter", Serial: "s2"}, Digest: "d", Seq: 7, AckedAt: after(3e6), ClockSkewed: true,
+		}
+		require.NoError(t, s.SaveSessions(t.Context(), map[string]deviceops.Session{"k1": want.Session, "nobody": {}}))
+		want.Metrics = map[string]any{"battery_pct": 80.0, "crashes": int64(0), "in_use": false}
+		require.NoError(t, s.SaveMetrics(t.Context(), []deviceops.MetricValue{
+			{Device: "k1", Name: "battery_pct", Value: 80.0, At: noon},
+			{Device: "k1", Name: "crashes", Value: int64(0), At: noon},
+			{Device: "k1", Name: "in_use", Value: false, At: noon},
+			{Device: "nobody", Name: "in_use", Value: true, At: noon},
+		}))
+
+		got, err := s.FindDevice(t.Context(), "k1")
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+
+		want.Metrics = nil
+		all, err := s.ListDevices(t.Context(), deviceops.DeviceFilter{})
+		require.NoError(t, err)
+		require.Equal(t, []deviceops.Device{want}, all)
+		locked, err := s.LockDevices(t.Context(), []string{"k1", "nobody", "k1"})
+		require.NoError(t, err)
+		require.Equal(t, map[string]*deviceops.Device{"k1": &want}, locked)
+	})
+}
+
+func TestANewDeviceIsEmptyAndNotNull(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		registered(t, s, "k1")
+		d, err := s.FindDevice(t.Context(), "k1")
+		require.NoError(t, err)
+		require.Equal(t, deviceops.Device{
+			ID: "k1", Account: "acme", Serial: "sn-k1", Profile: "kiosk", Tags: []string{}, Labels: map[string]string{},
+			Attributes: map[string]any{}, State: deviceops.Escrow, StateSince: noon, CreatedAt: noon, UpdatedAt: noon,
+			Session: deviceops.Session{Connectivity: deviceops.Never, Since: noon},
+		}, d)
+	})
+}
+
+func TestSaveDeviceRefuses(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.New(t)
+	registered(t, s, "k1", "k2")
+	requireCode(t, deviceops.ENOTFOUND, s.SaveDevice(t.Context(), &deviceops.Device{ID: "k3", Account: "acme"}))
+	d, err := s.FindDevice(t.Context(), "k2")
+	require.NoError(t, err)
+	d.Serial = "sn-k1"
+	requireCode(t, deviceops.ECONFLICT, s.SaveDevice(t.Context(), &d))
+	d.Serial, d.Attributes = "sn-k2", map[string]any{"f": func() {}}
+	requireCode(t, deviceops.EINVALID, s.SaveDevice(t.Context(), &d))
+}
+
+func TestListAndCountDevices(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		rows := []deviceops.Registration{
+			{ID: "a1", Account: "acme", Serial: "X-100", Profile: "kiosk", Tags: []string{"canary", "b"}},
+			{ID: "a2", Account: "acme/emea", Serial: "X-200", Profile: "meter", Parent: "a1"},
+			{ID: "b_1", Account: "acme-x", Serial: "y-100", Profile: "kiosk"},
+			{ID: "b21", Account: "beta", Profile: "kiosk"},
+		}
+		_, err := s.RegisterDevices(t.Context(), rows, noon)
+		require.NoError(t, err)
+		connectivity(t, s, deviceops.Online, "a2")
+		active, err := s.FindDevice(t.Context(), "a1")
+		require.NoError(t, err)
+		active.State = deviceops.Active
+		require.NoError(t, s.SaveDevice(t.Context(), &active))
+
+		for name, c := range map[string]struct {
+			filter deviceops.DeviceFilter
+			want   []string
+		}{
+			"all":          {deviceops.DeviceFilter{}, []string{"a1", "a2", "b21", "b_1"}},
+			"root":         {deviceops.DeviceFilter{Account: "root"}, []string{"a1", "a2", "b21", "b_1"}},
+			"subtree":      {deviceops.DeviceFilter{Account: "acme"}, []string{"a1", "a2"}},
+			"state":        {deviceops.DeviceFilter{State: deviceops.Active}, []string{"a1"}},
+			"connectivity": {deviceops.DeviceFilter{Connectivity: deviceops.Online}, []string{"a2"}},
+			"profile":      {deviceops.DeviceFilter{Profile: "kiosk", Account: "acme"}, []string{"a1"}},
+			"tag":          {deviceops.DeviceFilter{Tag: "b"}, []string{"a1"}},
+			"parent":       {deviceops.DeviceFilter{Parent: "a1"}, []string{"a2"}},
+			"search":       {deviceops.DeviceFilter{Search: "-1"}, []string{"a1", "b_1"}},
+			"any case":     {deviceops.DeviceFilter{Search: "x-"}, []string{"a1", "a2"}},
+			"no wildcards": {deviceops.DeviceFilter{Search: "b_"}, []string{"b_1"}},
+			"page":         {deviceops.DeviceFilter{After: "a1", Limit: 2}, []string{"a2", "b21"}},
+			"nothing":      {deviceops.DeviceFilter{Account: "nobody"}, []string{}},
+		} {
+			found, err := s.ListDevices(t.Context(), c.filter)
+			require.NoError(t, err, name)
+			ids := []string{}
+			for _, d := range found {
+				ids = append(ids, d.ID)
+			}
+			require.Equal(t, c.want, ids, name)
+		}
+		counts, err := s.CountDevices(t.Context(), deviceops.DeviceFilter{Account: "acme", After: "zzz", Limit: 1})
+		require.NoError(t, err)
+		require.Equal(t, map[deviceops.State]int{deviceops.Active: 1, deviceops.Escrow: 1}, counts)
+		children, err := s.ChildrenOf(t.Context(), []string{"a1", "a2"})
+		require.NoError(t, err)
+		require.Equal(t, []string{"a2"}, children)
+	})
+}
+
+// What LockDevices gives was committed by whoever held the lock before, in all
+// tables.
+func TestLockDevicesWaitsAndReadsAfresh(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.New(t)
+	registered(t, s, "k1")
+	locked, release := make(chan struct{}), make(chan struct{})
+	var group sync.WaitGroup
+	var first, second error
+	group.Go(func() {
+		first = s.InTx(t.Context(), func(ctx context.Context, tx deviceops.Tx) error {
+			found, err := tx.LockDevices(ctx, []string{"k1"})
+			close(locked)
+			<-release
+			d := found["k1"]
+			d.Twin.Desired.Version, d.Zone = 5, "UTC"
+			return errors.Join(err, tx.SaveDevice(ctx, d), tx.SaveSessions(ctx, map[string]deviceops.Session{"k1": {Seq: 9}}))
+		})
+	})
+	<-locked
+	group.Go(func() {
+		second = s.InTx(t.Context(), func(ctx context.Context, tx deviceops.Tx) error {
+			found, err := tx.LockDevices(ctx, []string{"k1"})
+			require.Equal(t, "UTC", found["k1"].Zone)
+			require.Equal(t, int64(5), found["k1"].Twin.Desired.Version)
+			require.Equal(t, int64(9), found["k1"].Session.Seq)
+			return err
+		})
+	})
+	waitForLock(t, s)
+	close(release)
+	group.Wait()
+	require.NoError(t, errors.Join(first, second))
+}
+
+func TestAddDiscoveredKeepsToItsBound(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		registered(t, s, "known")
+		devices := []deviceops.Device{
+			{ID: "known", Account: "root"},
+			{ID: "d1", Account: "root", Profile: "kiosk", Serial: "s", CreatedAt: noon, StateSince: noon, UpdatedAt: noon},
+			{ID: "d2", Account: "root", Profile: "kiosk", Serial: "s"},
+		}
+		added, err := s.AddDiscovered(t.Context(), devices, 3)
+		require.NoError(t, err)
+		require.ElementsMatch(t, []string{"d1", "d2"}, added)
+		d, err := s.FindDevice(t.Context(), "d1")
+		require.NoError(t, err)
+		require.Equal(t, deviceops.Discovered, d.State)
+		require.Equal(t, deviceops.Never, d.Session.Connectivity)
+
+		added, err = s.AddDiscovered(t.Context(), []deviceops.Device{{ID: "d1"}, {ID: "d3", Account: "root"}, {ID: "d4", Account: "root"}}, 3)
+		require.NoError(t, err)
+		require.Len(t, added, 1)
+		added, err = s.AddDiscovered(t.Context(), []deviceops.Device{{ID: "d5", Account: "root"}}, 2)
+		require.NoError(t, err)
+		require.Empty(t, added)
+		added, err = s.AddDiscovered(t.Context(), nil, 2)
+		require.NoError(t, err)
+		require.Empty(t, added)
+	})
+}
+
+func TestAddDiscoveredKeepsToItsBoundTogether(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.New(t)
+	const bound = 10
+	var group sync.WaitGroup
+	for _, prefix := range []string{"a", "b", "c", "d"} {
+		group.Go(func() {
+			for _, id := range names(prefix, 8) {
+				if _, err := s.AddDiscovered(t.Context(), []deviceops.Device{{ID: id, Account: "root"}}, bound); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	counts, err := s.CountDevices(t.Context(), deviceops.DeviceFilter{})
+	require.NoError(t, err)
+	require.Equal(t, map[deviceops.State]int{deviceops.Discovered: bound}, counts)
+}
+
+func TestSaveMetricsKeepsTheNewest(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		registered(t, s, "k1")
+		save := func(values ...deviceops.MetricValue) {
+			t.Helper()
+			require.NoError(t, s.SaveMetrics(t.Context(), values))
+		}
+		is := func(want any) {
+			t.Helper()
+			d, err := s.FindDevice(t.Context(), "k1")
+			require.NoError(t, err)
+			require.Equal(t, map[string]any{"m": want}, d.Metrics)
+		}
+		value := func(v any, at time.Time) deviceops.MetricValue {
+			return deviceops.MetricValue{Device: "k1", Name: "m", Value: v, At: at}
+		}
+		save(value(int64(1), after(time.Second)), value(int64(2), after(2*time.Second)), value(int64(3), noon))
+		is(int64(2))
+		save(value(int64(4), after(time.Second)))
+		is(int64(2))
+		save(value(int64(5), after(2*time.Second)), value(int64(6), after(2*time.Second)))
+		is(int64(6))
+		save(value(true, after(3*time.Second)))
+		is(true)
+		save()
+	})
+}
+
+func TestSilentDevices(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		registered(t, s, "default", "beating", "patient", "asleep", "late", "gone", "never")
+		patient, err := s.FindDevice(t.Context(), "patient")
+		require.NoError(t, err)
+		patient.Twin.Desired.Heartbeat = deviceops.HeartbeatPolicy{Every: time.Hour, OfflineAfter: 2}
+		require.NoError(t, s.SaveDevice(t.Context(), &patient))
+		require.NoError(t, s.SaveSessions(t.Context(), map[string]deviceops.Session{
+			"default": {Connectivity: deviceops.Online, LastSeen: noon},
+			"beating": {Connectivity: deviceops.Online, LastSeen: noon.Add(-time.Hour), LastHeartbeat: after(2 * time.Minute)},
+			"patient": {Connectivity: deviceops.Online, LastSeen: noon},
+			"asleep":  {Connectivity: deviceops.Sleeping, LastSeen: noon.Add(-time.Hour), WakeAt: after(time.Hour)},
+			"late":    {Connectivity: deviceops.Sleeping, LastSeen: noon.Add(-time.Hour), WakeAt: noon.Add(-time.Minute)},
+			"gone":    {Connectivity: deviceops.Offline, LastSeen: noon.Add(-time.Hour)},
+		}))
+		silence := deviceops.DefaultHeartbeat.Silence()
+		for name, c := range map[string]struct {
+			now   time.Time
+			limit int
+			want  []string
+		}{
+			"all is well":          {after(-time.Minute), 0, []string{}},
+			"sleeps too long":      {after(silence), 0, []string{"late"}},
+			"nothing heard":        {after(silence + time.Microsecond), 0, []string{"late", "default"}},
+			"the longest first":    {after(silence + time.Microsecond), 1, []string{"late"}},
+			"with its own policy":  {after(2*time.Hour + time.Microsecond), 0, []string{"late", "default", "beating", "asleep", "patient"}},
+			"asleep is not silent": {after(time.Hour), 0, []string{"late", "default", "beating"}},
+		} {
+			found, err := s.SilentDevices(t.Context(), c.now, c.limit)
+			require.NoError(t, err)
+			require.Equal(t, c.want, append([]string{}, found...), name)
+		}
+	})
+}
