@@ -26,6 +26,9 @@ type ActionInput struct {
 // ActionOutput is what an action gives.
 type ActionOutput struct {
 	Output any `json:"output,omitempty"`
+	// Device is the output instead, where it is a device: the workflow shows it
+	// as expressions see devices.
+	Device *deviceops.Device `json:"device,omitempty"`
 	// Command is to be sent to the step's device next; the step ends with it.
 	// Nil: the step has ended.
 	Command *FollowUp `json:"command,omitempty"`

@@ -10,16 +10,14 @@ import (
 // EventRunLog is the type of the events that the action log writes.
 const EventRunLog = "run.log"
 
-// logEntry writes an event, which the timelines of the device and the account
-// show.
+// logEntry writes an event, which the timeline of the device shows.
 type logEntry struct {
-	Message string         `json:"message"`
-	Level   string         `json:"level"` // debug, info, warning, error, critical; "": info
-	Data    map[string]any `json:"data"`
+	Message string `json:"message"`
+	Level   string `json:"level"` // info, warning, error; "": info
 }
 
 func (l *logEntry) perform(ctx context.Context, d Deps, in ActionInput) (ActionOutput, error) {
-	levels := []string{"debug", "info", "warning", "error", "critical"}
+	levels := []string{"info", "warning", "error"}
 	if l.Level == "" {
 		l.Level = "info"
 	}
@@ -37,6 +35,6 @@ func (l *logEntry) perform(ctx context.Context, d Deps, in ActionInput) (ActionO
 	now := d.now()
 	return ActionOutput{}, d.Store.AppendEvents(ctx, []deviceops.Event{{
 		Account: account, Device: in.Device, Type: EventRunLog, Severity: l.Level, At: now, ReceivedAt: now,
-		Data: map[string]any{"text": l.Message, "run": in.RunID, "step": in.Step, "data": l.Data},
+		Data: map[string]any{"text": l.Message, "run": in.RunID, "step": in.Step},
 	}})
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // transitionDevice moves the step's device to another state. Its output is
-// {from, to, changed}.
+// {state, previous}.
 type transitionDevice struct {
 	To     deviceops.State `json:"to"`
 	Reason string          `json:"reason"`
@@ -18,13 +18,12 @@ func (t *transitionDevice) perform(ctx context.Context, d Deps, in ActionInput) 
 	if err != nil {
 		return ActionOutput{}, err
 	}
-	var changed bool
 	err = d.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-		_, changed, err = d.lifecycle().Transition(ctx, tx, deviceops.Transition{
+		_, _, err := d.lifecycle().Transition(ctx, tx, deviceops.Transition{
 			Device: device.ID, To: t.To, By: in.By, Reason: t.Reason,
 			Evidence: map[string]any{"run": in.RunID, "step": in.Step},
 		}, d.now())
 		return err
 	})
-	return ActionOutput{Output: map[string]any{"from": device.State, "to": t.To, "changed": changed}}, err
+	return ActionOutput{Output: map[string]any{"state": t.To, "previous": device.State}}, err
 }

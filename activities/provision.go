@@ -25,6 +25,7 @@ type BeginOutput struct {
 	Profile string  `json:"profile,omitempty"`
 
 	Since      time.Time                       `json:"since"`                // when it entered provisioning
+	Version    int64                           `json:"version"`              // of what is desired
 	Configure  map[string]any                  `json:"configure,omitempty"`  // arguments of configure; nil: it is configured
 	Components []deviceops.Component           `json:"components,omitempty"` // what to install
 	Want       map[string]deviceops.Constraint `json:"want,omitempty"`       // what the software has to be at the end
@@ -123,7 +124,7 @@ func admissionReason(in BeginInput) string {
 
 func beginOutput(in BeginInput, d deviceops.Device, p *deviceops.Profile, plan baseline, since time.Time) BeginOutput {
 	out := BeginOutput{
-		Outcome: OutcomeProvision, Account: d.Account, Profile: p.Name, Since: since, Components: plan.components,
+		Outcome: OutcomeProvision, Account: d.Account, Profile: p.Name, Since: since, Version: plan.desired.Version, Components: plan.components,
 		Want: plan.want, Workflow: p.Provision.Workflow, Timeout: p.Provision.Timeout, Retries: p.Provision.Retries,
 	}
 	if d.Twin.Reported.ConfigVersion < plan.desired.Version {

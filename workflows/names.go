@@ -35,7 +35,8 @@ type ProvisionProgress struct {
 // RunInput starts a run of a published workflow. The version is resolved before
 // the start, so that a retried start means the same.
 type RunInput struct {
-	Run deviceops.Run `json:"run"` // id, account, workflow, version, hash, device, inputs, started_by, reason
+	Run   deviceops.Run `json:"run"`             // id, account, workflow, version, hash, device, inputs, started_by, reason
+	Depth int           `json:"depth,omitempty"` // how many runs started one another down to this; 0: no run started it
 }
 
 // ProvisionID gives the workflow id under which a device is provisioned: one

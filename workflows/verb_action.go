@@ -1,0 +1,75 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/deviceops/deviceops/activities"
+	"github.com/deviceops/deviceops/dsl"
+)
+
+var _ = addVerb("action", verb{try: tryAction, giveUp: giveUpCommand})
+
+// actionTimeout is how long an action may take where its step does not say.
+const actionTimeout = 2 * time.Minute
+
+// tryAction performs an action of the engine. An action that reaches the device
+// itself goes on as a command; the step's output is that of the action.
+func tryAction(x *execution, ctx workflow.Context, step *dsl.Step, c *call) outcome {
+	in, err := x.actionInput(ctx, step)
+	if err != nil {
+		return faulty(err)
+	}
+	limit, err := step.AttemptTimeout.Duration(x.env(ctx))
+	if err != nil {
+		return faulty(err)
+	}
+	if limit == 0 {
+		limit = actionTimeout
+	}
+	timeout, over := left(ctx, c.Deadline, limit)
+	if over {
+		return failed(outOfTime(step))
+	}
+	x.state.Rows[c.Row].Input = map[string]any{"action": in.Action, "device": in.Device, "with": in.Args}
+	run, landed := x.ride()
+	in.Run = run
+	var out activities.ActionOutput
+	err = remote(ctx, activities.NameAction, timeout, in, &out)
+	landed(err == nil)
+	x.facts = nil
+	if err != nil {
+		return faulty(err)
+	}
+	return x.goOn(ctx, step, c, in.Device, out)
+}
+
+func (x *execution) actionInput(ctx workflow.Context, step *dsl.Step) (activities.ActionInput, error) {
+	op := step.Op.(*dsl.Action)
+	args, err := op.Args.Map(x.env(ctx))
+	if err != nil {
+		return activities.ActionInput{}, err
+	}
+	device, err := x.device(ctx, step)
+	return activities.ActionInput{
+		Action: op.Name, Account: x.run.Account, Device: device, Args: args,
+		RunID: x.run.ID, Step: step.ID, By: "run:" + x.run.ID,
+	}, err
+}
+
+// goOn carries out what the action left to be done.
+func (x *execution) goOn(ctx workflow.Context, step *dsl.Step, c *call, device string, out activities.ActionOutput) outcome {
+	output := out.Output
+	if out.Device != nil {
+		output = deviceFacts(out.Device)
+	}
+	if out.Command == nil {
+		return gave(output)
+	}
+	o := x.deliver(ctx, step, c, device, *out.Command)
+	if o.failure == nil {
+		return gave(output)
+	}
+	return o
+}

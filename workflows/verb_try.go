@@ -1,0 +1,15 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/deviceops/deviceops/dsl"
+)
+
+var _ = addVerb("try", verb{try: tryTry})
+
+// tryTry enters the body. What a failure in it leads to is decided where all
+// failures are: in execution.fail.
+func tryTry(_ *execution, _ workflow.Context, step *dsl.Step, _ *call) outcome {
+	return outcome{enter: step.Op.(*dsl.Try).Body}
+}
