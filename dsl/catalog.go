@@ -15,20 +15,11 @@ import (
 type Catalog struct {
 	Documents deviceops.Documents
 
-	mu       sync.Mutex
-	profiles map[string]*deviceops.Profile // by hash
-	programs map[string]*Program           // by hash
+	profiles memo[deviceops.Profile]
+	programs memo[Program]
 }
 
 var _ deviceops.Catalog = (*Catalog)(nil)
-
-// maxCached bounds each of the two caches; a full one is emptied.
-const maxCached = 1000
-
-// NewCatalog gives a catalog over documents.
-func NewCatalog(documents deviceops.Documents) *Catalog {
-	return &Catalog{Documents: documents, profiles: map[string]*deviceops.Profile{}, programs: map[string]*Program{}}
-}
 
 // Profile gives the newest version of a profile as seen from account. ENOTFOUND
 // if there is none, EINVALID if this version of the engine cannot compile it.
@@ -37,7 +28,7 @@ func (c *Catalog) Profile(ctx context.Context, account, name string) (*deviceops
 	if err != nil {
 		return nil, err
 	}
-	compiled, err := cached(c, c.profiles, d, CompileProfile)
+	compiled, err := c.profiles.get(d, CompileProfile)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +44,7 @@ func (c *Catalog) Program(ctx context.Context, account, name string, version int
 	if err != nil {
 		return nil, err
 	}
-	compiled, err := cached(c, c.programs, d, Compile)
+	compiled, err := c.programs.get(d, Compile)
 	if err != nil {
 		return nil, err
 	}
@@ -62,24 +53,40 @@ func (c *Catalog) Program(ctx context.Context, account, name string, version int
 	return &p, nil
 }
 
-// cached gives what a document compiles to, from cache if it was compiled
-// before.
-func cached[T any](c *Catalog, cache map[string]*T, d deviceops.Document, compile func(string) (*T, Diagnostics)) (*T, error) {
-	c.mu.Lock()
-	found := cache[d.Hash]
-	c.mu.Unlock()
-	if found != nil {
+// maxCached bounds a memo; a full one is emptied.
+const maxCached = 1000
+
+// memo keeps what documents compile to, by their hash.
+type memo[T any] struct {
+	mu     sync.Mutex
+	byHash map[string]*T
+}
+
+func (m *memo[T]) find(hash string) *T {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.byHash[hash]
+}
+
+func (m *memo[T]) keep(hash string, compiled *T) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.byHash == nil || len(m.byHash) >= maxCached {
+		m.byHash = map[string]*T{}
+	}
+	m.byHash[hash] = compiled
+}
+
+// get gives what d compiles to. It compiles without the lock: twice the same
+// work now and then is better than everybody waiting.
+func (m *memo[T]) get(d deviceops.Document, compile func(string) (*T, Diagnostics)) (*T, error) {
+	if found := m.find(d.Hash); found != nil {
 		return found, nil
 	}
 	compiled, diagnostics := compile(d.Source)
 	if err := diagnostics.Err(); err != nil {
 		return nil, deviceops.Errorf(deviceops.EINVALID, "the %s %s@%d cannot be used by this version of the engine: %w", d.Kind, d.Name, d.Version, err)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(cache) >= maxCached {
-		clear(cache)
-	}
-	cache[d.Hash] = compiled
+	m.keep(d.Hash, compiled)
 	return compiled, nil
 }

@@ -52,7 +52,8 @@ func (ds Diagnostics) Err() error {
 	return deviceops.Errorf(deviceops.EINVALID, "%s", strings.TrimRight(b.String(), "\n"))
 }
 
-// sorted puts ds in the order of the file and drops repetitions.
+// sorted puts ds in the order of the file. Of several at one place the first is
+// kept: the others follow from it.
 func (ds Diagnostics) sorted() Diagnostics {
 	slices.SortStableFunc(ds, func(a, b Diagnostic) int {
 		if a.Line != b.Line {
@@ -61,7 +62,7 @@ func (ds Diagnostics) sorted() Diagnostics {
 		return a.Column - b.Column
 	})
 	return slices.CompactFunc(ds, func(a, b Diagnostic) bool {
-		return a.Line == b.Line && a.Column == b.Column && a.Code == b.Code
+		return a.Line == b.Line && a.Column == b.Column
 	})
 }
 

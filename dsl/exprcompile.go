@@ -51,7 +51,7 @@ func compileExpression(source string, sc *scope, w want) (*Expression, []problem
 		return nil, lint.problems
 	}
 	if _, err := exprchecker.Check(tree, config); err != nil {
-		return nil, []problem{typeProblem(source, err)}
+		return nil, []problem{typeProblem(source, err, tree.Node)}
 	}
 	if p := resultProblem(tree.Node, source, w); p != nil {
 		return nil, []problem{*p}
@@ -95,13 +95,50 @@ func syntaxProblem(source string, err error) problem {
 	return problem{from, to, "expression-syntax", message, fix}
 }
 
-func typeProblem(source string, err error) problem {
+var (
+	mismatch     = regexp.MustCompile(`^invalid operation: (\S+) \(mismatched types (.+) and (.+)\)$`)
+	needsList    = regexp.MustCompile(`^builtin (\w+) takes only array \(got (.+)\)$`)
+	unknownField = regexp.MustCompile(`^unknown field (\w+)$`)
+)
+
+func typeProblem(source string, err error, tree ast.Node) problem {
 	from, to, message := unpack(source, err)
-	code, fix := "expression-type", ""
-	if strings.Contains(message, "mismatched types") {
-		fix = "convert one side with string(), int() or float(), or compare with a value of the same type"
+	message = friendlyTypes(message)
+	p := problem{from: from, to: to, code: "expression-type", message: message}
+	if m := mismatch.FindStringSubmatch(message); m != nil {
+		p.message = sprintf("%s does not work between %s and %s", m[1], m[2], m[3])
+		p.fix = "convert one side with string(), int() or float(), or use a value of the same type"
 	}
-	return problem{from, to, code, friendlyTypes(message), fix}
+	if m := needsList.FindStringSubmatch(message); m != nil {
+		p.message = sprintf("%s needs a list, and this is %s", m[1], m[2])
+	}
+	if m := unknownField.FindStringSubmatch(message); m != nil {
+		known := fieldsAt(tree, from)
+		p.code, p.message = "unknown-name", sprintf("there is no %q here%s", m[1], didYouMean(m[1], known))
+		p.fix = orElse(fixWrite("", closest(m[1], known)), "use "+strings.Join(known, ", "))
+	}
+	return p
+}
+
+// fieldsAt gives the fields that the map has of which a field at from is asked.
+func fieldsAt(tree ast.Node, from int) []string {
+	finder := &fieldFinder{from: from}
+	ast.Walk(&tree, finder)
+	return finder.known
+}
+
+type fieldFinder struct {
+	from  int
+	known []string
+}
+
+// Visit implements ast.Visitor.
+func (f *fieldFinder) Visit(n *ast.Node) {
+	member, ok := (*n).(*ast.MemberNode)
+	if !ok || member.Property.Location().From != f.from || member.Node.Nature().TypeData == nil {
+		return
+	}
+	f.known = sortedKeys(member.Node.Nature().Fields)
 }
 
 // unpack gives place and message of an error of expr.

@@ -53,8 +53,11 @@ func decode(text string) (*yaml.Node, error) {
 // explain reports a syntax error and repairs its line. It gives false when the
 // line cannot be repaired.
 func (d *document) explain(err error, lines []string) bool {
-	at, message := locate(err)
-	number := min(max(at.Line, 1), len(lines))
+	number := 1
+	var load *yaml.LoadError
+	if errors.As(err, &load) {
+		number = min(max(load.Mark.Line, 1), len(lines))
+	}
 	for _, n := range []int{number, number - 1} { // some are noticed a line late
 		if n < 1 || n > len(lines) {
 			continue
@@ -68,20 +71,33 @@ func (d *document) explain(err error, lines []string) bool {
 			}
 		}
 	}
-	d.src.report(span{number + d.offset, at.Column, at.Column + 1}, "yaml-syntax",
-		"check the indentation, and put quotes around text with special characters", "this is not YAML: %s", message)
+	d.syntaxError(err)
 	return false
 }
 
-func locate(err error) (yamlMark, string) {
+// syntaxError reports an error of the YAML reader that no trap explains.
+func (d *document) syntaxError(err error) {
 	var load *yaml.LoadError
 	if !errors.As(err, &load) {
-		return yamlMark{Line: 1, Column: 1}, strings.TrimPrefix(err.Error(), "yaml: ")
+		d.src.report(span{d.offset + 1, 1, 2}, "yaml-syntax", syntaxFix, "this is not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
+		return
 	}
-	return yamlMark{load.Mark.Line, max(load.Mark.Column, 1)}, load.Message
+	context := span{load.ContextMark.Line + d.offset, load.ContextMark.Column, load.ContextMark.Column + 1}
+	at := span{load.Mark.Line + d.offset, load.Mark.Column, load.Mark.Column + 1}
+	switch {
+	case strings.Contains(load.ContextMsg, "flow") && context.line > d.offset:
+		d.src.report(context, "yaml-flow-open", "close it, put commas between its parts, and put quotes around text with special characters",
+			"this bracket is not closed where line %d begins", at.line)
+	case strings.Contains(load.ContextMsg, "quoted") && context.line > d.offset:
+		d.src.report(context, "yaml-quote-open", "end the text with the quote it begins with", "this quote is not closed")
+	case strings.Contains(load.ContextMsg, "block"):
+		d.src.report(at, "yaml-indentation", "indent it like the lines of the same list or map", "this line does not fit the indentation of the lines before")
+	default:
+		d.src.report(at, "yaml-syntax", syntaxFix, "this is not YAML: %s", load.Message)
+	}
 }
 
-type yamlMark struct{ Line, Column int }
+const syntaxFix = "check the indentation, and put quotes around text with special characters"
 
 // mistake is a recognized syntax error of one line. Columns are runes from 0.
 type mistake struct {
@@ -196,6 +212,14 @@ func reservedTrap(line string) (mistake, bool) {
 	}
 	value := strings.TrimRight(line[e[4]:], " ")
 	from := runes(line[:e[4]])
+	if value[0] == '!' {
+		return mistake{
+			from: from, to: from + runes(value), code: "yaml-tag",
+			message:  "YAML reads " + strings.Fields(value)[0] + " as a tag, and the condition or text is lost",
+			fix:      "put the value in quotes: " + quote(value),
+			repaired: line[:e[4]] + quote(value),
+		}, true
+	}
 	return mistake{
 		from: from, to: from + 1, code: "yaml-reserved",
 		message:  "an unquoted value may not begin with " + value[:1],

@@ -14,6 +14,9 @@ type place struct{ line, column int }
 // of the end. Quotes, escapes, folded lines and block indentation lie between
 // the text of the file and the value, so the two are walked side by side.
 func (d *document) places(n *yaml.Node) []place {
+	if d.src.muted[n.Line+d.offset] { // the line was repaired, so its text is not the value's
+		return []place{{n.Line + d.offset, n.Column}}
+	}
 	w := &walker{doc: d, line: n.Line + d.offset, column: n.Column, double: n.Style&yaml.DoubleQuotedStyle != 0, single: n.Style&yaml.SingleQuotedStyle != 0}
 	switch {
 	case n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0:

@@ -52,6 +52,10 @@ func (c *checker) object(n *yaml.Node, what string, known ...string) *object {
 }
 
 func (c *checker) unknownKey(key *yaml.Node, what string, known []string) {
+	if contains(futureModifiers, key.Value) {
+		c.report(key, "unsupported-key", "remove it", "%s is not supported by this version yet", key.Value)
+		return
+	}
 	fix := "use " + strings.Join(known, ", ")
 	if near := closest(key.Value, known); near != "" {
 		fix = "write " + near + ":"
@@ -117,7 +121,7 @@ func (c *checker) text(n *yaml.Node, what string) (string, bool) {
 		return n.Value, true
 	}
 	switch {
-	case isColonMap(n):
+	case c.isColonMap(n):
 		c.colonMap(n, what)
 	case n.Kind == yaml.ScalarNode && n.Tag != "!!null":
 		c.report(n, "wrong-type", "put it in quotes: "+quote(n.Value), "%s must be text, and YAML reads this as %s", what, kindOf(n))
@@ -128,8 +132,10 @@ func (c *checker) text(n *yaml.Node, what string) (string, bool) {
 }
 
 // isColonMap recognizes a text such as `error: disk` that YAML reads as a map.
-func isColonMap(n *yaml.Node) bool {
-	return n.Kind == yaml.MappingNode && len(n.Content) == 2 &&
+func (c *checker) isColonMap(n *yaml.Node) bool {
+	line := []rune(c.doc.src.line(n.Line + c.doc.offset))
+	braces := n.Column <= len(line) && line[n.Column-1] == '{'
+	return !braces && n.Kind == yaml.MappingNode && len(n.Content) == 2 &&
 		n.Content[0].Kind == yaml.ScalarNode && n.Content[1].Kind == yaml.ScalarNode && n.Content[0].Line == n.Content[1].Line
 }
 
@@ -220,7 +226,11 @@ func (c *checker) duration(n *yaml.Node, what string) time.Duration {
 }
 
 func (c *checker) badDuration(n *yaml.Node, what string) {
-	if _, err := ParseDuration("1" + n.Value); err != nil || strings.HasPrefix(n.Value, "P") {
+	if strings.Contains(n.Value, "${{") {
+		c.report(n, "template-place", "write the duration itself", "%s has to be known when the workflow is published", what)
+		return
+	}
+	if !durationText.MatchString(n.Value) {
 		c.report(n, "bad-duration", durationFix(n.Value), "%s must be a duration, and %s is none", what, quoteShort(n.Value))
 		return
 	}

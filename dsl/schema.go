@@ -68,7 +68,7 @@ func (v *verb) schema() schema {
 	fields := []fieldSpec{{v.name, v.value}}
 	fields = append(fields, v.fields...)
 	for _, m := range modifierKeys {
-		if contains([]string{"id", "if", "device"}, m.name) || contains(v.modifiers, m.name) {
+		if v.takes(m.name) {
 			fields = append(fields, m)
 		}
 	}

@@ -14,11 +14,11 @@ import (
 type verb struct {
 	name      string
 	summary   string
-	value     schema      // of the verb's own key
-	fields    []fieldSpec // further keys that belong to it
-	modifiers []string    // modifiers that have a meaning with it, besides id, if and device
+	value     schema            // of the verb's own key
+	fields    []fieldSpec       // further keys that belong to it
+	modifiers []string          // modifiers that have a meaning with it, besides id, if and device
+	instead   map[string]string // what to do instead of giving another modifier
 	read      func(b *builder, s *reading) Op
-	output    func(b *builder, s *reading) types.Type // nil: anything
 }
 
 // verbs holds the verbs by name.
@@ -148,8 +148,8 @@ func (b *builder) step(n *yaml.Node, path string, around frame) *Step {
 	if v == nil {
 		return nil
 	}
-	o := b.object(n, sprintf("a step with %s", v.name), v.keys()...)
-	s := &reading{object: b.meaningful(o, v), verb: v, scope: b.scope, around: around}
+	b.dropUnknown(all, v)
+	s := &reading{object: all, verb: v, scope: b.scope, around: around}
 	s.step = &Step{Path: path, Verb: v.name, Line: n.Line}
 	b.identify(s)
 	b.readModifiers(s)
@@ -163,9 +163,16 @@ func (b *builder) step(n *yaml.Node, path string, around frame) *Step {
 func (v *verb) keys() []string {
 	names := append([]string{v.name}, fieldNames(v.fields)...)
 	for _, m := range modifierKeys {
-		names = append(names, m.name)
+		if v.takes(m.name) {
+			names = append(names, m.name)
+		}
 	}
 	return names
+}
+
+// takes reports whether a modifier has a meaning with the verb.
+func (v *verb) takes(modifier string) bool {
+	return contains([]string{"id", "if", "device"}, modifier) || contains(v.modifiers, modifier)
 }
 
 // findVerb finds the one key of a step that is a verb.
@@ -188,6 +195,13 @@ func (b *builder) findVerb(o *object) *verb {
 	return nil
 }
 
+func colon(key string) string {
+	if key == "" {
+		return ""
+	}
+	return key + ":"
+}
+
 // noVerb reports a step without a verb: it has one of another version, one that
 // is written wrongly, or none.
 func (b *builder) noVerb(o *object) {
@@ -201,28 +215,27 @@ func (b *builder) noVerb(o *object) {
 	}
 	for _, key := range o.order {
 		if !isModifier(key) && !contains(futureModifiers, key) {
-			b.report(o.keys[key], "unknown-verb", list, "unknown verb %q%s", key, didYouMean(key, known))
+			b.report(o.keys[key], "unknown-verb", orElse(fixWrite("", colon(closest(key, known))), list), "unknown verb %q%s", key, didYouMean(key, known))
 			return
 		}
 	}
 	b.report(o.node, "no-verb", list, "this step has no verb, so it does nothing")
 }
 
-// meaningful drops modifiers that have no meaning with the verb, and reports
-// them.
-func (b *builder) meaningful(o *object, v *verb) *object {
+// dropUnknown reports and drops the keys that do not belong to a step with v.
+func (b *builder) dropUnknown(o *object, v *verb) {
+	known := v.keys()
 	for _, key := range o.order {
-		if !isModifier(key) || contains([]string{"id", "if", "device"}, key) || contains(v.modifiers, key) {
+		switch {
+		case contains(known, key):
 			continue
+		case isModifier(key):
+			b.report(o.keys[key], "no-meaning", orElse(v.instead[key], "remove it"), "%s has no meaning in a step with %s", key, v.name)
+		default:
+			b.unknownKey(o.keys[key], "a step with "+v.name, known)
 		}
-		fix := "remove it"
-		if v.name == "approve" && key == "timeout" {
-			fix = "write expires:"
-		}
-		b.report(o.keys[key], "no-meaning", fix, "%s has no meaning in a step with %s", key, v.name)
 		delete(o.values, key)
 	}
-	return o
 }
 
 // identify gives the step its id.

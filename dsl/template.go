@@ -232,7 +232,7 @@ func (c *checker) expression(n *yaml.Node, what string, sc *scope, w want) *Expr
 }
 
 func (c *checker) wrongExpression(n *yaml.Node, what string) {
-	if isColonMap(n) {
+	if c.isColonMap(n) {
 		c.colonMap(n, what)
 		return
 	}

@@ -41,28 +41,33 @@ func (d *document) trapsIn(n *yaml.Node, depth int, isKey bool) bool {
 func (d *document) trapsInMap(n *yaml.Node, depth int) bool {
 	seen := map[string]*yaml.Node{}
 	ok := true
+	var kept []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if !d.keyTraps(n, key, value) {
 			continue
 		}
+		kept = append(kept, key, value)
 		if first, twice := seen[key.Value]; twice {
 			d.src.report(d.at(key), "duplicate-key", "keep one of them",
 				"the key %q is given twice; the first is in line %d", key.Value, first.Line+d.offset)
 		}
 		seen[key.Value] = key
 		ok = d.trapsIn(key, depth+1, true) && ok
-		ok = d.trapsIn(value, depth+1, false) && ok
+		if n != d.root || key.Value != "version" { // which has its own message
+			ok = d.trapsIn(value, depth+1, false) && ok
+		}
 	}
+	n.Content = kept
 	return ok
 }
 
-// keyTraps reports what is wrong with an entry as a whole; false means that its
-// parts need no further look.
+// keyTraps reports what is wrong with an entry as a whole; false means that it
+// is to be left out of all that follows.
 func (d *document) keyTraps(parent, key, value *yaml.Node) bool {
 	switch {
-	case key.Kind == yaml.MappingNode && d.isDoubleBrace(key):
-		d.src.report(d.at(key), "template-dollar", "write ${{ ... }}, in quotes inside { } or [ ]", "{{ }} is not a template")
+	case key.Kind == yaml.MappingNode && key.Style&yaml.FlowStyle != 0:
+		d.src.report(d.at(parent), "template-dollar", "write ${{ ... }}, in quotes inside { } or [ ]", "{{ }} is not a template")
 		return false
 	case key.Kind != yaml.ScalarNode:
 		d.src.report(d.at(key), "yaml-key", "write a plain name before the colon", "a key must be a name")
@@ -70,26 +75,29 @@ func (d *document) keyTraps(parent, key, value *yaml.Node) bool {
 	case key.Tag == "!!merge":
 		d.src.report(d.at(key), "yaml-merge", "write the keys out; a workflow that others run is the way to share steps", "merge keys (<<) are not allowed")
 		return false
-	case parent.Style&yaml.FlowStyle != 0 && isAbsent(value):
+	case parent.Style&yaml.FlowStyle != 0 && isAbsent(value) && !d.colonFollows(key):
 		d.commaTrap(parent, key)
 		return false
 	}
 	return true
 }
 
-func (d *document) isDoubleBrace(key *yaml.Node) bool {
-	return key.Style&yaml.FlowStyle != 0
-}
-
 func isAbsent(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Tag == "!!null" && n.Value == ""
+}
+
+// colonFollows reports whether a key is written with its colon.
+func (d *document) colonFollows(key *yaml.Node) bool {
+	at := d.at(key)
+	line := []rune(d.src.line(at.line))
+	return at.end-1 < len(line) && strings.HasPrefix(strings.TrimLeft(string(line[at.end-1:]), " "), ":")
 }
 
 // commaTrap finds { k: a, b }: inside braces a comma ends the value.
 func (d *document) commaTrap(parent, key *yaml.Node) {
 	before := ""
 	for i := 2; i+1 < len(parent.Content); i += 2 {
-		if parent.Content[i] == key {
+		if parent.Content[i] == key && parent.Content[i-1].Style == 0 {
 			before = parent.Content[i-1].Value
 		}
 	}
@@ -127,10 +135,10 @@ func (d *document) tagTrap(n *yaml.Node) bool {
 	if cut := strings.Index(rest, " #"); cut >= 0 {
 		rest = rest[:cut]
 	}
-	rest = strings.TrimRight(rest, " ")
+	rest = strings.TrimRight(rest, " }],")
 	at.end = at.column + runes(rest)
 	d.src.report(at, "yaml-tag", "put the value in quotes: "+quote(rest),
-		"YAML reads %s as a tag, and the condition or text behind it is lost", strings.Fields(rest + " !")[0])
+		"YAML reads %s as a tag, and the condition or text is lost", strings.Fields(rest + " !")[0])
 	d.src.mute(at.line)
 	return true
 }
@@ -209,7 +217,7 @@ func looksCut(value, comment string) bool {
 	return openBrackets(value) || unfinished.MatchString(value)
 }
 
-var unfinished = regexp.MustCompile(`(\|\||&&|==|!=|<=|>=|[<>+*/,?:(\[{]|\b(and|or|not|in|contains|matches))$`)
+var unfinished = regexp.MustCompile(`(\|\||&&|==|!=|<=|>=|[<>+*/(\[{]|\b(contains|matches))$`)
 
 // openBrackets reports whether a bracket, template or quote of s is not closed.
 func openBrackets(s string) bool {

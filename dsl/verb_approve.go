@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"regexp"
+	"strings"
 
 	"github.com/expr-lang/expr/types"
 	"go.yaml.in/yaml/v4"
@@ -16,7 +17,8 @@ var _ = register(verb{
 		{"show", valueSchema("evidence, kept as it was when the question was asked")},
 		{"expires", durationSchema("after this time the outcome is expired, which is never a yes")},
 	},
-	read: readApprove,
+	instead: map[string]string{"timeout": "write expires:"},
+	read:    readApprove,
 })
 
 // defaultApprovers decide where a document names nobody.
@@ -50,7 +52,8 @@ func (c *checker) people(n *yaml.Node) []string {
 	for _, item := range c.list(n, "by", "write it as [role:operator]") {
 		s, ok := c.text(item, "who may decide")
 		if ok && !person.MatchString(s) {
-			c.report(item, "bad-person", "write role:"+s+" or user:"+s, "%s is neither a role nor a user", quoteShort(s))
+			name := strings.TrimRight(strings.TrimPrefix(strings.TrimPrefix(s, "role:"), "user:"), ": ")
+			c.report(item, "bad-person", "write role:"+orElse(name, "operator")+" or user:"+orElse(name, "maria"), "%s is neither a role nor a user", quoteShort(s))
 		}
 		people = append(people, s)
 	}

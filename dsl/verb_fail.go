@@ -13,7 +13,7 @@ func readFail(b *builder, s *reading) Op {
 	n := s.own()
 	switch n.Kind {
 	case yaml.MappingNode:
-		if isColonMap(n) && !contains(failKeys, n.Content[0].Value) {
+		if b.isColonMap(n) && !contains(failKeys, n.Content[0].Value) {
 			b.colonMap(n, "fail")
 			return &Fail{}
 		}
