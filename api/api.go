@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"time"
@@ -26,7 +25,7 @@ type Config struct {
 
 	// Checks decide /readyz, by name: store, orchestrator, gateway. A check
 	// that gives an error, or nothing within CheckTimeout, makes it 503.
-	Checks map[string]func(context.Context) error
+	Checks map[string]Check
 
 	// Registry is shown at /metrics and takes the API's own metrics. Default:
 	// a new one.
@@ -75,7 +74,7 @@ func New(c Config) http.Handler {
 	s := &server{core: &core{c}, huma: humago.New(mux, humaConfig(c.Version))}
 	s.huma.UseMiddleware(newRequestMetrics(c.Registry).observe, s.guard)
 	s.routes()
-	s.serveHealth(mux)
+	serveHealth(mux, c.Checks, c.Registry)
 	mux.HandleFunc("/", noRoute)
 	return recoverer{next: mux, log: c.Log}
 }

@@ -16,17 +16,39 @@ import (
 // CheckTimeout is how long one check of /readyz may take.
 const CheckTimeout = 2 * time.Second
 
-func (s *server) serveHealth(mux *http.ServeMux) {
+// NewHealth gives /healthz, /readyz and /metrics alone, for a process that does
+// not serve the API. Of c it needs Checks and Registry.
+func NewHealth(c Config) http.Handler {
+	mux := http.NewServeMux()
+	s := &server{core: &core{c.withDefaults()}}
+	s.serveHealth(mux)
+	mux.HandleFunc("/", noRoute)
+	return mux
+}
+
+// Check tells whether a part works: nil, or what is wrong.
+type Check func(context.Context) error
+
+// Health gives a handler of /healthz, /readyz and /metrics alone, for a process
+// without the API. See Config.
+func Health(checks map[string]Check, registry *prometheus.Registry) http.Handler {
+	mux := http.NewServeMux()
+	serveHealth(mux, checks, registry)
+	mux.HandleFunc("/", noRoute)
+	return mux
+}
+
+func serveHealth(mux *http.ServeMux, checks map[string]Check, registry *prometheus.Registry) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
-	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.Registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { ready(w, r, checks) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 }
 
 // ready runs all checks at once and lists them: 200 if all pass, else 503.
-func (s *server) ready(w http.ResponseWriter, r *http.Request) {
-	status, results := http.StatusOK, s.runChecks(r.Context())
+func ready(w http.ResponseWriter, r *http.Request, checks map[string]Check) {
+	status, results := http.StatusOK, runChecks(r.Context(), checks)
 	for _, result := range results {
 		if result != "ok" {
 			status = http.StatusServiceUnavailable
@@ -35,13 +57,13 @@ func (s *server) ready(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, status, map[string]any{"ready": status == http.StatusOK, "checks": results})
 }
 
-func (s *server) runChecks(ctx context.Context) map[string]string {
+func runChecks(ctx context.Context, checks map[string]Check) map[string]string {
 	ctx, cancel := context.WithTimeout(ctx, CheckTimeout)
 	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	results := make(map[string]string, len(s.Checks))
-	for name, check := range s.Checks {
+	results := make(map[string]string, len(checks))
+	for name, check := range checks {
 		wg.Go(func() {
 			result := "ok"
 			if err := check(ctx); err != nil {

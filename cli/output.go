@@ -1,0 +1,163 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Output formats.
+const (
+	outputTable = "table"
+	outputJSON  = "json"
+	outputYAML  = "yaml"
+)
+
+func checkOutput(format string) error {
+	switch format {
+	case outputTable, outputJSON, outputYAML:
+		return nil
+	default:
+		return Usage(fmt.Errorf("-o %s: use table, json or yaml", format))
+	}
+}
+
+// show writes a result: v as JSON or YAML, or what render makes of it.
+func (a *app) show(v any, render func(w *screen)) error {
+	switch a.output {
+	case outputJSON:
+		return writeJSON(a.Out, v)
+	case outputYAML:
+		return writeYAML(a.Out, v)
+	}
+	w := &screen{colors: a.colors(), now: a.Now()}
+	render(w)
+	_, err := io.WriteString(a.Out, w.String())
+	return err
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// writeYAML writes v with the keys that it has as JSON, in their order.
+func writeYAML(w io.Writer, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	var node yaml.Node // JSON is YAML; a node keeps the order of keys
+	if err := yaml.Unmarshal(data, &node); err != nil {
+		return err
+	}
+	blockStyle(&node)
+	out, err := yaml.Marshal(&node)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(out)
+	return err
+}
+
+// blockStyle takes the braces and quotes of JSON away where YAML needs none.
+func blockStyle(n *yaml.Node) {
+	n.Style = 0
+	for _, child := range n.Content {
+		blockStyle(child)
+	}
+}
+
+// colors reports whether standard output is a terminal that shows colors.
+func (a *app) colors() bool {
+	f, ok := a.Out.(*os.File)
+	if !ok || a.Getenv("NO_COLOR") != "" || a.Getenv("TERM") == "dumb" {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// color is an ANSI color.
+type color string
+
+// Colors and what they stand for.
+const (
+	plain  color = ""
+	green  color = "32" // as it should be
+	yellow color = "33" // under way, or waiting
+	red    color = "31" // needs somebody
+	faint  color = "2"  // over
+)
+
+// meanings gives words of the domain their color.
+var meanings = map[string]color{
+	"active": green, "online": green, "succeeded": green, "approved": green, "created": green, "registered": green, "ok": green,
+	"provisioning": yellow, "discovered": yellow, "maintenance": yellow, "running": yellow, "waiting": yellow, "open": yellow,
+	"pending": yellow, "sent": yellow, "accepted": yellow, "deferred": yellow, "sleeping": yellow, "held": yellow, "warning": yellow,
+	"quarantined": red, "offline": red, "unreachable": red, "failed": red, "rejected": red, "refused": red, "conflict": red, "error": red, "critical": red,
+	"retired": faint, "canceled": faint, "expired": faint, "skipped": faint, "never": faint, "unchanged": faint,
+}
+
+// paint colors a cell that is a word of the domain.
+func (w *screen) paint(text string) string {
+	c := meanings[strings.TrimSpace(text)]
+	if !w.colors || c == plain {
+		return text
+	}
+	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
+}
+
+// columnGap is the space between two columns.
+const columnGap = "  "
+
+// table writes rows under a header, in columns as wide as their widest cell.
+func (w *screen) table(header []string, rows [][]string) {
+	widths := make([]int, len(header))
+	for _, row := range append([][]string{header}, rows...) {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	w.row(header, widths, func(s string) string { return s })
+	for _, row := range rows {
+		w.row(row, widths, w.paint)
+	}
+}
+
+func (w *screen) row(cells []string, widths []int, paint func(string) string) {
+	var line strings.Builder
+	for i, cell := range cells {
+		if i > 0 {
+			line.WriteString(columnGap)
+		}
+		padding := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+		if i == len(cells)-1 {
+			padding = ""
+		}
+		line.WriteString(paint(cell) + padding)
+	}
+	w.line("%s", strings.TrimRight(line.String(), " "))
+}
+
+// fields writes names and values, one pair a line, without the empty ones.
+func (w *screen) fields(pairs ...string) {
+	widest := 0
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			widest = max(widest, len(pairs[i]))
+		}
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			w.line("%s%s%s", pairs[i]+strings.Repeat(" ", widest-len(pairs[i])), columnGap, w.paint(pairs[i+1]))
+		}
+	}
+}
