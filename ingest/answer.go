@@ -1,0 +1,79 @@
+package ingest
+
+import (
+	"time"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/protocol"
+)
+
+// answerOf gives a result in the terms of the rules.
+func answerOf(m *protocol.Result) deviceops.Answer {
+	a := deviceops.Answer{
+		Attempt: m.Attempt, Status: m.Status, RetryIn: m.RetryIn.Duration(), Reason: m.Reason, Phase: m.Phase, Output: m.Output,
+	}
+	if m.Percent != nil {
+		a.Percent = int(*m.Percent)
+	}
+	if m.Error != nil {
+		a.Error = &deviceops.CommandError{Code: m.Error.Code, Message: m.Error.Message, Retryable: m.Error.Retryable}
+	}
+	return a
+}
+
+// answer applies a result to a command and reports whether anything changed.
+// An install that claims success while the device does not report the new
+// software is not over: it waits, confirming, for that report.
+func answer(c *deviceops.Command, m *protocol.Result, r deviceops.Reported, now time.Time) bool {
+	a := answerOf(m)
+	if c.Name != deviceops.CommandInstall || m.Status != protocol.ResultSucceeded || reportsInstall(*c, r) {
+		return c.Answer(a, now)
+	}
+	a.Status, a.Phase = protocol.ResultAccepted, protocol.PhaseConfirming
+	changed := c.Answer(a, now)
+	if changed {
+		c.Output = a.Output
+	}
+	return changed
+}
+
+func reportsInstall(c deviceops.Command, r deviceops.Reported) bool {
+	c.Status = deviceops.CommandAccepted // an answer may come before the publication was recorded
+	return c.Confirmed(r)
+}
+
+// confirm ends a command in flight that is confirmed by what its device
+// reports. A hello confirms an install only in another boot than the one in
+// which it was sent: within the same boot it may name versions that were there
+// before.
+func confirm(c *deviceops.Command, d *deviceops.Device, byHello bool, now time.Time) bool {
+	if !c.Confirmed(d.Twin.Reported) {
+		return false
+	}
+	if byHello && c.Name == deviceops.CommandInstall && c.Boot != "" && c.Boot == d.Session.Boot {
+		return false
+	}
+	c.Percent = 100
+	return c.Finish(deviceops.CommandSucceeded, nil, now)
+}
+
+// confirmable reports whether a report may confirm c.
+func confirmable(c deviceops.Command) bool {
+	return c.Status.InFlight() && (c.Name == deviceops.CommandInstall || c.Name == deviceops.CommandConfigure)
+}
+
+// commandEvent tells that a command changed its status.
+func commandEvent(c *deviceops.Command, now time.Time) deviceops.Event {
+	data := map[string]any{"id": c.ID, "name": c.Name, "attempt": c.Attempt, "status": string(c.Status)}
+	severity := "info"
+	if c.Error != nil {
+		data["error"] = map[string]any{"code": c.Error.Code, "message": c.Error.Message, "retryable": c.Error.Retryable}
+		severity = "warning"
+	}
+	if c.Phase != "" {
+		data["phase"] = c.Phase
+	}
+	return deviceops.Event{
+		Account: c.Account, Device: c.Device, Type: deviceops.EventCommand, Severity: severity, Data: data, At: now, ReceivedAt: now,
+	}
+}

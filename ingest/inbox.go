@@ -1,0 +1,198 @@
+package ingest
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/protocol"
+)
+
+var _ deviceops.Inbox = (*Inbox)(nil)
+
+// Config gives an Inbox what it works with. Store, Gateway, Orchestrator and
+// Catalog are required; the other fields have defaults that serve.
+type Config struct {
+	Store        deviceops.Store
+	Gateway      deviceops.Gateway
+	Orchestrator deviceops.Orchestrator
+	Catalog      deviceops.Catalog
+
+	// Prefix is where topics begin. Default protocol.DefaultPrefix.
+	Prefix string
+
+	// MaxDiscovered bounds the devices that wait for a person because nobody
+	// registered them. Default 1000.
+	MaxDiscovered int
+
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+
+	// Log receives what goes wrong. Default slog.Default.
+	Log *slog.Logger
+
+	// Registerer takes the metrics deviceops_ingest_*. Default: none are kept.
+	Registerer prometheus.Registerer
+}
+
+// DefaultMaxDiscovered is the bound of Config.MaxDiscovered.
+const DefaultMaxDiscovered = 1000
+
+// maxItems bounds what one transaction applies: a batch of backlogs may hold
+// far more than a batch of single messages.
+const maxItems = 2000
+
+// Inbox implements deviceops.Inbox.
+type Inbox struct {
+	config   Config
+	topics   protocol.Topics
+	profiles *profiles
+	effects  *effects
+	acker    *acker
+	metrics  *metrics
+}
+
+// New makes an Inbox and starts what carries out effects; Close ends that.
+// EINVALID for a prefix that can't be used.
+func New(c Config) (*Inbox, error) {
+	topics, err := protocol.NewTopics(c.Prefix)
+	if err != nil {
+		return nil, err
+	}
+	c.MaxDiscovered = cmp.Or(c.MaxDiscovered, DefaultMaxDiscovered)
+	c.Log = cmp.Or(c.Log, slog.Default())
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	b := &Inbox{config: c, topics: topics, profiles: newProfiles(c.Catalog, c.Now), metrics: newMetrics(c.Registerer)}
+	b.effects = newEffects(c, b.metrics)
+	b.acker = newAcker(b.acknowledge, c.Now)
+	return b, nil
+}
+
+// Close ends the effects: those that wait are carried out until ctx ends; the
+// rest is left to the sweeper. Stop delivering first.
+func (b *Inbox) Close(ctx context.Context) error {
+	b.acker.close()
+	return b.effects.close(ctx)
+}
+
+// Deliver implements deviceops.Inbox.
+func (b *Inbox) Deliver(ctx context.Context, batch []deviceops.Message) error {
+	var items []item
+	var rejected []deviceops.Rejected
+	for _, m := range batch {
+		if m.ReceivedAt.IsZero() {
+			m.ReceivedAt = b.config.Now()
+		}
+		decoded, refused := decode(b.topics, m)
+		items = append(items, decoded...)
+		if refused != nil {
+			rejected = append(rejected, *refused)
+		}
+	}
+	if len(rejected) > 0 {
+		if err := b.config.Store.AppendRejected(ctx, rejected); err != nil {
+			return err
+		}
+		b.metrics.refused(rejected)
+	}
+	for ; len(items) > maxItems; items = items[maxItems:] {
+		if err := b.take(ctx, items[:maxItems]); err != nil {
+			return err
+		}
+	}
+	return b.take(ctx, items)
+}
+
+// take commits items. When the store refuses them because of what they hold,
+// it halves them until the one at fault stands alone.
+func (b *Inbox) take(ctx context.Context, items []item) error {
+	if len(items) == 0 {
+		return nil
+	}
+	err := b.commit(ctx, items, nil)
+	switch {
+	case err == nil || ctx.Err() != nil || !atFault(err):
+		return err
+	case len(items) == 1:
+		return b.refuse(ctx, items[0], err)
+	}
+	b.metrics.splits.Inc()
+	half := len(items) / 2
+	if err := b.take(ctx, items[:half]); err != nil {
+		return err
+	}
+	return b.take(ctx, items[half:])
+}
+
+// atFault reports whether err may be due to the data, as opposed to a store
+// that can't be reached.
+func atFault(err error) bool {
+	switch deviceops.ErrorCode(err) {
+	case deviceops.EUNAVAILABLE, deviceops.ETIMEOUT, deviceops.ECANCELED, deviceops.EEXHAUSTED:
+		return false
+	default:
+		return true
+	}
+}
+
+// refuse rejects an item that the store refuses by itself. Its number counts
+// as committed, or the device would send it for ever. An error that nobody
+// foresaw is given a second chance before a message is lost to it.
+func (b *Inbox) refuse(ctx context.Context, i item, cause error) error {
+	if deviceops.ErrorCode(cause) == deviceops.EINTERNAL {
+		if cause = b.commit(ctx, []item{i}, nil); cause == nil || ctx.Err() != nil || !atFault(cause) {
+			return cause
+		}
+	}
+	b.config.Log.Error("a message cannot be stored and is rejected", "topic", storable(i.topic), "error", cause)
+	head := i.message.Head()
+	i.message = &protocol.Invalid{
+		Header: protocol.Header{Boot: head.Boot, Seq: head.Seq, Child: head.Child}, On: i.message.Leaf(),
+		Raw: protocol.Redact(i.payload[:min(len(i.payload), deviceops.RejectedPayload)]), Err: &unstorable{cause},
+	}
+	return b.commit(ctx, []item{i}, nil)
+}
+
+// unstorable is why a well-formed message was rejected after all.
+type unstorable struct{ cause error }
+
+func (u *unstorable) Error() string { return "the store refuses it: " + u.cause.Error() }
+func (u *unstorable) Unwrap() error { return u.cause }
+
+// commit applies items in one transaction, counts the journals that are due for
+// an ack, and begins what follows.
+func (b *Inbox) commit(ctx context.Context, items []item, due map[journal]bool) error {
+	begin := time.Now()
+	var t *transaction
+	err := b.config.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		t = b.transaction(ctx, tx, items, due)
+		return t.run(ctx)
+	})
+	b.metrics.committed(items, t, err, time.Since(begin))
+	if err != nil {
+		return err
+	}
+	o := t.outcome()
+	b.acker.add(o.later)
+	b.effects.begin(ctx, o)
+	return nil
+}
+
+func (b *Inbox) transaction(ctx context.Context, tx deviceops.Tx, items []item, due map[journal]bool) *transaction {
+	touched := make(map[journal]bool, len(due))
+	for j := range due {
+		touched[j] = true
+	}
+	lookup := func(d *deviceops.Device) *deviceops.Profile { return b.profiles.find(ctx, d.Account, d.Profile) }
+	return &transaction{Inbox: b, tx: tx, items: items, touched: touched, ledger: newLedger(b.config.Now(), lookup)}
+}
+
+func (b *Inbox) acknowledge(ctx context.Context, due map[journal]bool) error {
+	return b.commit(ctx, nil, due)
+}

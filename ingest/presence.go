@@ -1,0 +1,115 @@
+package ingest
+
+import (
+	"time"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/protocol"
+)
+
+// settle is by how much messages of one device may overtake one another on
+// their way over the lanes.
+const settle = 5 * time.Second
+
+// greet gives the session after a hello that came in at at. A hello that came
+// in before the one that made the session changes nothing; ok is then false.
+func greet(s deviceops.Session, device string, h *protocol.Hello, at time.Time) (next deviceops.Session, ok bool) {
+	if at.Before(s.HelloAt) {
+		return s, false
+	}
+	if h.Boot != s.Boot {
+		s.Boot, s.Seq, s.UptimeS = h.Boot, 0, 0
+	}
+	if h.Child == "" { // the journal of a child is its gateway's
+		s.Seq = max(s.Seq, h.Oldest-1)
+	}
+	s.Connection, s.HelloAt = h.Connection, at
+	s.LastSeen = later(s.LastSeen, at)
+	if !h.Short() {
+		s.Presented = deviceops.Presented{Profile: h.Profile, Serial: h.Serial}
+		s.ClaimHash = deviceops.HashClaim(device, h.Claim)
+		s.MaxPayload = h.MaxPayload
+		s.Digest = h.DescriptionDigest()
+	}
+	return become(s, deviceops.Online, at), true
+}
+
+// depart gives the session after a status.
+func depart(s deviceops.Session, m *protocol.Status, at time.Time) deviceops.Session {
+	if at.Before(s.Since) || at.Before(s.HelloAt) {
+		return s
+	}
+	switch m.Status {
+	case protocol.StatusOnline:
+		s.LastSeen = later(s.LastSeen, at)
+		return become(s, deviceops.Online, at)
+	case protocol.StatusSleeping:
+		if m.Connection != "" && m.Connection != s.Connection {
+			return s
+		}
+		s.LastSeen = later(s.LastSeen, at)
+		s = become(s, deviceops.Sleeping, at)
+		s.WakeAt = at.Add(m.WakeIn.Duration())
+		return s
+	default:
+		return lose(s, m.Connection, at)
+	}
+}
+
+// lose applies a last will. It counts only for the connection that said hello,
+// and not for a device that sleeps: its promise to be back stands.
+func lose(s deviceops.Session, connection string, at time.Time) deviceops.Session {
+	if connection != s.Connection || s.Connectivity == deviceops.Sleeping {
+		return s
+	}
+	return become(s, deviceops.Offline, at)
+}
+
+// alive gives the session after a sign of life.
+func alive(s deviceops.Session, at time.Time) deviceops.Session {
+	s.LastSeen = later(s.LastSeen, at)
+	if s.Connectivity == deviceops.Online || at.Before(s.Since.Add(settle)) {
+		return s
+	}
+	return become(s, deviceops.Online, at)
+}
+
+// strand gives the session of a device whose gateway is lost.
+func strand(s deviceops.Session, at time.Time) deviceops.Session {
+	if s.Connectivity != deviceops.Online {
+		return s
+	}
+	return become(s, deviceops.Unreachable, at)
+}
+
+// silent reports whether a device has been quiet for longer than its heartbeat
+// policy allows, counted from its promised wake if it sleeps.
+func silent(d *deviceops.Device, now time.Time) bool {
+	policy := d.Twin.Desired.Heartbeat
+	if policy.Silence() <= 0 {
+		policy = deviceops.DefaultHeartbeat
+	}
+	switch d.Session.Connectivity {
+	case deviceops.Online:
+		return d.Session.LastSeen.Add(policy.Silence()).Before(now)
+	case deviceops.Sleeping:
+		return d.Session.WakeAt.Add(policy.Silence()).Before(now)
+	default:
+		return false
+	}
+}
+
+func become(s deviceops.Session, c deviceops.Connectivity, at time.Time) deviceops.Session {
+	if s.Connectivity != c {
+		s.Connectivity, s.Since = c, at
+	}
+	s.WakeAt = time.Time{}
+	return s
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
