@@ -20,23 +20,14 @@ const CheckTimeout = 2 * time.Second
 // not serve the API. Of c it needs Checks and Registry.
 func NewHealth(c Config) http.Handler {
 	mux := http.NewServeMux()
-	s := &server{core: &core{c.withDefaults()}}
-	s.serveHealth(mux)
+	c = c.withDefaults()
+	serveHealth(mux, c.Checks, c.Registry)
 	mux.HandleFunc("/", noRoute)
 	return mux
 }
 
 // Check tells whether a part works: nil, or what is wrong.
 type Check func(context.Context) error
-
-// Health gives a handler of /healthz, /readyz and /metrics alone, for a process
-// without the API. See Config.
-func Health(checks map[string]Check, registry *prometheus.Registry) http.Handler {
-	mux := http.NewServeMux()
-	serveHealth(mux, checks, registry)
-	mux.HandleFunc("/", noRoute)
-	return mux
-}
 
 func serveHealth(mux *http.ServeMux, checks map[string]Check, registry *prometheus.Registry) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
