@@ -45,7 +45,7 @@ func foreign(err error) error {
 func RunFailure(e *deviceops.RunError) error {
 	return temporal.NewApplicationErrorWithOptions(e.Message, e.Code, temporal.ApplicationErrorOptions{
 		NonRetryable: true,
-		Details:      []any{e},
+		Details:      []any{*e},
 	})
 }
 
