@@ -26,10 +26,11 @@ import (
 // side by side.
 const maxConns = 6
 
-// New gives a store on a new, migrated database that is dropped with the test.
+// New gives a store on a migrated, empty database that no other test uses at
+// the same time.
 func New(t testing.TB) *postgres.Store {
 	t.Helper()
-	return Open(t, URL(t))
+	return Open(t, borrow(t))
 }
 
 // Open gives a store on a database, closed with the test.
@@ -42,67 +43,67 @@ func Open(t testing.TB, url string) *postgres.Store {
 }
 
 // URL gives the address of a new, migrated database that is dropped with the
-// test.
+// test, for tests whose own parts connect to it or change its tables.
 func URL(t testing.TB) string {
 	t.Helper()
-	name, err := template(t.Context())
+	template, err := madeTemplate(t.Context())
 	require.NoError(t, err)
-	return create(t, "template "+name)
+	return fresh(t, "template "+template+" strategy file_copy")
 }
 
 // EmptyURL gives the address of a new database without any tables.
 func EmptyURL(t testing.TB) string {
 	t.Helper()
-	return create(t, "")
+	return fresh(t, "")
+}
+
+func fresh(t testing.TB, options string) string {
+	t.Helper()
+	url, drop, err := create(t.Context(), options)
+	require.NoError(t, err)
+	t.Cleanup(drop)
+	return url
 }
 
 var databases atomic.Int64
 
-func create(t testing.TB, options string) string {
-	t.Helper()
-	server, err := cluster.Shared(t.Context())
-	require.NoError(t, err)
-	name := fmt.Sprintf("test_%d_%d", os.Getpid(), databases.Add(1))
-	require.NoError(t, execute(t.Context(), server.URL("postgres"), "create database "+name+" "+options))
-	t.Cleanup(func() {
-		_ = execute(context.Background(), server.URL("postgres"), "drop database if exists "+name+" with (force)")
-	})
-	return server.URL(name)
+func create(ctx context.Context, options string) (url string, drop func(), err error) {
+	server, err := cluster.Shared(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	name, admin := fmt.Sprintf("test_%d_%d", os.Getpid(), databases.Add(1)), server.URL("postgres")
+	drop = func() { _ = execute(context.Background(), admin, "drop database if exists "+name+" with (force)") }
+	return server.URL(name), drop, execute(ctx, admin, "create database "+name+" "+options)
 }
 
 // template is made by the first test that needs it.
-var template = func() func(ctx context.Context) (string, error) {
-	var mutex sync.Mutex
-	var name string
-	return func(ctx context.Context) (string, error) {
-		mutex.Lock()
-		defer mutex.Unlock()
-		if name != "" {
-			return name, nil
-		}
-		made, err := makeTemplate(ctx)
-		if err == nil {
-			name = made
-		}
-		return made, err
-	}
-}()
+var template struct {
+	sync.Mutex
+	name string
+}
 
-// makeTemplate migrates a database of this process's own: on a server that
-// outlives it, another process may have other migrations.
-func makeTemplate(ctx context.Context) (string, error) {
+// madeTemplate gives the name of a migrated database of this process's own: on
+// a server that outlives it, another process may have other migrations.
+func madeTemplate(ctx context.Context) (string, error) {
+	template.Lock()
+	defer template.Unlock()
+	if template.name != "" {
+		return template.name, nil
+	}
 	server, err := cluster.Shared(ctx)
 	if err != nil {
 		return "", err
 	}
-	name, admin := fmt.Sprintf("template_%d", os.Getpid()), server.URL("postgres")
-	if err := execute(ctx, admin, "drop database if exists "+name); err != nil {
+	name := fmt.Sprintf("template_%d", os.Getpid())
+	if err := execute(ctx, server.URL("postgres"), "create database "+name); err != nil {
 		return "", err
 	}
-	if err := execute(ctx, admin, "create database "+name); err != nil {
+	if err := postgres.Migrate(ctx, server.URL(name)); err != nil {
 		return "", err
 	}
-	return name, postgres.Migrate(ctx, server.URL(name))
+	template.name = name
+	return name, nil
 }
 
 func execute(ctx context.Context, url, sql string) error {
