@@ -2,6 +2,8 @@ package dsl
 
 import (
 	"errors"
+	"regexp"
+	"strings"
 
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
@@ -68,7 +70,32 @@ func (e *Expression) failed(err error) error {
 	if errors.As(err, &at) {
 		message = at.Message
 	}
+	switch m := conversion.FindStringSubmatch(message); {
+	case strings.Contains(message, "<nil>"), m != nil && m[1] == "nil":
+		return deviceops.Errorf(deviceops.EINVALID, "`%s`: %w", e.Source, errMissing)
+	case m != nil:
+		return deviceops.Errorf(deviceops.EINVALID, "`%s`: %s is given where %s is needed", e.Source, goTypeName(m[1]), goTypeName(m[2]))
+	case strings.Contains(message, "memory budget"):
+		return deviceops.Errorf(deviceops.EEXHAUSTED, "`%s`: the expression needs too much memory: move it into an action or make its data smaller", e.Source)
+	}
 	return deviceops.Errorf(deviceops.EINVALID, "`%s`: %s", e.Source, message)
+}
+
+// conversion matches what the machine says when an operand has the wrong type.
+var conversion = regexp.MustCompile(`^interface conversion: interface \{\} is (.+), not (.+)$`)
+
+func goTypeName(name string) string {
+	switch name {
+	case "string":
+		return "a text"
+	case "bool":
+		return "a boolean"
+	case "int", "int64":
+		return "an integer"
+	case "float64":
+		return "a number"
+	}
+	return "a " + friendlyTypes(name)
 }
 
 // budgetName is the variable that carries the budget of one evaluation. Names

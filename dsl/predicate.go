@@ -2,7 +2,6 @@ package dsl
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/deviceops/deviceops"
 )
@@ -39,6 +38,4 @@ func (e *Expression) verdict(variables map[string]any) (deviceops.Verdict, error
 
 // isMissing reports whether an evaluation ended because a value was not there:
 // an operand was nil, or something was asked of nil.
-func isMissing(err error) bool {
-	return errors.Is(err, errMissing) || strings.HasSuffix(err.Error(), "from <nil>")
-}
+func isMissing(err error) bool { return errors.Is(err, errMissing) }
