@@ -88,7 +88,7 @@ func explainEscrow(d Device) Wait {
 	switch {
 	case d.StateReason != "" && !d.Session.HelloAt.IsZero():
 		return Wait{
-			For: "admission", Since: d.StateSince, Text: "it was refused" + because(d.StateReason),
+			For: "admission", Since: d.StateSince, Text: "it is not admitted" + because(d.StateReason),
 			Do: fmt.Sprintf("correct what the reason names; provisioning begins again at its next hello, or at once: deviceops devices transition %s provisioning", d.ID),
 		}
 	case d.Session.HelloAt.IsZero() && d.ClaimHash != "":

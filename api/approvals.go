@@ -76,14 +76,10 @@ func (a approvalService) decide(ctx context.Context, p deviceops.Principal, in *
 	decision := deviceops.Decision{
 		Approval: approval.ID, Approve: in.Body.Approve, By: p, Comment: in.because(in.Body.Comment), Form: in.Body.Form,
 	}
+	// The workflow writes the decision and its audit entry in one transaction.
 	var decided deviceops.Approval
-	if err := a.Orchestrator.Update(ctx, approval.Workflow, decisionID(decision), workflows.UpdateDecide, decision, &decided); err != nil {
-		return deviceops.Approval{}, err
-	}
-	return decided, a.Store.AppendAudit(ctx, a.entry(p, change{
-		account: approval.Account, action: "approval.decide", target: "approval:" + approval.ID, reason: decision.Comment,
-		evidence: map[string]any{"approve": decision.Approve, "device": approval.Device, "question": approval.Question},
-	}))
+	err = a.Orchestrator.Update(ctx, approval.Workflow, decisionID(decision), workflows.UpdateDecide, decision, &decided)
+	return decided, err
 }
 
 // decidedSo reports whether this principal has decided just this already.

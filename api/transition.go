@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 
 	"github.com/deviceops/deviceops"
@@ -40,8 +39,7 @@ type move struct {
 
 func (m *move) inTx(ctx context.Context, tx deviceops.Tx) error {
 	m.admitted, m.withdraw = nil, nil // the transaction may be tried again
-	current, err := lockDevice(ctx, tx, m.principal, m.ask.Device)
-	if err != nil {
+	if _, err := lockDevice(ctx, tx, m.principal, m.ask.Device); err != nil {
 		return err
 	}
 	if m.ask.To == deviceops.Quarantined || m.ask.To == deviceops.Retired {
@@ -49,11 +47,7 @@ func (m *move) inTx(ctx context.Context, tx deviceops.Tx) error {
 			return err
 		}
 	}
-	if m.ask.To == deviceops.Provisioning {
-		if err := adoptPresented(ctx, tx, current); err != nil {
-			return err
-		}
-	}
+	var err error
 	m.device, _, err = deviceops.Lifecycle{Catalog: m.Catalog}.Transition(ctx, tx, m.ask, m.Now())
 	if err != nil || m.ask.To != deviceops.Provisioning {
 		return err
@@ -61,17 +55,6 @@ func (m *move) inTx(ctx context.Context, tx deviceops.Tx) error {
 	start := workflows.ProvisionStart(workflows.ProvisionInput{Device: m.ask.Device, AdmittedBy: m.principal.Name})
 	m.admitted = &start
 	return tx.RequestStarts(ctx, []deviceops.Start{start}, m.Now())
-}
-
-// adoptPresented gives a device that nobody registered the identity that it
-// presented: who admits it vouches for that.
-func adoptPresented(ctx context.Context, tx deviceops.Tx, d *deviceops.Device) error {
-	profile, serial := cmp.Or(d.Profile, d.Session.Presented.Profile), cmp.Or(d.Serial, d.Session.Presented.Serial)
-	if profile == d.Profile && serial == d.Serial {
-		return nil
-	}
-	d.Profile, d.Serial = profile, serial
-	return tx.SaveDevice(ctx, d)
 }
 
 func (m *move) noteInFlight(ctx context.Context, tx deviceops.Tx) error {
