@@ -33,6 +33,10 @@ type execution struct {
 // command decides by the journal what a delivery means: every attempt of a
 // command has its effect once, however often it is delivered.
 func (d *device) command(c *protocol.Command) {
+	if c.Child != "" { // no device of the fleet is a gateway
+		d.fleet.count(func(s *Stats) { s.BadInbound++ })
+		return
+	}
 	d.fleet.count(func(s *Stats) { s.Commands++ })
 	e := d.memory.find(c.ID)
 	switch {
