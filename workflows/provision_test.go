@@ -141,8 +141,10 @@ func TestProvisionGivesUp(t *testing.T) {
 			reason: "configure failed with nonsense after 1 attempts: the device said nonsense", attempts: []int{1},
 		},
 		"when the device is silent": {
-			command: func(activities.CommandInput) (activities.CommandOutput, error) { return activities.CommandOutput{}, errSilence },
-			reason:  "it did not carry out configure within 1h0m0s: the device did not answer in time", attempts: []int{1},
+			command: func(activities.CommandInput) (activities.CommandOutput, error) {
+				return activities.CommandOutput{}, errSilence
+			},
+			reason: "it did not carry out configure within 1h0m0s: the device did not answer in time", attempts: []int{1},
 		},
 		"when the device was moved meanwhile": {
 			verify: func(activities.VerifyInput) (activities.VerifyOutput, error) {
@@ -180,7 +182,9 @@ func TestProvisionGivesUp(t *testing.T) {
 func TestProvisionTakesAnAnswerOfTheLastMoment(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.command = func(activities.CommandInput) (activities.CommandOutput, error) { return activities.CommandOutput{}, errSilence }
+	w.command = func(activities.CommandInput) (activities.CommandOutput, error) {
+		return activities.CommandOutput{}, errSilence
+	}
 	w.closing = func(activities.CloseInput) (activities.CommandOutput, error) { return activities.CommandOutput{}, nil }
 	require.Equal(t, "active", provision(t, w).Outcome)
 	require.Equal(t, deviceops.CommandExpired, w.closed[0].Status)
@@ -320,7 +324,9 @@ func TestProvisionRunsTheProfilesWorkflowBeforeActivation(t *testing.T) {
 func TestProvisionIsCanceled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.command = func(activities.CommandInput) (activities.CommandOutput, error) { return activities.CommandOutput{}, errPending }
+	w.command = func(activities.CommandInput) (activities.CommandOutput, error) {
+		return activities.CommandOutput{}, errPending
+	}
 	w.at(time.Minute, w.CancelWorkflow)
 	result := provision(t, w)
 	require.Equal(t, "canceled", result.Outcome)

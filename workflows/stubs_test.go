@@ -73,7 +73,9 @@ func (w *world) defaults() {
 	w.verify = func(activities.VerifyInput) (activities.VerifyOutput, error) {
 		return activities.VerifyOutput{Done: true}, nil
 	}
-	w.command = func(activities.CommandInput) (activities.CommandOutput, error) { return activities.CommandOutput{}, nil }
+	w.command = func(activities.CommandInput) (activities.CommandOutput, error) {
+		return activities.CommandOutput{}, nil
+	}
 	w.end = func(in activities.EndInput) (activities.EndOutput, error) {
 		return activities.EndOutput{State: in.To}, nil
 	}
@@ -121,7 +123,9 @@ func (w *world) register() {
 		activities.NameCloseCommand: func(_ context.Context, in activities.CloseInput) (activities.CommandOutput, error) {
 			return note(w, &w.closed, in, w.closing)
 		},
-		activities.NameCommandTimeout: func(context.Context, activities.CommandTimeoutInput) (time.Duration, error) { return 10 * time.Minute, nil },
+		activities.NameCommandTimeout: func(context.Context, activities.CommandTimeoutInput) (time.Duration, error) {
+			return 10 * time.Minute, nil
+		},
 		activities.NameExecuteCommand: w.executeCommand,
 		activities.NameSaveApproval: func(_ context.Context, in activities.ApprovalInput) error {
 			_, err := note(w, &w.approvals, in.Approval, func(deviceops.Approval) (bool, error) { return true, nil })
