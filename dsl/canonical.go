@@ -64,8 +64,8 @@ func canonical(v any, b *budget) (any, error) {
 
 func canonicalMap(m map[string]any, b *budget) (any, error) {
 	out := make(map[string]any, len(m))
-	for k, v := range m { // the order does not matter: only the map comes out
-		c, err := canonical(v, b)
+	for _, k := range sortedKeys(m) { // in order, since the first error is what comes out
+		c, err := canonical(m[k], b)
 		if err != nil {
 			return nil, err
 		}

@@ -158,7 +158,7 @@ func (d *document) open() bool {
 		d.src.report(d.at(d.root), "wrong-type", "begin with workflow: NAME or profile: NAME", "a document must be a map, and this is %s", kindOf(d.root))
 		return false
 	}
-	return d.findTraps() && d.knownKind()
+	return d.findTraps() && len(d.root.Content) > 0 && d.knownKind()
 }
 
 // knownKind checks the first key, which names the kind.

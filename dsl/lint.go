@@ -113,6 +113,10 @@ func (l *linter) unknownName(n *ast.IdentifierNode) {
 			}
 		}
 	}
+	if n.Value == "device" {
+		l.report(n, "unknown-name", "add device: ${{ inputs.device }} to the workflow", "it is not said whose facts these are")
+		return
+	}
 	if n.Value == "error" {
 		l.report(n, "unknown-name", "use it in a catch block or in retry.if", "there is no error here")
 		return

@@ -203,9 +203,9 @@ func TestCompileDoesNotAskForActions(t *testing.T) {
 func TestUsesDevice(t *testing.T) {
 	t.Parallel()
 	for source, want := range map[string]bool{
-		"workflow: w\nsteps:\n  - if: device.state == \"active\"\n    wait: 1s\n":             true,
-		"workflow: w\nsteps:\n  - return: \"${{ device }}\"\n":                                true,
-		"workflow: w\nsteps:\n  - return: \"${{ [1] | map(device.tags) }}\"\n":                true,
+		"workflow: w\ndevice: k1\nsteps:\n  - if: device.state == \"active\"\n    wait: 1s\n": true,
+		"workflow: w\ndevice: k1\nsteps:\n  - return: \"${{ device }}\"\n":                    true,
+		"workflow: w\ndevice: k1\nsteps:\n  - return: \"${{ [1] | map(device.tags) }}\"\n":    true,
 		"workflow: w\ninputs: { device: string }\nsteps:\n  - return: ${{ inputs.device }}\n": false,
 		"workflow: w\nsteps:\n  - return: device\n":                                           false,
 		"workflow: w\nsteps:\n  - return: \"${{ let device = 1; device }}\"\n":                false,

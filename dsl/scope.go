@@ -35,6 +35,13 @@ func (s *scope) with(name string, t types.Type) *scope {
 	return &inner
 }
 
+// without gives a scope that lacks a root; the two share their steps.
+func (s *scope) without(name string) *scope {
+	inner := s.with(name, nil)
+	delete(inner.env, name)
+	return inner
+}
+
 // isWorkflow reports whether steps and variables exist in this scope.
 func (s *scope) isWorkflow() bool { return s.env["run"] != nil }
 

@@ -153,6 +153,10 @@ var (
 // scalarTraps reports numbers and words that YAML readers do not agree on, text
 // that a comment cuts, and templates without their dollar.
 func (d *document) scalarTraps(n *yaml.Node, isKey bool) {
+	if isKey && strings.Contains(n.Value, "${{") {
+		d.src.report(d.at(n), "template-place", "write the name itself; build the whole map in an expression if its keys vary", "a key cannot be a template")
+		return
+	}
 	if m := doubleBrace.FindStringIndex(n.Value); m != nil && !isKey {
 		d.src.report(d.at(n), "template-dollar", "write ${{ ... }}", "{{ }} is not a template and would stay in the text")
 		return
@@ -192,20 +196,22 @@ var trailingComment = regexp.MustCompile(`^(\s+)(#.*)$`)
 // commentTrap finds `kiosk #12` and `any(tags, # == "x")`: " #" begins a
 // comment, and what follows is lost.
 func (d *document) commentTrap(n *yaml.Node) {
-	at := d.at(n)
-	line := []rune(d.src.line(at.line))
-	if n.Value == "" || at.end-1 > len(line) || string(line[at.column-1:at.end-1]) != n.Value {
+	places := d.places(n)
+	end := places[len(places)-1]
+	line := []rune(d.src.line(end.line))
+	if n.Value == "" || end.column-1 > len(line) {
 		return
 	}
-	m := trailingComment.FindStringSubmatch(string(line[at.end-1:]))
+	m := trailingComment.FindStringSubmatch(string(line[end.column-1:]))
 	if m == nil || !looksCut(n.Value, m[2]) {
 		return
 	}
 	whole := n.Value + m[1] + m[2]
-	from := at.end + runes(m[1])
-	d.src.report(span{at.line, from, len(line) + 1}, "yaml-comment", "put the value in quotes: "+quote(strings.TrimRight(whole, " ")),
+	from := end.column + runes(m[1])
+	d.src.report(span{end.line, from, len(line) + 1}, "yaml-comment", "put the value in quotes: "+quote(strings.TrimRight(whole, " ")),
 		"YAML drops everything from # on, so the value is only %s", quoteShort(n.Value))
-	d.src.mute(at.line)
+	d.src.mute(end.line)
+	d.src.mute(n.Line + d.offset)
 }
 
 // looksCut reports whether a comment belongs to the value before it: a bracket

@@ -113,7 +113,9 @@ func (b *builder) environment(o *object) types.Map {
 		inputs[name] = t.exprType()
 	}
 	env := types.Map{"inputs": inputs, "run": runType}
-	env["device"] = deviceType(b.deviceProfile(o.get("device")))
+	if n := o.get("device"); n != nil {
+		env["device"] = deviceType(b.deviceProfile(n))
+	}
 	return env
 }
 
@@ -137,7 +139,7 @@ func (b *builder) body(o *object) {
 	p := b.program
 	around := frame{}
 	if n := o.get("device"); n != nil {
-		p.Device = b.deviceValue(n, b.scope)
+		p.Device = b.deviceValue(n, b.scope.without("device"))
 		around.device, around.profile = p.Device, b.deviceProfile(n)
 	}
 	switch n := o.get("steps"); {
