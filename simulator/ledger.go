@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"slices"
@@ -45,7 +46,11 @@ func OpenLedger(path string) (*Ledger, error) {
 		return nil, deviceops.Errorf(deviceops.EUNAVAILABLE, "cannot open the ledger: %w", err)
 	}
 	l := &Ledger{file: file}
-	if err := l.load(file); err != nil {
+	size, err := l.load(file)
+	if err == nil {
+		err = file.Truncate(size)
+	}
+	if err != nil {
 		_ = file.Close()
 		return nil, err
 	}
@@ -62,20 +67,30 @@ func ReadLedger(path string) (*Ledger, error) {
 	}
 	defer file.Close()
 	l := &Ledger{}
-	return l, l.load(file)
+	_, err = l.load(file)
+	return l, err
 }
 
-func (l *Ledger) load(r io.Reader) error {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	for n := 1; lines.Scan(); n++ {
+// load counts the lines of r and gives the number of bytes in them. A last line
+// without its end was cut by a kill, before its effect could happen: it doesn't
+// count.
+func (l *Ledger) load(r io.Reader) (size int64, err error) {
+	lines := bufio.NewReader(r)
+	for n := 1; ; n++ {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return size, nil
+		}
+		if err != nil {
+			return size, deviceops.Errorf(deviceops.EUNAVAILABLE, "cannot read the ledger: %w", err)
+		}
 		var e Effect
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return deviceops.Errorf(deviceops.EINVALID, "line %d of the ledger is not an effect: %w", n, err)
+		if err := json.Unmarshal(line, &e); err != nil {
+			return size, deviceops.Errorf(deviceops.EINVALID, "line %d of the ledger is not an effect: %w", n, err)
 		}
 		l.count(e)
+		size += int64(len(line))
 	}
-	return lines.Err()
 }
 
 // Record puts an effect down that is about to happen. When it returns, the

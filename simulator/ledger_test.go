@@ -45,6 +45,19 @@ func TestLedgerCountsRepeats(t *testing.T) {
 	require.Equal(t, []Effect{{Device: "a", Command: "c1", Attempt: 2, Name: "reboot", Count: 2}}, read.Repeats())
 }
 
+func TestLedgerForgetsALineThatWasCut(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "ledger")
+	writeFile(t, path, `{"device":"a","command":"c1","attempt":1}`+"\n"+`{"device":"a","comm`)
+	l, err := OpenLedger(path)
+	require.NoError(t, err)
+	require.NoError(t, l.Record(Effect{Device: "a", Command: "c2", Attempt: 1}))
+	require.NoError(t, l.Close())
+	read, err := ReadLedger(path)
+	require.NoError(t, err)
+	require.Equal(t, []Effect{{Device: "a", Command: "c1", Attempt: 1, Count: 1}, {Device: "a", Command: "c2", Attempt: 1, Count: 1}}, read.Effects())
+}
+
 func TestLedgerIsSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
@@ -70,7 +83,7 @@ func TestLedgerIsSafeForConcurrentUse(t *testing.T) {
 func TestLedgerRefusesOtherFiles(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
-	require.NoError(t, os.WriteFile(path, []byte("{}\nhello\n"), 0o600))
+	writeFile(t, path, "{}\nhello\n")
 	_, err := ReadLedger(path)
 	require.Equal(t, deviceops.EINVALID, deviceops.ErrorCode(err))
 	require.ErrorContains(t, err, "line 2 of the ledger is not an effect")
