@@ -1,0 +1,87 @@
+//go:build !lean
+
+package main
+
+import (
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/deviceops/deviceops/bench"
+	"github.com/deviceops/deviceops/cli"
+	"github.com/deviceops/deviceops/dev"
+)
+
+// fullCommands are the commands that carry the embedded servers, which a
+// container image has no use for.
+func fullCommands(config cli.Config) []*cobra.Command {
+	return []*cobra.Command{devCommand(config), benchCommand()}
+}
+
+func devCommand(config cli.Config) *cobra.Command {
+	var o dev.RunOptions
+	var logLevel string
+	cmd := &cobra.Command{
+		Use: "dev", Short: "Run the whole product on this machine", Args: cobra.NoArgs,
+		Long: `Runs Temporal, an MQTT broker, PostgreSQL and all roles in one process, on
+loopback, and writes a context, so that the command line in a second terminal
+works at once. Ctrl-C ends all of it.
+
+With --data the state is kept and a restart carries on, also after a crash;
+without it everything is gone at the end. With --parts a process runs some of
+the parts, and others with the same --data run the rest.`,
+		Example: `  deviceops dev --demo
+  deviceops dev --data ~/.deviceops --fleet 50
+  deviceops dev --data /tmp/x --parts postgres,temporal,broker
+  deviceops dev --data /tmp/x --parts api,gateway,worker`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var level slog.Level
+			if err := level.UnmarshalText([]byte(logLevel)); err != nil {
+				return cli.Usage(err)
+			}
+			o.Version, o.Out, o.Terminal = config.Version, cmd.OutOrStdout(), term.IsTerminal(int(os.Stdout.Fd()))
+			o.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+			o.Remember = func(server, token string) error { return cli.SaveContext("dev", server, token) }
+			return dev.Run(cmd.Context(), o)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&o.Demo, "demo", false, "show a simulated fleet coming to life, five devices of it lying")
+	flags.BoolVar(&o.Exit, "exit", false, "end after the demo; exit 0 only if every device is where it should be")
+	flags.IntVar(&o.Fleet, "fleet", 0, "virtual devices to run (in a demo: 200)")
+	flags.StringVar(&o.Data, "data", "", "folder that keeps the state (default: a temporary one)")
+	flags.StringSliceVar(&o.Parts, "parts", nil, "parts to run: temporal,broker,postgres,gateway,worker,api (default: all)")
+	flags.StringVar(&o.Broker, "broker", "", "URL of an MQTT broker to use in place of the embedded one")
+	flags.IntVar(&o.APIPort, "port", 0, "port to prefer for the API (default: 8080)")
+	flags.StringVar(&logLevel, "log-level", "warn", "debug, info, warn or error")
+	return cmd
+}
+
+func benchCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "bench", Short: "Measure the whole stack against a yardstick of the same run",
+		Long: `Every bench brings up a stack of its own, measures, and prints one JSON object:
+figures, the yardsticks measured in the same run, and their ratios. Progress
+goes to stderr.`,
+	}
+	var o bench.ProvisionOptions
+	provision := &cobra.Command{
+		Use: "provision", Short: "From hello to active, against workflows of three empty activities", Args: cobra.NoArgs,
+		Example: "  deviceops bench provision --devices 1000",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Progress = cmd.ErrOrStderr()
+			result, err := bench.Provision(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			return result.Print(cmd.OutOrStdout())
+		},
+	}
+	provision.Flags().IntVar(&o.Devices, "devices", 1000, "devices that power on at once")
+	provision.Flags().IntVar(&o.Connections, "connections", 16, "MQTT connections that they share")
+	provision.Flags().IntVar(&o.Workflows, "yardstick", 500, "workflows of three empty activities to measure")
+	cmd.AddCommand(provision)
+	return cmd
+}

@@ -1,0 +1,178 @@
+package dev
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/client"
+	"github.com/deviceops/deviceops/examples"
+	"github.com/deviceops/deviceops/simulator"
+)
+
+// The device that the demo registers for whoever looks on.
+const (
+	ownDevice = "my-kiosk"
+	ownSerial = "MY-0001"
+	ownClaim  = "let-me-in"
+)
+
+// liars are the lying devices of the demo's fleet.
+const (
+	liarsByClaim   = 3
+	liarsByProfile = 2
+)
+
+// demo shows a fleet coming to life.
+type demo struct {
+	stack    *Stack
+	client   *client.Client
+	out      io.Writer
+	terminal bool
+	devices  int
+	patience time.Duration // how long the fleet may take
+}
+
+// run registers the fleet, switches it on and shows its states until every
+// device is where it should be. The fleet goes on until ctx ends; wait tells
+// when it has.
+func (d *demo) run(ctx context.Context) (wait func() error, err error) {
+	if err := d.publish(ctx); err != nil {
+		return nil, err
+	}
+	fleet, err := NewFleet(ctx, d.client, d.fleetConfig())
+	if err != nil {
+		return nil, err
+	}
+	if err := d.registerOwn(ctx); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(d.out, "  registered %d virtual kiosks; %d of them will lie about who they are\n\nPower on.\n\n",
+		len(fleet.Devices), liarsByClaim+liarsByProfile)
+
+	ended := make(chan error, 1)
+	go func() { ended <- fleet.Simulator.Run(ctx) }()
+	wait = func() error { return <-ended }
+	return wait, d.watch(ctx, fleet)
+}
+
+// publish publishes the profile of the fleet.
+func (d *demo) publish(ctx context.Context) error {
+	report, err := d.client.Apply(ctx, examples.Kiosk, client.ApplyOptions{Reason: "the demo"})
+	if err != nil {
+		return err
+	}
+	if report.Refused {
+		return deviceops.Errorf(deviceops.EINTERNAL, "the demo's documents were refused: %+v", report.Documents)
+	}
+	for _, doc := range report.Documents {
+		fmt.Fprintf(d.out, "  published  %s %s@%d\n", doc.Kind, doc.Name, doc.Version)
+	}
+	return nil
+}
+
+func (d *demo) fleetConfig() simulator.Config {
+	return simulator.Config{
+		Broker: d.stack.BrokerURL(), Devices: d.devices, Prefix: "kiosk", Profile: "kiosk", Seed: 1,
+		Connections: min(d.devices, 100), Ramp: 3 * time.Second,
+		Behavior: simulator.Behavior{BadClaims: liarsByClaim, WrongProfiles: liarsByProfile},
+	}
+}
+
+func (d *demo) registerOwn(ctx context.Context) error {
+	_, err := d.client.RegisterDevice(ctx, deviceops.RegisterRequest{
+		ID: ownDevice, Serial: ownSerial, Profile: "kiosk", Claim: ownClaim, Reason: "the demo",
+	})
+	return err
+}
+
+// watch shows the states until all devices have settled. ETIMEOUT names the
+// first that have not.
+func (d *demo) watch(ctx context.Context, fleet *Fleet) error {
+	began := time.Now()
+	b := board{out: d.out, terminal: d.terminal}
+	for {
+		devices, err := allDevices(ctx, d.client, "kiosk")
+		if err != nil {
+			return err
+		}
+		wrong := misplaced(fleet.Devices, devices)
+		b.show(countStates(fleet.Devices, devices), time.Since(began))
+		if len(wrong) == 0 {
+			d.conclude(fleet, devices, time.Since(began))
+			return nil
+		}
+		if time.Since(began) > d.patience {
+			return deviceops.Errorf(deviceops.ETIMEOUT, "%d devices are not where they should be after %s:\n  %s",
+				len(wrong), d.patience, strings.Join(wrong[:min(5, len(wrong))], "\n  "))
+		}
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func countStates(fleet []simulator.Identity, devices map[string]deviceops.Device) map[deviceops.State]int {
+	counts := map[deviceops.State]int{}
+	for _, identity := range fleet {
+		if d, ok := devices[identity.ID]; ok {
+			counts[d.State]++
+		}
+	}
+	return counts
+}
+
+// conclude says what became of the fleet, the liars one by one.
+func (d *demo) conclude(fleet *Fleet, devices map[string]deviceops.Device, took time.Duration) {
+	honest := 0
+	var refused []string
+	for _, identity := range fleet.Devices {
+		if identity.Lie == "" {
+			honest++
+			continue
+		}
+		refused = append(refused, fmt.Sprintf("  %s  %s", identity.ID, devices[identity.ID].StateReason))
+	}
+	slices.Sort(refused)
+	fmt.Fprintf(d.out, "\n%d devices are active after %.1f s. %d were refused:\n%s\n", honest, took.Seconds(), len(refused), strings.Join(refused, "\n"))
+}
+
+// invite prints what to try next.
+func (d *demo) invite() {
+	program := "bin/deviceops"
+	fmt.Fprintf(d.out, `
+Try, in a second terminal:
+  %[1]s devices list --state quarantined
+  %[1]s devices timeline kiosk-00001
+  %[1]s explain device %[2]s
+
+Be a device yourself: %[2]s is registered and waits for its first hello.
+`, program, ownDevice)
+	for _, line := range ownLines(d.stack.BrokerURL()) {
+		fmt.Fprintln(d.out, "  "+line)
+	}
+	fmt.Fprintf(d.out, "then\n  %s devices show %s\n\n", program, ownDevice)
+}
+
+// ownLines gives the three messages by which a person makes a device active.
+func ownLines(broker string) []string {
+	port := "1883"
+	if u, err := url.Parse(broker); err == nil && u.Port() != "" {
+		port = u.Port()
+	}
+	line := func(leaf, payload string) string {
+		return fmt.Sprintf("mosquitto_pub -p %s -q 1 -t deviceops/v1/%s/up/%s -m '%s'", port, ownDevice, leaf, payload)
+	}
+	return []string{
+		line("hello", fmt.Sprintf(`{"boot":"b1","connection":"c1","profile":"kiosk","serial":%q,"claim":%q,"software":{"os":"2.4.0"}}`, ownSerial, ownClaim)),
+		line("reported", `{"config_version":1}`),
+		line("heartbeat", `{"uptime_s":60}`),
+	}
+}

@@ -1,0 +1,87 @@
+// Package serve assembles the production roles out of the packages that
+// implement them. It is what `deviceops serve` and `deviceops dev` run.
+package serve
+
+import (
+	"cmp"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/gateway"
+)
+
+// Roles of a process. Each scales out by starting more processes with it.
+const (
+	RoleAPI     = "api"     // REST
+	RoleGateway = "gateway" // MQTT, events in, the sweeper of deadlines
+	RoleWorker  = "worker"  // workflows and activities
+)
+
+// Roles gives all roles.
+func Roles() []string { return []string{RoleAPI, RoleGateway, RoleWorker} }
+
+// Config says what a process does and where its servers are.
+type Config struct {
+	Roles []string // default: all
+
+	DatabaseURL       string // postgres://...
+	TemporalAddress   string // host:port
+	TemporalNamespace string // default: default
+	MQTT              gateway.Config
+	Lanes             int // members of the shared subscription in the whole installation
+
+	// Listener answers HTTP: the API where that role is held, and everywhere
+	// /healthz, /readyz and /metrics. It is closed with the server.
+	Listener net.Listener
+
+	AdminToken  string        // an API token with all rights; default: none is made
+	SecretsFile string        // default: no secrets
+	KeepEvents  time.Duration // default: DefaultKeepEvents
+
+	// Patience is how long to wait for the servers at the start. Default: one
+	// minute.
+	Patience time.Duration
+
+	Version string
+	Log     *slog.Logger
+}
+
+// DefaultKeepEvents is how long events are kept.
+const DefaultKeepEvents = 90 * 24 * time.Hour
+
+func (c Config) withDefaults() Config {
+	if len(c.Roles) == 0 {
+		c.Roles = Roles()
+	}
+	c.TemporalNamespace = cmp.Or(c.TemporalNamespace, "default")
+	c.KeepEvents = cmp.Or(c.KeepEvents, DefaultKeepEvents)
+	c.Patience = cmp.Or(c.Patience, time.Minute)
+	c.Version = cmp.Or(c.Version, "dev")
+	c.Log = cmp.Or(c.Log, slog.Default())
+	c.MQTT.Log = c.Log
+	return c
+}
+
+func (c Config) holds(role string) bool { return slices.Contains(c.Roles, role) }
+
+// check gives EINVALID for what is missing or unknown.
+func (c Config) check() error {
+	for _, role := range c.Roles {
+		if !slices.Contains(Roles(), role) {
+			return deviceops.Errorf(deviceops.EINVALID, "there is no role %q; roles are %s", role, strings.Join(Roles(), ", "))
+		}
+	}
+	for flag, value := range map[string]string{"database-url": c.DatabaseURL, "temporal-address": c.TemporalAddress, "mqtt-url": c.MQTT.Broker} {
+		if value == "" {
+			return deviceops.Errorf(deviceops.EINVALID, "--%s is missing; the roles need PostgreSQL, Temporal and an MQTT broker (deviceops dev brings its own)", flag)
+		}
+	}
+	if c.Listener == nil {
+		return deviceops.Errorf(deviceops.EINVALID, "there is no listener for HTTP")
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package serve
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/activities"
+	"github.com/deviceops/deviceops/api"
+	"github.com/deviceops/deviceops/gateway"
+	"github.com/deviceops/deviceops/ingest"
+	"github.com/deviceops/deviceops/worker"
+)
+
+// startRoles starts what the process is for. Every process publishes, so every
+// process has a publisher.
+func (s *Server) startRoles() error {
+	linksContext, unlink := context.WithCancel(context.Background())
+	rolesContext, stop := context.WithCancel(context.Background())
+	s.unlink, s.stop = unlink, stop
+	s.links, linksContext = errgroup.WithContext(linksContext)
+	s.roles, rolesContext = errgroup.WithContext(rolesContext)
+
+	if err := s.startPublisher(linksContext); err != nil {
+		return err
+	}
+	if s.config.holds(RoleGateway) {
+		if err := s.startGateway(rolesContext); err != nil {
+			return err
+		}
+	}
+	if s.config.holds(RoleWorker) {
+		s.startWorker(rolesContext)
+	}
+	s.startHTTP(rolesContext)
+	return nil
+}
+
+func (s *Server) startPublisher(ctx context.Context) error {
+	config := s.config.MQTT
+	config.Registerer = s.registry
+	publisher, err := gateway.NewPublisher(config)
+	if err != nil {
+		return err
+	}
+	publisher.Route = s.route
+	s.publisher = publisher
+	s.checks["broker"] = func(context.Context) error { return publisher.Ready() }
+	s.links.Go(func() error { return publisher.Run(ctx) })
+	return nil
+}
+
+// route tells by which gateway a device is reached.
+func (s *Server) route(ctx context.Context, device string) (deviceops.Route, error) {
+	d, err := s.Store.FindDevice(ctx, device)
+	if err != nil {
+		return deviceops.Route{}, err
+	}
+	return d.Route(), nil
+}
+
+func (s *Server) startGateway(ctx context.Context) error {
+	inbox, err := ingest.New(ingest.Config{
+		Store: s.Store, Gateway: s.publisher, Orchestrator: s.Orchestrator, Catalog: s.catalog,
+		Prefix: s.config.MQTT.Prefix, Log: s.config.Log, Registerer: s.registry,
+	})
+	if err != nil {
+		return err
+	}
+	config := s.config.MQTT
+	config.Registerer = s.registry
+	lanes, err := gateway.NewLanes(gateway.LanesConfig{Config: config, Lanes: s.config.Lanes}, s.Store, inbox)
+	if err != nil {
+		return err
+	}
+	sweeper := ingest.NewSweeper(ingest.SweeperConfig{
+		Store: s.Store, Gateway: s.publisher, Orchestrator: s.Orchestrator,
+		KeepEvents: s.config.KeepEvents, Log: s.config.Log, Registerer: s.registry,
+	})
+	s.checks["lanes"] = func(context.Context) error { return lanes.Ready() }
+	s.roles.Go(func() error { return sweeper.Run(ctx) })
+	s.roles.Go(func() error {
+		err := lanes.Run(ctx)
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = inbox.Close(closing) // what it could not do in time is the sweeper's
+		return err
+	})
+	return nil
+}
+
+func (s *Server) startWorker(ctx context.Context) {
+	w := worker.New(s.Temporal, activities.Deps{
+		Store: s.Store, Gateway: s.publisher, Catalog: s.catalog, Secrets: s.secrets, Log: s.config.Log,
+	}, worker.Options{StopTimeout: closeTimeout / 2})
+	s.roles.Go(func() error { return w.Run(ctx) })
+}
+
+// startHTTP answers the API where that role is held, and health and metrics
+// everywhere.
+func (s *Server) startHTTP(ctx context.Context) {
+	config := api.Config{
+		Store: s.Store, Orchestrator: s.Orchestrator, Gateway: s.publisher, Catalog: s.catalog,
+		Version: s.config.Version, Checks: s.checks, Registry: s.registry, Log: s.config.Log,
+	}
+	handler := api.NewHealth(config)
+	if s.config.holds(RoleAPI) {
+		handler = api.New(config)
+	}
+	s.roles.Go(func() error { return api.Serve(ctx, s.config.Listener, handler) })
+}
