@@ -48,7 +48,7 @@ func codeOfState(state string) string {
 	switch state {
 	case "23505", "23503", "23001": // unique, foreign key, restrict
 		return deviceops.ECONFLICT
-	case "40001", "40P01", "55P03": // serialization, deadlock, lock not available
+	case "40001", "40P01", "55P03", "23514": // serialization, deadlock, lock not available, partition
 		return deviceops.EUNAVAILABLE
 	case "57014": // canceled by statement_timeout
 		return deviceops.ETIMEOUT
@@ -73,10 +73,16 @@ func brokenConnection(err error) bool {
 		strings.Contains(text, "conn closed") || strings.Contains(text, "broken pipe")
 }
 
-// lostRace tells whether the same transaction may succeed when tried again.
+// lostRace tells whether the same transaction may succeed when tried again:
+// after a serialization failure, a deadlock, or when a row was on its way to
+// the default partition while its day got one of its own (a violation of a
+// check without a name).
 func lostRace(err error) bool {
 	var pg *pgconn.PgError
-	return errors.As(err, &pg) && (pg.Code == "40001" || pg.Code == "40P01")
+	if !errors.As(err, &pg) {
+		return false
+	}
+	return pg.Code == "40001" || pg.Code == "40P01" || pg.Code == "23514" && pg.ConstraintName == ""
 }
 
 // missing is an ENOTFOUND unless err says worse.

@@ -80,7 +80,7 @@ const (
 	firstPause = 4 * time.Millisecond
 )
 
-// retry runs f until it does not fail by a serialization failure or a deadlock.
+// retry runs f until it does not fail by a lost race.
 func retry(ctx context.Context, f func() error) error {
 	for try := 1; ; try++ {
 		err := f()

@@ -1,0 +1,246 @@
+package postgres_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/postgres/postgrestest"
+)
+
+func event(device, kind string, at time.Time) deviceops.Event {
+	return deviceops.Event{Account: "acme", Device: device, Type: kind, Severity: "info", At: at, ReceivedAt: at}
+}
+
+func TestEventsComeBackAsTheyWereAppended(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		e := deviceops.Event{
+			Account: "acme", Device: "k1", Type: "device.battery", Severity: "warning",
+			Data: map[string]any{"pct": 18.0, "n": int64(3), "list": []any{int64(1), "x", nil, true}},
+			At:   noon, ReceivedAt: after(time.Minute), ClockFixed: true, ClaimedAt: "2099-01-01T00:00:00Z", Boot: "b1", Seq: 4,
+		}
+		require.NoError(t, s.AppendEvents(t.Context(), []deviceops.Event{e}))
+		require.NoError(t, s.AppendEvents(t.Context(), nil))
+		found, err := s.ListEvents(t.Context(), deviceops.EventFilter{})
+		require.NoError(t, err)
+		e.ID = 1
+		require.Equal(t, []deviceops.Event{e}, found)
+	})
+}
+
+// One odd message must not keep its batch from being stored.
+func TestOddTextIsStored(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		odd := event("k1", "a\x00b", noon)
+		odd.Data = map[string]any{"nul\x00": "x\x00y", "backslash": `\u0000`, "broken": "\xff", "quote": "'\";--", "html": "<&>"}
+		odd.Boot, odd.ClaimedAt = "\x00", strings.Repeat("9", 10)
+		require.NoError(t, s.AppendEvents(t.Context(), []deviceops.Event{odd}))
+		found, err := s.ListEvents(t.Context(), deviceops.EventFilter{})
+		require.NoError(t, err)
+		require.Equal(t, "a\ufffdb", found[0].Type)
+		require.Equal(t, map[string]any{
+			"nul\ufffd": "x\ufffdy", "backslash": `\u0000`, "broken": "\ufffd", "quote": "'\";--", "html": "<&>",
+		}, found[0].Data)
+	})
+}
+
+func TestListEventsFilters(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		all := []deviceops.Event{
+			event("k1", "device.battery", noon),
+			event("k1", "device.telemetry", after(time.Minute)),
+			event("k2", "device.battery", after(2*time.Minute)),
+			event("", "engine.started", after(3*time.Minute)),
+			event("k3", "devices", after(4*time.Minute)),
+		}
+		all[2].Account, all[3].Account, all[4].Account = "acme/emea", "root", "acme0"
+		require.NoError(t, s.AppendEvents(t.Context(), all))
+		for name, c := range map[string]struct {
+			filter deviceops.EventFilter
+			want   []int64
+		}{
+			"the newest first":  {deviceops.EventFilter{}, []int64{5, 4, 3, 2, 1}},
+			"only so many":      {deviceops.EventFilter{Limit: 2}, []int64{5, 4}},
+			"after, oldest 1st": {deviceops.EventFilter{After: 2, Limit: 2}, []int64{3, 4}},
+			"after the last":    {deviceops.EventFilter{After: 5}, []int64{}},
+			"account":           {deviceops.EventFilter{Account: "acme"}, []int64{3, 2, 1}},
+			"device":            {deviceops.EventFilter{Device: "k1"}, []int64{2, 1}},
+			"type":              {deviceops.EventFilter{Type: "device.battery"}, []int64{3, 1}},
+			"type by prefix":    {deviceops.EventFilter{Type: "device."}, []int64{3, 2, 1}},
+			"since":             {deviceops.EventFilter{Since: after(2 * time.Minute)}, []int64{5, 4, 3}},
+		} {
+			found, err := s.ListEvents(t.Context(), c.filter)
+			require.NoError(t, err, name)
+			ids := []int64{}
+			for _, e := range found {
+				ids = append(ids, e.ID)
+			}
+			require.Equal(t, c.want, ids, name)
+		}
+	})
+}
+
+func TestClaimSeqs(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		key := func(device, boot string, seq int64) deviceops.SeqKey {
+			return deviceops.SeqKey{Device: device, Boot: boot, Seq: seq}
+		}
+		for _, c := range []struct {
+			name string
+			keys []deviceops.SeqKey
+			want []bool
+		}{
+			{"first", []deviceops.SeqKey{key("k1", "b1", 2), key("k1", "b1", 1)}, []bool{true, true}},
+			{"equal in one call", []deviceops.SeqKey{key("k2", "b1", 1), key("k2", "b1", 2), key("k2", "b1", 1)}, []bool{true, true, false}},
+			{"equal across calls", []deviceops.SeqKey{key("k1", "b1", 3), key("k1", "b1", 2), key("k1", "b1", 3)}, []bool{true, false, false}},
+			{"another boot", []deviceops.SeqKey{key("k1", "b2", 2)}, []bool{true}},
+			{"another device", []deviceops.SeqKey{key("k3", "b1", 2)}, []bool{true}},
+			{"none", nil, nil},
+		} {
+			isNew, err := s.ClaimSeqs(t.Context(), c.keys, noon)
+			require.NoError(t, err)
+			require.Equal(t, c.want, isNew, c.name)
+		}
+	})
+}
+
+func TestContiguousSeqs(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		claimSeqs := func(device, boot string, seqs ...int64) {
+			keys := make([]deviceops.SeqKey, len(seqs))
+			for i, seq := range seqs {
+				keys[i] = deviceops.SeqKey{Device: device, Boot: boot, Seq: seq}
+			}
+			_, err := s.ClaimSeqs(t.Context(), keys, noon)
+			require.NoError(t, err)
+		}
+		claimSeqs("k1", "b1", 1, 2, 3, 5, 6, 9)
+		claimSeqs("k1", "b0", 4)
+		claimSeqs("k2", "b1", 2, 3)
+		for name, c := range map[string]struct {
+			boots map[string]string
+			from  map[string]int64
+			want  map[string]int64
+		}{
+			"up to the gap":     {map[string]string{"k1": "b1"}, nil, map[string]int64{"k1": 3}},
+			"from within":       {map[string]string{"k1": "b1"}, map[string]int64{"k1": 2}, map[string]int64{"k1": 3}},
+			"at the gap":        {map[string]string{"k1": "b1"}, map[string]int64{"k1": 3}, map[string]int64{"k1": 3}},
+			"beyond the gap":    {map[string]string{"k1": "b1"}, map[string]int64{"k1": 4}, map[string]int64{"k1": 6}},
+			"beyond everything": {map[string]string{"k1": "b1"}, map[string]int64{"k1": 50}, map[string]int64{"k1": 50}},
+			"the first misses":  {map[string]string{"k2": "b1"}, nil, map[string]int64{"k2": 0}},
+			"a jump":            {map[string]string{"k2": "b1"}, map[string]int64{"k2": 1}, map[string]int64{"k2": 3}},
+			"another boot":      {map[string]string{"k1": "b0"}, map[string]int64{"k1": 3}, map[string]int64{"k1": 4}},
+			"several":           {map[string]string{"k1": "b1", "k2": "b1", "k3": "b"}, map[string]int64{"k2": 1}, map[string]int64{"k1": 3, "k2": 3, "k3": 0}},
+			"none":              {nil, nil, map[string]int64{}},
+		} {
+			got, err := s.ContiguousSeqs(t.Context(), c.boots, c.from)
+			require.NoError(t, err, name)
+			require.Equal(t, c.want, got, name)
+		}
+	})
+}
+
+func TestRejectedAreKeptAndCounted(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		one := deviceops.Rejected{
+			ReceivedAt: noon, Topic: "deviceops/v1/k1/up/\x00", Device: "k1", Code: "malformed", Reason: "not JSON",
+			Size: 5000, Payload: append([]byte{0, 255, '\\'}, make([]byte, 5000)...),
+		}
+		two := deviceops.Rejected{ReceivedAt: after(time.Second), Topic: "x", Code: "unknown_leaf"}
+		require.NoError(t, s.AppendRejected(t.Context(), []deviceops.Rejected{one, two}))
+		require.NoError(t, s.AppendRejected(t.Context(), []deviceops.Rejected{two}))
+		require.NoError(t, s.AppendRejected(t.Context(), nil))
+		found, counts, err := s.ListRejected(t.Context(), 10)
+		require.NoError(t, err)
+		require.Equal(t, map[string]int64{"malformed": 1, "unknown_leaf": 2}, counts)
+		require.Len(t, found, 3)
+		one.ID, one.Topic, one.Payload = 1, "deviceops/v1/k1/up/\ufffd", one.Payload[:deviceops.RejectedPayload]
+		require.Equal(t, one, found[2])
+		require.Equal(t, int64(3), found[0].ID)
+		found, _, err = s.ListRejected(t.Context(), 1)
+		require.NoError(t, err)
+		require.Len(t, found, 1)
+	})
+}
+
+func TestOnlyTheNewestRejectedAreKept(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.New(t)
+	const week = 7 * 24 * time.Hour
+	batch := make([]deviceops.Rejected, 5001)
+	for i := range batch {
+		batch[i] = deviceops.Rejected{ReceivedAt: noon, Code: "malformed"}
+	}
+	require.NoError(t, s.AppendRejected(t.Context(), batch))
+	require.NoError(t, s.AppendRejected(t.Context(), batch))
+	require.Equal(t, []int{10_000}, query[int](t, s, "select count(*)::int from rejected"))
+	require.Equal(t, []int64{3}, query[int64](t, s, "select min(id) from rejected"))
+
+	late := []deviceops.Rejected{{ReceivedAt: after(week), Code: "late"}}
+	require.NoError(t, s.AppendRejected(t.Context(), late))
+	require.Equal(t, []int{10_000}, query[int](t, s, "select count(*)::int from rejected"))
+	late[0].ReceivedAt = after(week + time.Second)
+	require.NoError(t, s.AppendRejected(t.Context(), late))
+	found, counts, err := s.ListRejected(t.Context(), 0)
+	require.NoError(t, err)
+	require.Len(t, found, 2)
+	require.Equal(t, map[string]int64{"malformed": 10_002, "late": 2}, counts)
+}
+
+func TestMaintainEvents(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Open(t, postgrestest.URL(t))
+	day := 24 * time.Hour
+	midnight := noon.Truncate(day)
+	require.NoError(t, s.AppendEvents(t.Context(), []deviceops.Event{
+		event("k1", "before", midnight.Add(-time.Microsecond)), event("k1", "first", midnight), event("k1", "last", midnight.Add(day-time.Microsecond)),
+		event("k1", "far", after(60*day)),
+	}))
+	require.Equal(t, []string{"events_default"}, query[string](t, s, "select distinct tableoid::regclass::text from events"))
+
+	require.NoError(t, s.MaintainEvents(t.Context(), noon, 30*day))
+	require.NoError(t, s.MaintainEvents(t.Context(), noon, 30*day))
+	require.Equal(t, []string{"before events_day_20260531", "far events_default", "first events_day_20260601", "last events_day_20260601"},
+		query[string](t, s, "select type || ' ' || tableoid::regclass from events order by type"))
+	require.NoError(t, s.AppendEvents(t.Context(), []deviceops.Event{event("k1", "ahead", after(7*day))}))
+	require.Equal(t, []string{"events_day_20260608"}, query[string](t, s, "select tableoid::regclass::text from events where type = 'ahead'"))
+
+	_, err := s.ClaimSeqs(t.Context(), []deviceops.SeqKey{{Device: "k1", Boot: "b", Seq: 1}}, noon)
+	require.NoError(t, err)
+	_, err = s.ClaimSeqs(t.Context(), []deviceops.SeqKey{{Device: "k1", Boot: "b", Seq: 2}}, after(day))
+	require.NoError(t, err)
+
+	require.NoError(t, s.MaintainEvents(t.Context(), after(8*day), 8*day-11*time.Hour))
+	require.Equal(t, []string{"ahead", "far", "first", "last"}, query[string](t, s, "select type from events order by type"))
+	require.Equal(t, []int64{2}, query[int64](t, s, "select seq from message_seqs"))
+	require.NoError(t, s.MaintainEvents(t.Context(), after(90*day), 40*day))
+	require.Equal(t, []string{"far"}, query[string](t, s, "select type from events order by type"))
+	require.NoError(t, s.MaintainEvents(t.Context(), after(200*day), 40*day))
+	require.Empty(t, query[string](t, s, "select type from events"))
+}
+
+func TestMaintainEventsAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.Open(t, postgrestest.URL(t))
+	errs := make(chan error, 4)
+	for range cap(errs) {
+		go func() { errs <- s.MaintainEvents(t.Context(), noon, time.Hour) }()
+	}
+	for range 20 {
+		require.NoError(t, s.AppendEvents(t.Context(), []deviceops.Event{event("k1", "x", noon)}))
+	}
+	for range cap(errs) {
+		require.NoError(t, <-errs)
+	}
+	require.Equal(t, []int{20}, query[int](t, s, "select count(*)::int from events"))
+}
+
+func TestMigratedDatabaseHasPartitionsForToday(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.New(t)
+	require.NoError(t, s.AppendEvents(t.Context(), []deviceops.Event{{Account: "acme", Type: "x", ReceivedAt: time.Now()}, {Account: "acme", Type: "y"}}))
+	require.Empty(t, query[string](t, s, "select type from events_default"))
+}

@@ -1,0 +1,208 @@
+package postgres_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+)
+
+func run(id string, started time.Time) deviceops.Run {
+	return deviceops.Run{
+		ID: id, Account: "acme", Workflow: "reboot", Version: 3, Hash: "h", Device: "k1", Status: deviceops.RunRunning,
+		StartedBy: "user:maria", StartedAt: started,
+	}
+}
+
+func TestRunsComeBackAsTheyWereSaved(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		_, err := s.FindRun(t.Context(), "r1")
+		requireCode(t, deviceops.ENOTFOUND, err)
+		requireCode(t, deviceops.ENOTFOUND, s.SaveRun(t.Context(), run("r1", noon)))
+
+		r := run("r1", noon)
+		r.Inputs, r.Reason = map[string]any{"n": int64(1), "f": 2.0}, "because"
+		r.Steps = []deviceops.RunStep{{Index: 0, Step: "a", Verb: "command", Status: deviceops.RunRunning, Attempts: 1, StartedAt: noon, WaitsFor: "device"}}
+		isNew, err := s.CreateRun(t.Context(), r)
+		require.NoError(t, err)
+		require.True(t, isNew)
+		found, err := s.FindRun(t.Context(), "r1")
+		require.NoError(t, err)
+		require.Equal(t, r, found)
+
+		other := run("r1", after(time.Hour))
+		isNew, err = s.CreateRun(t.Context(), other)
+		require.NoError(t, err)
+		require.False(t, isNew)
+
+		failed := &deviceops.RunError{Code: "busy", Message: "m", Retryable: true, Step: "b", Data: map[string]any{"n": int64(2), "f": 3.0}}
+		r.Steps[0].Status, r.Steps[0].FinishedAt, r.Steps[0].WaitsFor = deviceops.RunSucceeded, after(1e6), ""
+		r.Steps[0].Input, r.Steps[0].Output = map[string]any{"x": 1.0}, []any{int64(1), 2.0, "x"}
+		second := deviceops.RunStep{Index: 1, Step: "b", Verb: "set", Status: deviceops.RunFailed, StartedAt: after(1e6), Output: "text", Error: failed}
+		r.Status, r.Outputs, r.Error, r.FinishedAt = deviceops.RunFailed, map[string]any{"o": true}, failed, after(2e6)
+		save := r
+		save.Account, save.Workflow, save.Inputs, save.StartedBy = "other", "other", nil, "" // not written again
+		save.Steps = []deviceops.RunStep{second, r.Steps[0]}
+		require.NoError(t, s.SaveRun(t.Context(), save))
+		r.Steps = []deviceops.RunStep{r.Steps[0], second}
+		found, err = s.FindRun(t.Context(), "r1")
+		require.NoError(t, err)
+		require.Equal(t, r, found)
+
+		late := r
+		late.Status, late.Outputs = deviceops.RunRunning, nil
+		late.Steps = []deviceops.RunStep{{Index: 0, Step: "late"}, {Index: 2}}
+		require.NoError(t, s.SaveRun(t.Context(), late))
+		found, err = s.FindRun(t.Context(), "r1")
+		require.NoError(t, err)
+		require.Equal(t, r, found)
+	})
+}
+
+func TestListRuns(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		runs := make([]deviceops.Run, 5)
+		for i := range runs {
+			runs[i] = run(fmt.Sprint("r", i), after(time.Duration(i/2)*time.Second)) // some start at the same time
+		}
+		runs[1].Account, runs[2].Workflow, runs[3].Device, runs[4].Status = "acme/emea", "other", "k2", deviceops.RunFailed
+		runs[0].Account = "beta"
+		for _, r := range runs {
+			_, err := s.CreateRun(t.Context(), r)
+			require.NoError(t, err)
+		}
+		for name, c := range map[string]struct {
+			filter deviceops.RunFilter
+			want   []string
+		}{
+			"the newest first": {deviceops.RunFilter{}, []string{"r4", "r3", "r2", "r1", "r0"}},
+			"account":          {deviceops.RunFilter{Account: "acme"}, []string{"r4", "r3", "r2", "r1"}},
+			"workflow":         {deviceops.RunFilter{Workflow: "other"}, []string{"r2"}},
+			"device":           {deviceops.RunFilter{Device: "k2"}, []string{"r3"}},
+			"status":           {deviceops.RunFilter{Status: deviceops.RunFailed}, []string{"r4"}},
+			"page":             {deviceops.RunFilter{After: "r3", Limit: 2}, []string{"r2", "r1"}},
+			"after the last":   {deviceops.RunFilter{After: "r0"}, []string{}},
+		} {
+			found, err := s.ListRuns(t.Context(), c.filter)
+			require.NoError(t, err, name)
+			ids := []string{}
+			for _, r := range found {
+				require.Empty(t, r.Steps)
+				ids = append(ids, r.ID)
+			}
+			require.Equal(t, c.want, ids, name)
+		}
+	})
+}
+
+func approval(id string) deviceops.Approval {
+	return deviceops.Approval{
+		ID: id, Account: "acme", Workflow: "w", Step: "decision", Device: "k1", Question: "may it?", Show: []any{int64(1), 2.0},
+		By: []string{"role:operator", "user:maria"}, Status: deviceops.ApprovalOpen, OpenedAt: noon, ExpiresAt: after(time.Hour),
+	}
+}
+
+func TestApprovals(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		_, err := s.FindApproval(t.Context(), "a1")
+		requireCode(t, deviceops.ENOTFOUND, err)
+		save := func(a deviceops.Approval) {
+			t.Helper()
+			require.NoError(t, s.SaveApproval(t.Context(), a))
+		}
+		is := func(want deviceops.Approval) {
+			t.Helper()
+			found, err := s.FindApproval(t.Context(), want.ID)
+			require.NoError(t, err)
+			require.Equal(t, want, found)
+		}
+		a := approval("a1")
+		save(a)
+		is(a)
+		a.By = []string{"role:admin"}
+		save(a)
+		is(a)
+		a.Status, a.DecidedAt, a.DecidedBy = deviceops.ApprovalApproved, after(1e6), "user:maria"
+		a.Comment, a.Form = "go", map[string]any{"mode": "hard", "n": int64(2)}
+		save(a)
+		is(a)
+		again := approval("a1")
+		save(again)
+		again.Status = deviceops.ApprovalRejected
+		save(again)
+		is(a)
+
+		b, c := approval("b"), approval("c")
+		b.OpenedAt, b.Account, b.Device, b.By = after(time.Minute), "acme/emea", "k2", []string{}
+		c.OpenedAt, c.Account = after(2*time.Minute), "beta"
+		save(b)
+		save(c)
+		for _, f := range []struct {
+			account string
+			status  deviceops.ApprovalStatus
+			device  string
+			limit   int
+			want    []string
+		}{
+			{"", "", "", 0, []string{"c", "b", "a1"}},
+			{"acme", "", "", 0, []string{"b", "a1"}},
+			{"", deviceops.ApprovalOpen, "", 0, []string{"c", "b"}},
+			{"", "", "k1", 0, []string{"c", "a1"}},
+			{"", "", "", 1, []string{"c"}},
+			{"beta", deviceops.ApprovalApproved, "", 0, []string{}},
+		} {
+			found, err := s.ListApprovals(t.Context(), f.account, f.status, f.device, f.limit)
+			require.NoError(t, err)
+			ids := []string{}
+			for _, a := range found {
+				ids = append(ids, a.ID)
+			}
+			require.Equal(t, f.want, ids, "%+v", f)
+		}
+	})
+}
+
+func TestDeviceTimeline(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		at := func(minute int) time.Time { return after(time.Duration(minute) * time.Minute) }
+		require.NoError(t, s.AppendEvents(t.Context(), []deviceops.Event{
+			event("k1", deviceops.EventDeviceBooted, at(1)), event("k1", deviceops.EventTelemetry, at(2)), event("k2", "x", at(3)),
+		}))
+		c := command("c1", "k1")
+		c.CreatedAt = at(4)
+		created(t, s, c, command("c2", "k2"))
+		c.Status, c.Attempt, c.Error = deviceops.CommandFailed, 1, &deviceops.CommandError{Code: "busy", Message: "in use"}
+		require.NoError(t, s.SaveCommands(t.Context(), []deviceops.Command{c}))
+		require.NoError(t, s.AppendAudit(t.Context(),
+			deviceops.AuditEntry{At: at(5), Account: "acme", Actor: "user:maria", Action: "device.transition", Target: "device:k1", Reason: "sold"},
+			deviceops.AuditEntry{At: at(6), Account: "acme", Actor: "user:maria", Action: "device.transition", Target: "device:k2"}))
+		a := approval("a1")
+		a.OpenedAt, a.DecidedAt, a.DecidedBy, a.Status, a.Comment = at(7), at(9), "user:maria", deviceops.ApprovalApproved, "fine"
+		require.NoError(t, s.SaveApproval(t.Context(), a))
+		r := run("r1", at(8))
+		r.Error = &deviceops.RunError{Code: "timeout", Message: "too late"}
+		_, err := s.CreateRun(t.Context(), r)
+		require.NoError(t, err)
+
+		timeline, err := s.DeviceTimeline(t.Context(), "k1", 0)
+		require.NoError(t, err)
+		lines := []string{}
+		for _, e := range timeline {
+			lines = append(lines, fmt.Sprintf("%s %s %s | %s", e.At.Format("04"), e.Kind, e.Subject, e.Text))
+		}
+		require.Equal(t, []string{
+			"09 approval a1 | approved by user:maria: fine",
+			"08 run r1 | reboot@3 by user:maria: running (timeout: too late)",
+			"07 approval a1 | asked: may it?",
+			"05 audit device:k1 | device.transition by user:maria: sold",
+			"04 command c1 | diagnostics by user:maria: failed (busy: in use)",
+			"01 event device.booted | info",
+		}, lines)
+		timeline, err = s.DeviceTimeline(t.Context(), "k1", 2)
+		require.NoError(t, err)
+		require.Len(t, timeline, 2)
+	})
+}
