@@ -106,7 +106,7 @@ func (e *engine) send(device string, m protocol.DownMessage) {
 // await waits until what the engine heard satisfies done.
 func (e *engine) await(what string, done func() bool) {
 	e.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		e.mu.Lock()
 		ok, changed := done(), e.changed
