@@ -42,7 +42,7 @@ func (a accountService) list(ctx context.Context, p deviceops.Principal, _ *stru
 }
 
 type accountInput struct {
-	reasoned
+	Reasoned
 	Body deviceops.AccountRequest
 }
 
@@ -90,7 +90,7 @@ func (a accountService) known(ctx context.Context, tx deviceops.Tx, parent, path
 }
 
 type auditFilter struct {
-	paged
+	Paged
 	Account string `query:"account" doc:"This account and all below it"`
 	Target  string `query:"target" example:"device:kiosk-0001"`
 	Actor   string `query:"actor" example:"user:maria"`

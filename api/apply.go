@@ -11,7 +11,7 @@ import (
 )
 
 type applyInput struct {
-	reasoned
+	Reasoned
 	Account string `query:"account" doc:"Where to publish. Default: the caller's account"`
 	DryRun  bool   `query:"dry_run" doc:"Tell what would happen and publish nothing"`
 	File    string `query:"file" doc:"Name of the file, for diagnostics"`

@@ -44,11 +44,12 @@ func (a approvalService) list(ctx context.Context, p deviceops.Principal, in *ap
 	return page[deviceops.Approval]{Items: orEmpty(rows)}, err
 }
 
-type approvalID struct {
+// ApprovalPath is the part of an input that names an approval.
+type ApprovalPath struct {
 	ID string `path:"id" maxLength:"1024"`
 }
 
-func (a approvalService) get(ctx context.Context, p deviceops.Principal, in *approvalID) (deviceops.Approval, error) {
+func (a approvalService) get(ctx context.Context, p deviceops.Principal, in *ApprovalPath) (deviceops.Approval, error) {
 	approval, err := a.Store.FindApproval(ctx, in.ID)
 	if err != nil {
 		return deviceops.Approval{}, err
@@ -57,13 +58,13 @@ func (a approvalService) get(ctx context.Context, p deviceops.Principal, in *app
 }
 
 type decideInput struct {
-	reasoned
-	approvalID
+	Reasoned
+	ApprovalPath
 	Body deviceops.DecideRequest
 }
 
 func (a approvalService) decide(ctx context.Context, p deviceops.Principal, in *decideInput) (deviceops.Approval, error) {
-	approval, err := a.get(ctx, p, &in.approvalID)
+	approval, err := a.get(ctx, p, &in.ApprovalPath)
 	if err != nil {
 		return deviceops.Approval{}, err
 	}

@@ -35,8 +35,8 @@ func (s *server) commandRoutes(c commandService) {
 }
 
 type commandInput struct {
-	reasoned
-	deviceID
+	Reasoned
+	DevicePath
 	Key  string `header:"Idempotency-Key" maxLength:"128" doc:"The same key sends one command"`
 	Wait int    `query:"wait" minimum:"0" maximum:"60" doc:"Seconds to wait for the answer"`
 	Body deviceops.CommandRequest
@@ -153,7 +153,7 @@ func (c commandService) await(ctx context.Context, id string, limit time.Duratio
 }
 
 type commandList struct {
-	deviceID
+	DevicePath
 	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 

@@ -50,7 +50,7 @@ func (s *server) deviceRoutes(d deviceService) {
 }
 
 type deviceFilter struct {
-	paged
+	Paged
 	Account      string `query:"account" doc:"This account and all below it"`
 	State        string `query:"state" enum:"escrow,discovered,provisioning,active,maintenance,quarantined,retired"`
 	Connectivity string `query:"connectivity" enum:"never,online,offline,sleeping,unreachable"`
@@ -76,16 +76,17 @@ func (d deviceService) list(ctx context.Context, p deviceops.Principal, in *devi
 	return pageOf(rows, in.Limit, func(d deviceops.Device) string { return d.ID }), err
 }
 
-type deviceID struct {
+// DevicePath is the part of an input that names a device.
+type DevicePath struct {
 	ID string `path:"id" maxLength:"128"`
 }
 
-func (d deviceService) get(ctx context.Context, p deviceops.Principal, in *deviceID) (deviceops.Device, error) {
+func (d deviceService) get(ctx context.Context, p deviceops.Principal, in *DevicePath) (deviceops.Device, error) {
 	return d.device(ctx, p, in.ID)
 }
 
 type registerInput struct {
-	reasoned
+	Reasoned
 	Body deviceops.RegisterRequest
 }
 
@@ -110,8 +111,8 @@ func (d deviceService) register(ctx context.Context, p deviceops.Principal, in *
 }
 
 type tagInput struct {
-	reasoned
-	deviceID
+	Reasoned
+	DevicePath
 	Body deviceops.TagRequest
 }
 
@@ -153,7 +154,7 @@ func lockDevice(ctx context.Context, tx deviceops.Tx, p deviceops.Principal, id 
 }
 
 type timelineInput struct {
-	deviceID
+	DevicePath
 	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 

@@ -49,14 +49,15 @@ func (d documentService) list(ctx context.Context, p deviceops.Principal, in *do
 	return page[deviceops.Document]{Items: orEmpty(rows)}, err
 }
 
-type documentName struct {
+// DocumentPath is the part of an input that names a document.
+type DocumentPath struct {
 	Account string `query:"account" doc:"Whose view. Default: the caller's account"`
 	Kind    string `path:"kind" enum:"profile,workflow"`
 	Name    string `path:"name" maxLength:"128"`
 }
 
 type documentInput struct {
-	documentName
+	DocumentPath
 	Version int `query:"version" minimum:"0" doc:"0: the newest"`
 }
 
@@ -68,7 +69,7 @@ func (d documentService) get(ctx context.Context, p deviceops.Principal, in *doc
 	return d.Store.FindDocument(ctx, account, in.Kind, in.Name, in.Version)
 }
 
-func (d documentService) versions(ctx context.Context, p deviceops.Principal, in *documentName) (page[deviceops.Document], error) {
+func (d documentService) versions(ctx context.Context, p deviceops.Principal, in *DocumentPath) (page[deviceops.Document], error) {
 	account, err := scope(p, in.Account)
 	if err != nil {
 		return page[deviceops.Document]{}, err
@@ -78,8 +79,8 @@ func (d documentService) versions(ctx context.Context, p deviceops.Principal, in
 }
 
 type retireInput struct {
-	reasoned
-	documentName
+	Reasoned
+	DocumentPath
 }
 
 func (d documentService) retire(ctx context.Context, p deviceops.Principal, in *retireInput) (deviceops.Document, error) {

@@ -29,15 +29,16 @@ func (s *server) eventRoutes(e eventService) {
 	}, e.rejected)
 }
 
-type eventFilter struct {
+// EventQuery is the part of an input that selects events.
+type EventQuery struct {
 	Account string `query:"account" doc:"This account and all below it"`
 	Device  string `query:"device"`
 	Type    string `query:"type" doc:"Exact, or a prefix that ends in a dot" example:"device."`
 }
 
 type eventList struct {
-	eventFilter
-	paged
+	EventQuery
+	Paged
 	Since time.Time `query:"since" doc:"Received at or after this time"`
 }
 
@@ -60,7 +61,7 @@ func (e eventService) list(ctx context.Context, p deviceops.Principal, in *event
 }
 
 type eventStream struct {
-	eventFilter
+	EventQuery
 	LastID string `header:"Last-Event-ID"`
 }
 

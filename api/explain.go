@@ -15,7 +15,7 @@ const queryTimeout = 2 * time.Second
 // explainApprovals is how many open approvals of a device are shown.
 const explainApprovals = 20
 
-func (d deviceService) explain(ctx context.Context, p deviceops.Principal, in *deviceID) (deviceops.Explanation, error) {
+func (d deviceService) explain(ctx context.Context, p deviceops.Principal, in *DevicePath) (deviceops.Explanation, error) {
 	device, err := d.device(ctx, p, in.ID)
 	if err != nil {
 		return deviceops.Explanation{}, err

@@ -42,7 +42,7 @@ func (s *server) importRoutes(i importService) {
 // importInput keeps the body a stream: an import may be larger than memory
 // should hold.
 type importInput struct {
-	reasoned
+	Reasoned
 	ContentType string `header:"Content-Type" doc:"text/csv or application/x-ndjson"`
 	body        io.Reader
 }

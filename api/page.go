@@ -14,14 +14,14 @@ type page[T any] struct {
 	Next  string `json:"next,omitempty" doc:"Pass as cursor for the next page; absent on the last"`
 }
 
-// paged is part of the input of every list with pages.
-type paged struct {
+// Paged is the part of the input of every list with pages.
+type Paged struct {
 	Cursor string `query:"cursor" doc:"The member next of the page before"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
 // after gives the key at which the page before ended; "" on the first page.
-func (p paged) after() (string, error) {
+func (p Paged) after() (string, error) {
 	if p.Cursor == "" {
 		return "", nil
 	}
@@ -34,7 +34,7 @@ func (p paged) after() (string, error) {
 }
 
 // afterNumber is after for lists whose keys are numbers.
-func (p paged) afterNumber() (int64, error) {
+func (p Paged) afterNumber() (int64, error) {
 	key, err := p.after()
 	if err != nil || key == "" {
 		return 0, err

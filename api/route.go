@@ -63,13 +63,14 @@ func handle[I, O any](s *server, r route, f func(ctx context.Context, p deviceop
 	})
 }
 
-// reasoned is part of every input that changes something.
-type reasoned struct {
+// Reasoned is part of every input that changes something. Like the other parts
+// of inputs it is exported because huma passes over embedded fields that are not.
+type Reasoned struct {
 	Reason string `header:"X-Reason" doc:"Why; kept in the audit log"`
 }
 
 // because gives the reason out of the header or, first, the body.
-func (r reasoned) because(body string) string {
+func (r Reasoned) because(body string) string {
 	if body != "" {
 		return body
 	}

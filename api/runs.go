@@ -37,7 +37,7 @@ func (s *server) runRoutes(r runService) {
 }
 
 type startInput struct {
-	reasoned
+	Reasoned
 	Key  string `header:"Idempotency-Key" maxLength:"128" doc:"The same key starts one run"`
 	Body deviceops.RunRequest
 }
@@ -79,7 +79,7 @@ func (r runService) store(ctx context.Context, p deviceops.Principal, run device
 }
 
 type runFilter struct {
-	paged
+	Paged
 	Account  string `query:"account" doc:"This account and all below it"`
 	Workflow string `query:"workflow"`
 	Device   string `query:"device"`
@@ -101,11 +101,12 @@ func (r runService) list(ctx context.Context, p deviceops.Principal, in *runFilt
 	return pageOf(rows, in.Limit, func(r deviceops.Run) string { return r.ID }), err
 }
 
-type runID struct {
+// RunPath is the part of an input that names a run.
+type RunPath struct {
 	ID string `path:"id" maxLength:"512"`
 }
 
-func (r runService) get(ctx context.Context, p deviceops.Principal, in *runID) (deviceops.Run, error) {
+func (r runService) get(ctx context.Context, p deviceops.Principal, in *RunPath) (deviceops.Run, error) {
 	return r.find(ctx, p, in.ID)
 }
 
@@ -134,8 +135,8 @@ func (r runService) find(ctx context.Context, p deviceops.Principal, id string) 
 }
 
 type cancelInput struct {
-	reasoned
-	runID
+	Reasoned
+	RunPath
 }
 
 func (r runService) cancel(ctx context.Context, p deviceops.Principal, in *cancelInput) (deviceops.Run, error) {
@@ -155,7 +156,7 @@ func (r runService) cancel(ctx context.Context, p deviceops.Principal, in *cance
 }
 
 // watch sends a run at once and then whenever it changed, until it has ended.
-func (r runService) watch(ctx context.Context, p deviceops.Principal, in *runID) (source, error) {
+func (r runService) watch(ctx context.Context, p deviceops.Principal, in *RunPath) (source, error) {
 	if _, err := r.find(ctx, p, in.ID); err != nil {
 		return nil, err
 	}

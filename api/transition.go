@@ -8,8 +8,8 @@ import (
 )
 
 type transitionInput struct {
-	reasoned
-	deviceID
+	Reasoned
+	DevicePath
 	Body deviceops.TransitionRequest
 }
 
