@@ -104,9 +104,7 @@ type Answer struct {
 
 // Answer applies a device's answer to the command and reports whether anything
 // changed. An answer to another attempt, or to a command that has ended,
-// changes nothing: states only advance. What changes the command also ends the
-// lease of a publication that is under way, so that its end, recorded later,
-// does not hide the answer.
+// changes nothing: states only advance.
 func (c *Command) Answer(a Answer, now time.Time) bool {
 	if a.Attempt != c.Attempt || c.Status.Terminal() {
 		return false
