@@ -1,0 +1,130 @@
+package ingest
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+)
+
+func (b *testBundle) connectivity(id string) deviceops.Connectivity {
+	b.t.Helper()
+	return b.find(id).Session.Connectivity
+}
+
+func TestWillsAndHeartbeats(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, nil)
+	b.device("k1", deviceops.Active)
+	b.say("k1", "hello", fullHello)
+	b.clock.advance(time.Second)
+	b.say("k1", "hello", `{"boot":"b1","connection":"c2","profile":"kiosk"}`, "status", `{"status":"offline","connection":"c1"}`)
+	require.Equal(t, deviceops.Online, b.connectivity("k1"), "the will of the connection before")
+	b.say("k1", "status", `{"status":"offline","connection":"c2"}`, "heartbeat", `{}`)
+	require.Equal(t, deviceops.Offline, b.connectivity("k1"), "the will overtook the heartbeat")
+	b.clock.advance(time.Minute)
+	b.say("k1", "heartbeat", `{"uptime_s":60}`)
+	require.Equal(t, deviceops.Online, b.connectivity("k1"), "it lives after all")
+
+	changes := b.events("k1", deviceops.EventDeviceConnectivity)
+	require.Len(t, changes, 3)
+	require.Equal(t, map[string]any{"from": "online", "to": "offline", "because": "status offline"}, changes[1].Data)
+	require.Equal(t, "warning", changes[1].Severity)
+}
+
+func TestSleepersAreNotMissed(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, nil)
+	sweeper := b.sweeper()
+	b.device("k1", deviceops.Active)
+	b.say("k1", "hello", fullHello, "status", `{"status":"sleeping","connection":"c1","wake_in":3600}`,
+		"status", `{"status":"offline","connection":"c1"}`)
+	s := b.find("k1").Session
+	require.Equal(t, deviceops.Sleeping, s.Connectivity)
+	require.WithinDuration(t, noon.Add(time.Hour), s.WakeAt, 0)
+
+	b.clock.advance(time.Hour + deviceops.DefaultHeartbeat.Silence())
+	require.NoError(t, sweeper.Sweep(t.Context()))
+	require.Equal(t, deviceops.Sleeping, b.connectivity("k1"))
+	b.clock.advance(time.Second)
+	require.NoError(t, sweeper.Sweep(t.Context()))
+	require.Equal(t, deviceops.Offline, b.connectivity("k1"))
+}
+
+func TestChildrenSpeakByTheirGateway(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, nil)
+	b.device("g1", deviceops.Active)
+	b.register(deviceops.Registration{ID: "c1", Parent: "g1"}, deviceops.Registration{ID: "stranger"})
+	b.say("g1", "hello", `{"boot":"gb","connection":"gc","profile":"kiosk"}`,
+		"hello", `{"boot":"cb","connection":"cc","profile":"kiosk","child":"c1"}`,
+		"telemetry", `{"metrics":{"battery_pct":50},"child":"c1","boot":"gb","seq":1}`,
+		"event", `{"type":"tick","child":"c1","seq":2}`,
+		"event", `{"type":"tick","child":"stranger","seq":3}`,
+		"event", `{"type":"tick","child":"unknown","seq":4}`)
+	b.settle()
+
+	child := b.find("c1")
+	require.Equal(t, deviceops.Online, child.Session.Connectivity)
+	require.Equal(t, "cb", child.Session.Boot)
+	require.Equal(t, map[string]any{"battery_pct": int64(50)}, child.Metrics)
+	require.Len(t, b.events("c1", "tick"), 1)
+	require.Equal(t, "gb", b.events("c1", "tick")[0].Boot, "the journal is the gateway's")
+	require.Equal(t, map[string]int64{codeChild: 2}, b.rejected())
+	require.Equal(t, map[string]int{"provision/c1": 1}, b.engine.started())
+
+	welcomes := map[string]deviceops.Welcome{}
+	for _, w := range b.gateway.welcomes {
+		welcomes[w.Device] = w
+	}
+	require.Equal(t, deviceops.SeqKey{Boot: "gb", Seq: 2}, seqOf(welcomes["g1"]))
+	require.Equal(t, "g1", welcomes["c1"].Route.Via)
+	require.Equal(t, deviceops.SeqKey{}, seqOf(welcomes["c1"]))
+}
+
+func TestALostGatewayStrandsItsChildren(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(b *testBundle){
+		"by its will": func(b *testBundle) {
+			b.clock.advance(time.Minute)
+			b.say("g1", "status", `{"status":"offline","connection":"gc"}`)
+		},
+		"by silence": func(b *testBundle) {
+			b.clock.advance(deviceops.DefaultHeartbeat.Silence() + time.Second)
+			b.say("g1", "heartbeat", `{"child":"c3"}`) // nothing that counts: c3 is asleep, and the gateway lost below
+			b.clock.advance(deviceops.DefaultHeartbeat.Silence() + time.Second)
+			require.NoError(b.t, b.sweeper().Sweep(b.t.Context()))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBundle(t, nil)
+			b.device("g1", deviceops.Active)
+			b.say("g1", "hello", `{"boot":"gb","connection":"gc","profile":"kiosk"}`)
+			for n := 1; n <= 3; n++ {
+				id := fmt.Sprintf("c%d", n)
+				b.register(deviceops.Registration{ID: id, Parent: "g1"})
+				b.say("g1", "hello", `{"boot":"cb","profile":"kiosk","child":"`+id+`"}`)
+			}
+			b.say("g1", "status", `{"status":"sleeping","child":"c3","wake_in":86400}`)
+			lose(b)
+
+			require.Equal(t, deviceops.Offline, b.connectivity("g1"))
+			changes := b.events("g1", deviceops.EventDeviceConnectivity)
+			require.Equal(t, "offline", changes[len(changes)-1].Data["to"])
+			if name == "by its will" {
+				require.Equal(t, deviceops.Unreachable, b.connectivity("c1"))
+				require.Equal(t, deviceops.Sleeping, b.connectivity("c3"))
+				require.EqualValues(t, 2, changes[len(changes)-1].Data["children_unreachable"])
+				require.Len(t, b.events("c1", deviceops.EventDeviceConnectivity), 1, "one problem, one event")
+			}
+			b.clock.advance(time.Minute)
+			b.say("g1", "heartbeat", `{"child":"c1"}`)
+			require.Equal(t, deviceops.Online, b.connectivity("c1"))
+			require.Equal(t, deviceops.Online, b.connectivity("g1"))
+		})
+	}
+}
