@@ -193,6 +193,8 @@ func (c Config) check() error {
 		return deviceops.Errorf(deviceops.EINVALID, "%d lying devices of %d: lower bad claims or wrong profiles", b.BadClaims+b.WrongProfiles, c.Devices)
 	case !shares(f.Retryable, f.Permanent, f.Rejected, f.Deferred, f.Silent, f.PowerLoss):
 		return deviceops.Errorf(deviceops.EINVALID, "fault probabilities must be between 0 and 1 and not exceed 1 together")
+	case (b.Degrade.Component == "") != (b.Degrade.Version == ""):
+		return deviceops.Errorf(deviceops.EINVALID, "degrading needs both a component and its version")
 	case !deviceops.ValidID(identify(c, c.First+c.Devices)):
 		return deviceops.Errorf(deviceops.EINVALID, "prefix %q makes no valid device id: use A-Z a-z 0-9 . _ : -", c.Prefix)
 	}

@@ -23,6 +23,7 @@ func TestNewRefuses(t *testing.T) {
 			c.Behavior.Faults = Faults{Retryable: 0.6, Silent: 0.6}
 		},
 		`prefix "a/b" makes no valid device id: use A-Z a-z 0-9 . _ : -`: func(c *Config) { c.Prefix = "a/b" },
+		"degrading needs both a component and its version":               func(c *Config) { c.Behavior.Degrade.Version = "2" },
 		"share of churn is 1.5: use 0 to 1":                              func(c *Config) { c.Behavior.Churn.Share = 1.5 },
 		"share of duplicated is -1: use 0 to 1":                          func(c *Config) { c.Behavior.Duplicated = -1 },
 	} {

@@ -1,0 +1,140 @@
+package simulator
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/protocol"
+)
+
+func TestCollectUploads(t *testing.T) {
+	t.Parallel()
+	uploaded := make(chan string, 1)
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.Method != http.MethodPut || r.URL.Query().Get("sig") != "ok" {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		uploaded <- string(body)
+	}))
+	t.Cleanup(store.Close)
+	e := startEngine(t)
+	s := e.online(nil)
+
+	e.send(first, &protocol.Command{ID: "c1", Name: "collect", Attempt: 1, Args: protocol.Object{"url": store.URL + "/logs?sig=ok"}})
+	r := e.awaitResult(first, "c1", protocol.ResultSucceeded, 1)
+	body := <-uploaded
+	require.Contains(t, body, "device "+first)
+	require.Equal(t, int64(len(body)), r.Output["size"])
+
+	e.send(first, &protocol.Command{ID: "c2", Name: "collect", Attempt: 1, Args: protocol.Object{"url": store.URL + "/logs?sig=old"}})
+	failed := e.awaitResult(first, "c2", protocol.ResultFailed, 1)
+	require.Equal(t, &protocol.DeviceError{Code: "upload_failed", Message: "upload answered 403 Forbidden", Retryable: true}, failed.Error)
+	require.Len(t, s.Ledger().Effects(), 2)
+}
+
+func TestWipeForgetsTheConfigurationAndKeepsTheJournal(t *testing.T) {
+	t.Parallel()
+	e := startEngine(t)
+	s := e.online(nil)
+	e.send(first, &protocol.Command{ID: "c1", Name: "configure", Attempt: 1, Args: protocol.Object{"version": 5}})
+	e.awaitResult(first, "c1", protocol.ResultSucceeded, 1)
+	e.send(first, &protocol.Command{ID: "c2", Name: "wipe", Attempt: 1})
+	e.awaitResult(first, "c2", protocol.ResultSucceeded, 1)
+	reported := awaitCount[*protocol.Reported](e, first, 2, nil)
+	require.Equal(t, int64(0), *reported[1].ConfigVersion)
+	e.send(first, &protocol.Command{ID: "c1", Name: "configure", Attempt: 1, Args: protocol.Object{"version": 5}})
+	e.awaitResult(first, "c1", protocol.ResultSucceeded, 2)
+	require.Len(t, s.Ledger().Effects(), 2)
+}
+
+func TestRebootAnswersAfterTheBoot(t *testing.T) {
+	t.Parallel()
+	for _, connections := range []int{0, 1} {
+		e := startEngine(t)
+		s := e.online(func(c *Config) { c.Connections = connections })
+		e.send(first, &protocol.Command{ID: "c1", Name: "reboot", Attempt: 1})
+		r := e.awaitResult(first, "c1", protocol.ResultSucceeded, 1)
+		hellos := awaitCount[*protocol.Hello](e, first, 2, nil)
+		require.NotEqual(t, hellos[0].Boot, hellos[1].Boot)
+		require.Equal(t, hellos[1].Boot, r.Boot)
+		require.Equal(t, 1, s.Stats().Reboots)
+	}
+}
+
+func TestOwnCommandsAnswerWhatTheyAreTold(t *testing.T) {
+	t.Parallel()
+	e := startEngine(t)
+	s := e.online(func(c *Config) { c.Commands = map[string]protocol.Object{"weigh": {"kg": 12.5}} })
+	e.send(first, &protocol.Command{ID: "c0", Name: "weigh", Attempt: 1, Child: "scale-1"})
+	e.send(first, &protocol.Command{ID: "c1", Name: "weigh", Attempt: 1})
+	require.Equal(t, protocol.Object{"kg": 12.5}, e.awaitResult(first, "c1", protocol.ResultSucceeded, 1).Output)
+	require.Equal(t, 1, s.Stats().BadInbound, "no device of the fleet has children")
+}
+
+func TestInstallStagesHaveAPointOfNoReturn(t *testing.T) {
+	t.Parallel()
+	p := installStages([][]deviceops.Component{{{Name: "os"}, {Name: "app"}}}, time.Second)
+	require.True(t, p.reboots)
+	require.Equal(t, 4, p.point, "everything is downloaded before anything is installed")
+	require.Len(t, p.stages, 7)
+	require.Equal(t, 3200*time.Millisecond, p.duration())
+}
+
+func TestAFailedInstallKeepsTheBatchesBefore(t *testing.T) {
+	t.Parallel()
+	e := startEngine(t)
+	e.online(func(c *Config) { c.Behavior.Faults.Permanent = 1 })
+	e.send(first, &protocol.Command{ID: "c1", Name: "install", Attempt: 1, Args: protocol.Object{"release": "r", "components": []any{
+		map[string]any{"name": "font", "to": "2", "order": 1}, map[string]any{"name": "app", "to": "1.1.0", "order": 2}}}})
+	e.awaitResult(first, "c1", protocol.ResultFailed, 1)
+	reported := awaitCount[*protocol.Reported](e, first, 1, nil)[0]
+	require.Equal(t, map[string]string{"os": "2.3.0", "app": "1.0.0", "font": "2"}, reported.Software)
+}
+
+func TestWaitsForABrokerThatIsNotThereYet(t *testing.T) {
+	t.Parallel()
+	for _, connections := range []int{0, 1} {
+		e := startEngine(t)
+		gate, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		refusals := make(chan struct{}, 100)
+		go func() { // at first, whoever connects is turned away; then passed on
+			for n := 0; ; n++ {
+				c, err := gate.Accept()
+				if err != nil {
+					return
+				}
+				if n < 3 {
+					_ = c.Close()
+					refusals <- struct{}{}
+					continue
+				}
+				go pass(c, e.url[len("tcp://"):])
+			}
+		}()
+		t.Cleanup(func() { _ = gate.Close() })
+		e.online(func(c *Config) { c.Broker, c.Connections = "tcp://"+gate.Addr().String(), connections })
+		require.Len(t, refusals, 3)
+	}
+}
+
+// pass joins c with a new connection to address.
+func pass(c net.Conn, address string) {
+	defer c.Close()
+	to, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer to.Close()
+	go func() { _, _ = io.Copy(to, c) }()
+	_, _ = io.Copy(c, to)
+}
