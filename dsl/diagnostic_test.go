@@ -64,6 +64,7 @@ func TestPlaces(t *testing.T) {
 		"literal block":         "    message: |\n      first\n\n        ${{ inputs.WRONG }}\n      last",
 		"literal block, clip":   "    message: |2-\n      ${{ inputs.WRONG }}",
 		"folded block":          "    message: >-\n      first\n      second ${{ inputs.WRONG }}\n\n      third",
+		"wide key":              `    message: { é日: [1, "${{ inputs.WRONG }}"] }`,
 		"flow map":              `    message: { a: [1, "${{ inputs.WRONG }}"] }`,
 		"after a comment":       "    message:\n      # a comment\n      text ${{ inputs.WRONG }}",
 		"expression over lines": "    message: \"${{\n      1 +\n      inputs.WRONG }}\"",

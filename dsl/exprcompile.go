@@ -26,6 +26,7 @@ const (
 	wantAny       want = iota
 	wantBool           // a condition
 	wantPredicate      // a condition over values that may be missing
+	wantDuration       // a duration, or the text of one
 )
 
 // problem is something wrong with an expression; from and to are runes of it.
@@ -66,11 +67,17 @@ func compileExpression(source string, sc *scope, w want) (*Expression, []problem
 
 // resultProblem reports a condition whose result can be no boolean.
 func resultProblem(n ast.Node, source string, w want) *problem {
-	if w == wantAny {
-		return nil
-	}
 	result := n.Nature()
-	if result.Type == nil && !result.Nil || result.IsBool() {
+	switch {
+	case w == wantAny, result.Type == nil && !result.Nil:
+		return nil
+	case w == wantDuration:
+		if result.IsString() || result.IsDuration() {
+			return nil
+		}
+		return &problem{0, runes(source), "expression-type",
+			"a duration is needed, and this gives " + friendlyTypes(result.String()), `use an input of type duration, or build the text: string(x) + "m"`}
+	case result.IsBool():
 		return nil
 	}
 	return &problem{0, runes(source), "expression-type",

@@ -11,7 +11,7 @@ var profileKeys = []fieldSpec{
 	{"profile", textSchema("the name of the device type")},
 	{"description", textSchema("what these devices are")},
 	{"attributes", mapOf("what is known of each device: names and types", typeSchema("description"))},
-	{"commands", mapOf("what devices can be told to do", refCommand())},
+	{"commands", mapOf("what devices can be told to do", commandSchema())},
 	{"metrics", mapOf("numbers and flags that devices report", typeSchema("min", "max", "description"))},
 	{"heartbeat", objectSchema("how often a device reports", nil, heartbeatKeys)},
 	{"provision", objectSchema("what a new device gets before it becomes active", nil, provisionKeys)},
@@ -33,7 +33,10 @@ var heartbeatKeys = []fieldSpec{
 	{"offline_after", integerSchema("missed heartbeats after which a device counts as offline", 1)},
 }
 
-func refCommand() schema { return objectSchema("a command", nil, commandKeys) }
+// commandSchema allows nothing, too: `health:` declares a command without arguments.
+func commandSchema() schema {
+	return schema{"anyOf": []any{objectSchema("a command", nil, commandKeys), schema{"type": "null"}}}
+}
 
 func profileSchema() schema {
 	return objectSchema("a device type", []string{"profile"}, profileKeys)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/deviceops/deviceops"
 )
 
 // checker reads one document and reports what is wrong with it.
@@ -177,6 +179,23 @@ func (c *checker) word(n *yaml.Node, what string) bool {
 	c.report(n, "bad-name", orElse(fixWrite("", better), "write a name such as reboot"),
 		"%s may have letters, digits and '_', at most 64, since expressions use it after a dot", what)
 	return false
+}
+
+// action reads the name of a command or action, which has to be known when the
+// workflow is published.
+func (c *checker) action(n *yaml.Node, what string) (string, bool) {
+	s, ok := c.text(n, what)
+	switch {
+	case !ok:
+		return "", false
+	case strings.Contains(s, "${{"):
+		c.report(n, "template-place", "write one step for each, with an if", "%s has to be known when the workflow is published", what)
+		return "", false
+	case !deviceops.ValidID(s):
+		c.report(n, "bad-name", "write a name such as reboot, and its arguments below with:", "%s may have letters, digits and ._:-", what)
+		return "", false
+	}
+	return s, true
 }
 
 // boolean reads true or false.

@@ -128,6 +128,13 @@ func mapOf(description string, values schema) schema {
 	return described(schema{"type": "object", "additionalProperties": values}, description)
 }
 
+// argumentsSchema describes a map of arguments, or one template that gives it.
+func argumentsSchema(description string) schema {
+	return schema{"description": description, "anyOf": []any{
+		schema{"type": "object"}, schema{"type": "string", "pattern": `^\s*\$\{\{[\s\S]*\}\}\s*$`},
+	}}
+}
+
 func peopleSchema() schema {
 	return schema{
 		"type": "array", "minItems": 1, "items": schema{"type": "string", "pattern": "^(role|user):.+$"},

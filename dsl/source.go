@@ -144,6 +144,9 @@ func (s *source) split() []*document {
 		if !isMarker(line) {
 			continue
 		}
+		if rest := strings.TrimSpace(line[3:]); rest != "" && rest[0] != '#' {
+			s.report(span{i + 1, 5, runes(line) + 1}, "yaml-document", "put it on the line after ---", "what stands beside --- is lost")
+		}
 		flush(i, marked)
 		start, marked = i+1, true
 	}

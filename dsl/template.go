@@ -152,6 +152,12 @@ func scalar(n *yaml.Node) any {
 
 // template compiles a text.
 func (c *checker) template(n *yaml.Node, sc *scope) *Value {
+	return c.templateFor(n, sc, wantAny)
+}
+
+// templateFor compiles a text of which a lone expression has to give what is
+// wanted.
+func (c *checker) templateFor(n *yaml.Node, sc *scope, w want) *Value {
 	text := []rune(n.Value)
 	parts, open := segments(text)
 	if open >= 0 {
@@ -159,12 +165,12 @@ func (c *checker) template(n *yaml.Node, sc *scope) *Value {
 		return &Value{}
 	}
 	if lone, ok := loneExpression(text, parts); ok {
-		return &Value{kind: exprValue, expr: c.embedded(n, lone, sc)}
+		return &Value{kind: exprValue, expr: c.compile(n, lone.from, lone.to, sc, w)}
 	}
 	v := &Value{kind: templateValue}
 	for _, p := range parts {
 		if p.isExpr {
-			v.parts = append(v.parts, part{expr: c.embedded(n, p, sc)})
+			v.parts = append(v.parts, part{expr: c.compile(n, p.from, p.to, sc, wantAny)})
 		} else {
 			v.parts = append(v.parts, part{text: string(text[p.from:p.to])})
 		}
@@ -189,11 +195,6 @@ func loneExpression(text []rune, parts []segment) (segment, bool) {
 		}
 	}
 	return lone, found == 1
-}
-
-// embedded compiles the expression between the braces of a template.
-func (c *checker) embedded(n *yaml.Node, p segment, sc *scope) *Expression {
-	return c.compile(n, p.from, p.to, sc, wantAny)
 }
 
 // compile compiles runes [from, to) of a scalar and reports problems at their
@@ -253,7 +254,7 @@ func (c *checker) durationValue(n *yaml.Node, what string, sc *scope) *Value {
 		return &Value{}
 	}
 	if strings.Contains(n.Value, "${{") {
-		return c.template(n, sc)
+		return c.templateFor(n, sc, wantDuration)
 	}
 	if _, err := ParseDuration(n.Value); err != nil {
 		c.badDuration(n, what)

@@ -19,7 +19,7 @@ var _ = register(verb{
 
 func readAction(b *builder, s *reading) Op {
 	op := &Action{}
-	name, ok := b.text(s.own(), "an action")
+	name, ok := b.action(s.own(), "an action")
 	if !ok {
 		return op
 	}

@@ -14,7 +14,7 @@ var _ = register(verb{
 	summary: "sends a command to the device and waits for its result",
 	value:   textSchema("the name of the command, as the profile of the device declares it"),
 	fields: []fieldSpec{
-		{"with", mapOf("arguments", valueSchema(""))},
+		{"with", argumentsSchema("arguments")},
 	},
 	modifiers: []string{"timeout", "attempt_timeout", "retry"},
 	read:      readCommand,
@@ -22,7 +22,7 @@ var _ = register(verb{
 
 func readCommand(b *builder, s *reading) Op {
 	op := &Command{}
-	name, ok := b.text(s.own(), "a command")
+	name, ok := b.action(s.own(), "a command")
 	if !ok {
 		return op
 	}

@@ -12,7 +12,7 @@ var _ = register(verb{
 	summary: "runs another workflow and waits for it; the output is its outputs",
 	value:   schema{"type": "string", "pattern": `^[a-z0-9][a-z0-9._-]*@([0-9]+|latest)$`, "description": "NAME@VERSION or NAME@latest"},
 	fields: []fieldSpec{
-		{"with", mapOf("inputs", valueSchema(""))},
+		{"with", argumentsSchema("inputs")},
 	},
 	modifiers: []string{"timeout", "attempt_timeout", "retry"},
 	read:      readRun,
