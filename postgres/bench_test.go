@@ -1,0 +1,166 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/postgres"
+	"github.com/deviceops/deviceops/postgres/postgrestest"
+)
+
+const batch = 500
+
+// fleet gives a store with 10,000 devices that are online.
+func fleet(b *testing.B) (*postgres.Store, []string) {
+	b.Helper()
+	s := postgrestest.New(b)
+	ids := names("k", 10_000)
+	online(b, s, ids...)
+	return s, ids
+}
+
+// perRow runs f with a batch of devices at a time and reports time per row.
+func perRow(b *testing.B, ids []string, f func(n int, ids []string) error) {
+	b.Helper()
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		first := n * batch % len(ids)
+		require.NoError(b, f(n, ids[first:first+batch]))
+		n++
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(n*batch), "µs/row")
+}
+
+func BenchmarkSaveSessions(b *testing.B) {
+	s, ids := fleet(b)
+	perRow(b, ids, func(n int, ids []string) error {
+		sessions := make(map[string]deviceops.Session, len(ids))
+		for _, id := range ids {
+			sessions[id] = deviceops.Session{
+				Connectivity: deviceops.Online, Since: noon, Boot: "b1", Connection: "c1", HelloAt: noon,
+				LastSeen: after(time.Duration(n) * time.Second), LastHeartbeat: after(time.Duration(n) * time.Second), UptimeS: int64(n), Seq: int64(n),
+			}
+		}
+		return s.SaveSessions(b.Context(), sessions)
+	})
+	hot := query[float64](b, s, `select 100.0::float8 * n_tup_hot_upd / greatest(n_tup_upd, 1) from pg_stat_user_tables where relname = 'sessions'`)
+	b.ReportMetric(hot[0], "%hot")
+}
+
+func BenchmarkAppendEvents(b *testing.B) {
+	s, ids := fleet(b)
+	perRow(b, ids, func(n int, ids []string) error {
+		events := make([]deviceops.Event, len(ids))
+		for i, id := range ids {
+			events[i] = event(id, "device.telemetry", time.Now())
+			events[i].Data = map[string]any{"battery_pct": 81.5, "crashes": int64(0), "in_use": true}
+			events[i].Boot, events[i].Seq = "b1", int64(n)
+		}
+		return s.AppendEvents(b.Context(), events)
+	})
+}
+
+func BenchmarkClaimSeqs(b *testing.B) {
+	s, ids := fleet(b)
+	perRow(b, ids, func(n int, ids []string) error {
+		keys := make([]deviceops.SeqKey, len(ids))
+		for i, id := range ids {
+			keys[i] = deviceops.SeqKey{Device: id, Boot: "b1", Seq: int64(n + 1)}
+		}
+		_, err := s.ClaimSeqs(b.Context(), keys, noon)
+		return err
+	})
+}
+
+func BenchmarkSaveMetrics(b *testing.B) {
+	s, ids := fleet(b)
+	perRow(b, ids, func(n int, ids []string) error {
+		var values []deviceops.MetricValue
+		for _, id := range ids {
+			at := after(time.Duration(n) * time.Second)
+			values = append(values,
+				deviceops.MetricValue{Device: id, Name: "battery_pct", Value: 80.5, At: at},
+				deviceops.MetricValue{Device: id, Name: "crashes", Value: int64(n), At: at})
+		}
+		return s.SaveMetrics(b.Context(), values)
+	})
+}
+
+func BenchmarkLockDevices(b *testing.B) {
+	s, ids := fleet(b)
+	perRow(b, ids, func(_ int, ids []string) error {
+		return s.InTx(b.Context(), func(ctx context.Context, tx deviceops.Tx) error {
+			_, err := tx.LockDevices(ctx, ids)
+			return err
+		})
+	})
+}
+
+// BenchmarkDispatch is the life of 500 commands: made, claimed, sent, ended.
+func BenchmarkDispatch(b *testing.B) {
+	s, ids := fleet(b)
+	perRow(b, ids, func(n int, ids []string) error {
+		return s.InTx(b.Context(), func(ctx context.Context, tx deviceops.Tx) error {
+			for _, id := range ids {
+				c := command(fmt.Sprint(id, "-", n), id)
+				c.Exclusive = true
+				if _, _, err := tx.CreateCommand(ctx, c); err != nil {
+					return err
+				}
+			}
+			claimed, err := tx.ClaimCommands(ctx, deviceops.ClaimQuery{Now: noon, Limit: batch})
+			if err != nil {
+				return err
+			}
+			if len(claimed) != batch {
+				return fmt.Errorf("claimed %d", len(claimed))
+			}
+			sent := make([]deviceops.Sent, len(claimed))
+			for i := range claimed {
+				sent[i] = deviceops.Sent{ID: claimed[i].ID, Attempt: claimed[i].Attempt}
+				claimed[i].Finish(deviceops.CommandSucceeded, nil, noon)
+			}
+			if err := tx.MarkSent(ctx, sent, noon); err != nil {
+				return err
+			}
+			return tx.SaveCommands(ctx, claimed)
+		})
+	})
+}
+
+// BenchmarkSweep is what the sweeper does when there is nothing to do: 10,000
+// devices, half of them offline with an open command each.
+func BenchmarkSweep(b *testing.B) {
+	s, ids := fleet(b)
+	connectivity(b, s, deviceops.Offline, ids[:5000]...)
+	require.NoError(b, s.InTx(b.Context(), func(ctx context.Context, tx deviceops.Tx) error {
+		for _, id := range ids[:5000] {
+			if _, _, err := tx.CreateCommand(ctx, command("c-"+id, id)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	sweeps := map[string]func() error{
+		"claim": func() error {
+			_, err := s.ClaimCommands(b.Context(), deviceops.ClaimQuery{Now: noon, Limit: batch})
+			return err
+		},
+		"silent":  func() error { _, err := s.SilentDevices(b.Context(), noon, batch); return err },
+		"expired": func() error { _, err := s.ExpiredCommands(b.Context(), noon, batch); return err },
+		"starts":  func() error { _, err := s.PendingStarts(b.Context(), noon, noon, batch); return err },
+	}
+	for name, sweep := range sweeps {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				require.NoError(b, sweep())
+			}
+		})
+	}
+}
