@@ -1,0 +1,184 @@
+package activities_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/activities"
+	"github.com/deviceops/deviceops/postgres/postgrestest"
+)
+
+var noon = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+
+// world is the activities over a real store, a broker that records, and a
+// catalog of one profile.
+type world struct {
+	*testsuite.TestActivityEnvironment
+	store   deviceops.Store
+	broker  *broker
+	catalog *catalog
+	now     time.Time
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(quiet{})
+	w := &world{
+		TestActivityEnvironment: suite.NewTestActivityEnvironment(), store: postgrestest.New(t),
+		broker: &broker{}, catalog: &catalog{profile: kiosk()}, now: noon,
+	}
+	activities.Register(w, activities.Deps{
+		Store: w.store, Gateway: w.broker, Catalog: w.catalog, Now: func() time.Time { return w.now },
+	})
+	return w
+}
+
+// kiosk is the profile of the devices of these tests.
+func kiosk() *deviceops.Profile {
+	return &deviceops.Profile{
+		Account: "acme", Name: "kiosk", Version: 1,
+		Commands: map[string]deviceops.CommandSpec{
+			"ping": {Name: "ping", Timeout: time.Minute, Prepare: func(args map[string]any) (map[string]any, error) {
+				if len(args) > 0 {
+					return nil, deviceops.Errorf(deviceops.EINVALID, "ping takes no arguments")
+				}
+				return map[string]any{"depth": 1}, nil
+			}},
+		},
+		Heartbeat: deviceops.HeartbeatPolicy{Every: 30 * time.Second, OfflineAfter: 3},
+		Provision: deviceops.ProvisionSpec{Configuration: map[string]any{"brightness": int64(80)}, Retries: 2},
+	}
+}
+
+// device stores a registered device of account acme that said hello with the
+// right claim and is online.
+func (w *world) device(t *testing.T, id string, state deviceops.State) deviceops.Device {
+	t.Helper()
+	ctx := t.Context()
+	claim := deviceops.HashClaim(id, "open sesame")
+	_, err := w.store.RegisterDevices(ctx, []deviceops.Registration{{
+		ID: id, Account: "acme", Serial: "sn-" + id, Profile: "kiosk", ClaimHash: claim,
+	}}, noon.Add(-time.Hour))
+	require.NoError(t, err)
+	require.NoError(t, w.store.SaveSessions(ctx, map[string]deviceops.Session{id: {
+		Connectivity: deviceops.Online, Since: noon, HelloAt: noon, LastSeen: noon, ClaimHash: claim,
+		Presented: deviceops.Presented{Profile: "kiosk", Serial: "sn-" + id},
+	}}))
+	d := w.find(t, id)
+	if state != deviceops.Escrow {
+		d.State, d.StateSince = state, noon
+		require.NoError(t, w.store.SaveDevice(ctx, &d))
+	}
+	return d
+}
+
+func (w *world) find(t *testing.T, id string) deviceops.Device {
+	t.Helper()
+	d, err := w.store.FindDevice(t.Context(), id)
+	require.NoError(t, err)
+	return d
+}
+
+// session changes the session of a device.
+func (w *world) session(t *testing.T, id string, change func(*deviceops.Session)) {
+	t.Helper()
+	s := w.find(t, id).Session
+	change(&s)
+	require.NoError(t, w.store.SaveSessions(t.Context(), map[string]deviceops.Session{id: s}))
+}
+
+// events gives the events of a device of one type, oldest first.
+func (w *world) events(t *testing.T, id, eventType string) []deviceops.Event {
+	t.Helper()
+	events, err := w.store.ListEvents(t.Context(), deviceops.EventFilter{Device: id, Type: eventType, After: -1})
+	require.NoError(t, err)
+	return events
+}
+
+// do executes an activity and decodes what it gives.
+func do[O any](w *world, name string, in any) (out O, err error) {
+	value, err := w.ExecuteActivity(name, in)
+	if err != nil {
+		return out, err
+	}
+	if value.HasValue() {
+		err = value.Get(&out)
+	}
+	return out, err
+}
+
+// requireCode requires that an activity failed with a code.
+func requireCode(t *testing.T, code string, err error) *deviceops.RunError {
+	t.Helper()
+	require.Error(t, err)
+	cause := activities.Cause(err)
+	require.Equal(t, code, cause.Code, "%v", err)
+	return cause
+}
+
+// requirePending requires that an activity left without an answer.
+func requirePending(t *testing.T, err error) {
+	t.Helper()
+	require.ErrorIs(t, err, activity.ErrResultPending)
+}
+
+// broker records what is published.
+type broker struct {
+	deviceops.Gateway
+	mu        sync.Mutex
+	fails     bool
+	published []deviceops.Command
+	canceled  []string
+}
+
+func (b *broker) PublishCommands(_ context.Context, commands []deviceops.Command, _ time.Time) (sent []deviceops.Sent, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fails {
+		return nil, deviceops.Errorf(deviceops.EUNAVAILABLE, "the broker does not answer")
+	}
+	for _, c := range commands {
+		b.published = append(b.published, c)
+		sent = append(sent, deviceops.Sent{ID: c.ID, Attempt: c.Attempt})
+	}
+	return sent, nil
+}
+
+func (b *broker) PublishCancel(_ context.Context, _, id string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.canceled = append(b.canceled, id)
+	return nil
+}
+
+// catalog holds one profile, or an error instead.
+type catalog struct {
+	profile *deviceops.Profile
+	err     error
+}
+
+func (c *catalog) Profile(_ context.Context, _, name string) (*deviceops.Profile, error) {
+	if c.err != nil {
+		return nil, c.err
+	}
+	if name != c.profile.Name {
+		return nil, deviceops.Errorf(deviceops.ENOTFOUND, "there is no profile %s", name)
+	}
+	return c.profile, nil
+}
+
+// quiet drops the log of the test environment.
+type quiet struct{}
+
+func (quiet) Debug(string, ...any) {}
+func (quiet) Info(string, ...any)  {}
+func (quiet) Warn(string, ...any)  {}
+func (quiet) Error(string, ...any) {}
