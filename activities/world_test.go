@@ -2,6 +2,7 @@ package activities_test
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -37,6 +38,7 @@ func newWorld(t *testing.T) *world {
 	}
 	activities.Register(w, activities.Deps{
 		Store: w.store, Gateway: w.broker, Catalog: w.catalog, Now: func() time.Time { return w.now },
+		Log: slog.New(slog.DiscardHandler),
 	})
 	return w
 }
