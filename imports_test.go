@@ -21,6 +21,7 @@ var layers = map[string]int{
 	"cli":        4,
 	"bench":      4,
 	"serve":      4,
+	"deploy":     4, // files and their tests, no code
 	"worker":     3,
 	"starter":    3,
 	"ingest":     3,
