@@ -209,6 +209,24 @@ func TestClaimCommandsSkipsWhatOthersClaim(t *testing.T) {
 	require.Empty(t, claim(t, s, deviceops.ClaimQuery{Now: after(2 * time.Second)}))
 }
 
+// An exclusive command that comes in while another one of its device is being
+// claimed waits, even when it is older.
+func TestClaimCommandsHoldsTheDeviceWhileClaiming(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.New(t)
+	online(t, s, "k1")
+	created(t, s, exclusive("young", nil))
+	require.NoError(t, s.InTx(t.Context(), func(ctx context.Context, tx deviceops.Tx) error {
+		require.Equal(t, []string{"young"}, claim(t, tx, deviceops.ClaimQuery{Now: noon}))
+		created(t, s, exclusive("old", func(c *deviceops.Command) { c.CreatedAt = noon.Add(-time.Hour) }), plain("plain", nil))
+		require.Equal(t, []string{"plain"}, claim(t, s, deviceops.ClaimQuery{Now: after(time.Second)}))
+		return nil
+	}))
+	require.Empty(t, claim(t, s, deviceops.ClaimQuery{Now: after(2 * time.Second)}))
+	require.NoError(t, s.MarkSent(t.Context(), []deviceops.Sent{{ID: "young", Attempt: 1}}, noon))
+	require.Empty(t, claim(t, s, deviceops.ClaimQuery{Now: after(3 * time.Second)}))
+}
+
 // Several processes claim, publish and record at once, while new exclusive
 // commands, even older ones, come in. Looked at from the database at any time,
 // no device has two of them in flight, and in the end all were claimed.
