@@ -34,6 +34,7 @@ type demo struct {
 	client   *client.Client
 	out      io.Writer
 	terminal bool
+	program  string
 	devices  int
 	patience time.Duration // how long the fleet may take
 }
@@ -146,7 +147,6 @@ func (d *demo) conclude(fleet *Fleet, devices map[string]deviceops.Device, took 
 
 // invite prints what to try next.
 func (d *demo) invite() {
-	program := "bin/deviceops"
 	fmt.Fprintf(d.out, `
 Try, in a second terminal:
   %[1]s devices list --state quarantined
@@ -154,11 +154,11 @@ Try, in a second terminal:
   %[1]s explain device %[2]s
 
 Be a device yourself: %[2]s is registered and waits for its first hello.
-`, program, ownDevice)
+`, d.program, ownDevice)
 	for _, line := range ownLines(d.stack.BrokerURL()) {
 		fmt.Fprintln(d.out, "  "+line)
 	}
-	fmt.Fprintf(d.out, "then\n  %s devices show %s\n\n", program, ownDevice)
+	fmt.Fprintf(d.out, "then\n  %s devices show %s\n\n", d.program, ownDevice)
 }
 
 // ownLines gives the three messages by which a person makes a device active.

@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,8 @@ type RunOptions struct {
 	Exit  bool // end after the demo, with an error unless every device is where it should be
 	Fleet int  // virtual devices; 0: none, or DemoFleet in a demo
 
-	Terminal bool // Out is a terminal: tables may move
+	Terminal bool   // Out is a terminal: tables may move
+	Program  string // how to call the command line, for what to try; default: deviceops
 
 	// Remember keeps the address and token for the command line; nil: not kept.
 	Remember func(server, token string) error
@@ -44,13 +46,13 @@ func Run(ctx context.Context, o RunOptions) (err error) {
 		fmt.Fprintln(o.Out, "Stopping ...")
 		err = errors.Join(err, stack.Close(context.WithoutCancel(ctx)))
 	}()
-	fmt.Fprintf(o.Out, "Ready after %.1f s.\n\n", time.Since(began).Seconds())
-	o.addresses(stack)
-	if o.Remember != nil && o.runs(serve.RoleAPI) {
+	if o.Remember != nil && o.Options.withDefaults().runs(serve.RoleAPI) {
 		if err := o.Remember(stack.APIURL(), stack.Token()); err != nil {
 			return err
 		}
 	}
+	fmt.Fprintf(o.Out, "Ready after %.1f s.\n\n", time.Since(began).Seconds())
+	o.addresses(stack)
 	return o.serve(ctx, stack)
 }
 
@@ -101,6 +103,7 @@ func ended(ctx context.Context, err error) error {
 func (o RunOptions) demo(ctx context.Context, stack *Stack) error {
 	d := &demo{
 		stack: stack, client: stack.Client(), out: o.Out, terminal: o.Terminal, devices: o.Fleet, patience: demoPatience,
+		program: cmp.Or(o.Program, "deviceops"),
 	}
 	if d.devices == 0 {
 		d.devices = DemoFleet

@@ -59,8 +59,8 @@ func (s *Stack) prepare() (err error) {
 	dir := s.options.Data
 	if dir == "" {
 		s.temporary = true
-		if dir, err = os.MkdirTemp("", "deviceops-"); err != nil {
-			return deviceops.Errorf(deviceops.EUNAVAILABLE, "make a temporary folder: %w", err)
+		if dir, err = temporaryFolder(); err != nil {
+			return err
 		}
 	}
 	if s.folder, err = OpenFolder(dir); err != nil {
@@ -71,6 +71,18 @@ func (s *Stack) prepare() (err error) {
 	}
 	s.token, err = readOrMake(s.folder.Path("admin-token"))
 	return err
+}
+
+// temporaryFolder makes a folder that PostgreSQL's user can pass through.
+func temporaryFolder() (string, error) {
+	dir, err := os.MkdirTemp("", "deviceops-")
+	if err == nil {
+		err = os.Chmod(dir, 0o711)
+	}
+	if err != nil {
+		return "", deviceops.Errorf(deviceops.EUNAVAILABLE, "make a temporary folder: %w", err)
+	}
+	return dir, nil
 }
 
 // readOrMake gives the secret in a file, and makes one where there is none.
