@@ -1,7 +1,5 @@
 package dsl
 
-import "github.com/expr-lang/expr/types"
-
 // ActionSpec describes an action of the engine to the checker.
 type ActionSpec struct {
 	Summary string
@@ -75,6 +73,3 @@ func (s ActionSpec) argNames() []string {
 	}
 	return names
 }
-
-// output is the type of what an action gives.
-func (s ActionSpec) output() types.Type { return types.Any }

@@ -84,11 +84,13 @@ func functionNames() []string {
 	return names
 }
 
-// newConfig gives the configuration under which all expressions are compiled.
-func newConfig(env any) *conf.Config {
+// baseConfig holds the functions under which all expressions are compiled. It
+// is made once, since making it takes longer than compiling most expressions;
+// nothing changes its maps afterwards.
+var baseConfig = makeBaseConfig()
+
+func makeBaseConfig() *conf.Config {
 	config := conf.CreateNew()
-	config.WithEnv(env)
-	config.Optimize = false // folding would evaluate outside the budget
 	config.MaxNodes = maxNodes
 	for name := range config.Builtins {
 		if !allowedBuiltins[name] {
@@ -103,6 +105,20 @@ func newConfig(env any) *conf.Config {
 	}
 	expr.Function(chargeName, chargeArg, new(func(any, any) any))(config)
 	expr.Function(needName, needArg, new(func(any, any) any))(config)
+	return config
+}
+
+// newConfig gives the configuration for expressions over env.
+func newConfig(env any) *conf.Config {
+	config := &conf.Config{
+		ShortCircuit: true,
+		Optimize:     false, // folding would evaluate outside the budget
+		MaxNodes:     maxNodes,
+		Functions:    baseConfig.Functions,
+		Builtins:     baseConfig.Builtins,
+		Disabled:     baseConfig.Disabled,
+	}
+	config.WithEnv(env)
 	return config
 }
 

@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -156,6 +157,7 @@ func TestLimits(t *testing.T) {
 		"at most 200":                   strings.Repeat("---\nworkflow: w\nsteps: [ { wait: 1m } ]\n", MaxDocuments+1),
 		"a workflow may have 500 steps": "workflow: w\nsteps:\n" + strings.Repeat("  - wait: 1m\n", MaxSteps+1),
 		"nested more than 40 deep":      "workflow: w\nsteps: " + strings.Repeat("[", 5000),
+		"there are 201 inputs":          "workflow: w\nsteps: [ { wait: 1m } ]\ninputs:\n" + manyNames(MaxNames+1),
 		"this document is not UTF-8":    "workflow: w\nsteps: \xff\n",
 	} {
 		_, found := CheckFile("w.yaml", text, Options{})
@@ -166,4 +168,12 @@ func TestLimits(t *testing.T) {
 	}
 	_, found := CheckFile("w.yaml", "workflow: w\nsteps:\n"+strings.Repeat("  - wiat: 1m\n", 400), Options{})
 	require.Len(t, found, maxProblems)
+}
+
+func manyNames(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "  n%d: string\n", i)
+	}
+	return b.String()
 }

@@ -41,16 +41,16 @@ func compileExpression(source string, sc *scope, w want) (*Expression, []problem
 	if n := runes(source); n > MaxExpression {
 		return nil, []problem{{0, n, "too-large", sprintf("the expression has %d characters; at most %d are allowed", n, MaxExpression), "move a part of it into a set step"}}
 	}
-	config := newConfig(sc.environment())
-	tree, err := parser.ParseWithConfig(source, config)
+	tree, err := parser.ParseWithConfig(source, baseConfig)
 	if err != nil {
 		return nil, []problem{syntaxProblem(source, err)}
 	}
-	lint := &linter{scope: sc, source: []rune(source)}
+	lint := &linter{scope: sc, used: map[string]bool{}}
 	lint.walk(tree.Node, 0)
 	if len(lint.problems) > 0 {
 		return nil, lint.problems
 	}
+	config := newConfig(sc.environment(lint.used))
 	if _, err := exprchecker.Check(tree, config); err != nil {
 		return nil, []problem{typeProblem(source, err, tree.Node)}
 	}

@@ -14,9 +14,9 @@ func sprintf(format string, args ...any) string { return fmt.Sprintf(format, arg
 // missing.
 type linter struct {
 	scope    *scope
-	source   []rune
 	problems []problem
-	names    []string // variables declared by let
+	names    []string        // variables declared by let
+	used     map[string]bool // steps and variables that the expression names: "steps.x"
 }
 
 func (l *linter) report(n ast.Node, code, fix, format string, args ...any) {
@@ -168,10 +168,11 @@ func (l *linter) rootMember(root *ast.IdentifierNode, n *ast.MemberNode) {
 		}
 		return
 	}
-	known := l.scope.members(root.Value)
-	if known == nil || contains(known, property.Value) {
+	l.used[root.Value+"."+property.Value] = true
+	if l.scope.knows(root.Value, property.Value) {
 		return
 	}
+	known := l.scope.members(root.Value)
 	if root.Value == "steps" && l.scope.later[property.Value] {
 		l.report(n.Property, "step-order", "move this step behind it, or use a step that runs before", "the step %q has not run yet at this point", property.Value)
 		return
@@ -203,7 +204,7 @@ var stepFields = []string{"output", "status", "error", "attempts"}
 // stepField checks steps.x.y: y exists, and ?. is there when x may be missing.
 func (l *linter) stepField(n *ast.MemberNode) {
 	id, ok := stepID(n.Node)
-	if !ok || l.declared("steps") || !contains(l.scope.members("steps"), id) {
+	if !ok || l.declared("steps") || !l.scope.knows("steps", id) {
 		return
 	}
 	if property, ok := n.Property.(*ast.StringNode); ok && !contains(stepFields, property.Value) {

@@ -71,8 +71,47 @@ func (d *document) explain(err error, lines []string) bool {
 			}
 		}
 	}
+	if d.explainQuote(number, lines) {
+		return true
+	}
 	d.syntaxError(err)
 	return false
+}
+
+// explainQuote looks above a syntax error for a quote that is not closed: the
+// text then goes on to the next quote, and the error shows only there. It is
+// taken for the cause when closing it moves the error away.
+func (d *document) explainQuote(number int, lines []string) bool {
+	tries := maxRepairs
+	for n := 1; n <= number && tries > 0; n++ {
+		m, ok := openQuoteTrap(lines[n-1])
+		if !ok {
+			continue
+		}
+		tries--
+		whole := lines[n-1]
+		lines[n-1] = m.repaired
+		if later := errorLine(lines); later == 0 || later > number {
+			m.report(d, n)
+			d.src.mute(n + d.offset)
+			return true
+		}
+		lines[n-1] = whole
+	}
+	return false
+}
+
+// errorLine gives the line of the first syntax error, 0 if there is none.
+func errorLine(lines []string) int {
+	_, err := decode(strings.Join(lines, "\n"))
+	var load *yaml.LoadError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &load):
+		return load.Mark.Line
+	}
+	return 1
 }
 
 // syntaxError reports an error of the YAML reader that no trap explains.
@@ -114,7 +153,7 @@ func (m mistake) report(d *document, line int) {
 // syntaxTraps recognize the mistakes that break the syntax, in the order in
 // which they are tried.
 var syntaxTraps = []func(line string) (mistake, bool){
-	tabTrap, flowTemplateTrap, quoteThenTextTrap, colonTrap, reservedTrap, openQuoteTrap,
+	tabTrap, flowTemplateTrap, quoteThenTextTrap, colonTrap, reservedTrap,
 }
 
 var indentation = regexp.MustCompile(`^[ \t]*`)

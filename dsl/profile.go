@@ -70,7 +70,7 @@ func readProfile(c *checker, out *Compiled) {
 }
 
 func (c *checker) attributes(n *yaml.Node, p *deviceops.Profile) {
-	o := c.entries(n, "attributes")
+	o := c.names(n, "attributes")
 	if o == nil {
 		return
 	}
@@ -90,7 +90,7 @@ func (c *checker) attributes(n *yaml.Node, p *deviceops.Profile) {
 }
 
 func (c *checker) metrics(n *yaml.Node, p *deviceops.Profile) {
-	o := c.entries(n, "metrics")
+	o := c.names(n, "metrics")
 	if o == nil {
 		return
 	}
@@ -126,7 +126,7 @@ func (c *checker) heartbeat(n *yaml.Node, p *deviceops.Profile) {
 }
 
 func (c *checker) commands(n *yaml.Node, p *deviceops.Profile) {
-	o := c.entries(n, "commands")
+	o := c.names(n, "commands")
 	if o == nil {
 		return
 	}

@@ -84,7 +84,8 @@ type Step struct {
 	Retry          *Retry      // nil: no re-tries
 }
 
-// Op is what a verb does. The set of implementations is closed: one per verb.
+// Op is what a verb does. The set of implementations is closed: one per verb,
+// each in the file of its verb (*Command in verb_command.go).
 type Op interface{ op() }
 
 // Retry says how often and when a failed step is tried again.

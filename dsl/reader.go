@@ -83,6 +83,16 @@ func (c *checker) entries(n *yaml.Node, what string) *object {
 	return o
 }
 
+// names reads a map of names that a document declares.
+func (c *checker) names(n *yaml.Node, what string) *object {
+	o := c.entries(n, what)
+	if o != nil && len(o.order) > MaxNames {
+		c.report(o.keys[o.order[MaxNames]], "too-large", "take a map or list for those that belong together", "there are %d %s; at most %d are allowed", len(o.order), what, MaxNames)
+		return nil
+	}
+	return o
+}
+
 // list reads a list; a nil result was reported.
 func (c *checker) list(n *yaml.Node, what, fix string) []*yaml.Node {
 	if n.Kind != yaml.SequenceNode {

@@ -1,6 +1,8 @@
 package dsl
 
 import (
+	"strings"
+
 	"github.com/expr-lang/expr/types"
 )
 
@@ -72,8 +74,23 @@ func (s *scope) members(root string) []string {
 	return sortedKeys(fields)
 }
 
-// environment gives the types of all that an expression may use.
-func (s *scope) environment() types.Map {
+// knows reports whether a root has a member, or whether that cannot be told.
+func (s *scope) knows(root, name string) bool {
+	switch {
+	case root == "steps" && s.isWorkflow():
+		_, ok := s.steps[name]
+		return ok
+	case root == "vars" && s.isWorkflow():
+		return s.vars[name]
+	}
+	fields, ok := s.env[root].(types.Map)
+	return !ok || fields[types.Extra] != nil || fields[name] != nil
+}
+
+// environment gives the types of all that an expression may use. Of steps and
+// variables it holds only those used, since there may be hundreds, and an
+// environment is made for every expression.
+func (s *scope) environment(used map[string]bool) types.Map {
 	env := types.Map{budgetName: types.Any}
 	for name, t := range s.env {
 		env[name] = t
@@ -82,11 +99,14 @@ func (s *scope) environment() types.Map {
 		return env
 	}
 	steps, vars := types.Map{}, types.Map{}
-	for id, info := range s.steps {
-		steps[id] = info.resultType()
-	}
-	for name := range s.vars {
-		vars[name] = types.Any
+	for name := range used {
+		root, member, _ := strings.Cut(name, ".")
+		if info, ok := s.steps[member]; ok && root == "steps" {
+			steps[member] = info.resultType()
+		}
+		if root == "vars" && s.vars[member] {
+			vars[member] = types.Any
+		}
 	}
 	env["steps"], env["vars"] = steps, vars
 	return env

@@ -19,6 +19,7 @@ const (
 	MaxNesting   = 40        // YAML lists and maps inside one another
 	MaxSteps     = 500       // steps of a workflow
 	MaxBlocks    = 10        // try blocks inside one another
+	MaxNames     = 200       // inputs, outputs, attributes, metrics or commands of a document, each
 	maxProblems  = 200       // diagnostics per file
 )
 

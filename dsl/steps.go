@@ -41,7 +41,6 @@ type frame struct {
 	device  *Value
 	profile *deviceops.Profile
 	depth   int
-	catch   bool // `error` is set
 }
 
 // reading is a step that is being read.
@@ -121,14 +120,12 @@ func (s *Step) ends() bool {
 	if s.If != nil {
 		return false
 	}
-	switch op := s.Op.(type) {
-	case *Return, *Fail:
-		return true
-	case *Try:
-		return op.Body.ends() && op.Catch.ends()
-	}
-	return false
+	op, ok := s.Op.(ender)
+	return ok && op.ends()
 }
+
+// ender is an Op after which, in some cases, nothing can run in its block.
+type ender interface{ ends() bool }
 
 func (b *Block) ends() bool { return slices.ContainsFunc(b.Steps, (*Step).ends) }
 
@@ -257,7 +254,7 @@ func (b *builder) identify(s *reading) {
 
 // define makes the step known to those after it.
 func (b *builder) define(s *reading, before []string) {
-	if s.step.If != nil {
+	if s.step.If != nil && len(b.scope.steps) > len(before) {
 		for id, info := range b.scope.steps { // what the step holds is as uncertain as itself
 			if !contains(before, id) && info.missing == "" {
 				info.missing = "is inside a step that has an if"

@@ -6,6 +6,15 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
+// Action performs a side effect of the engine, such as device.transition.
+// The step's output is what the action gives.
+type Action struct {
+	Name string
+	Args *Value // a map; nil: none
+}
+
+func (*Action) op() {}
+
 var _ = register(verb{
 	name:    "action",
 	summary: "does something in the engine, such as bringing the device into another state",

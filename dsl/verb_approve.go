@@ -3,10 +3,23 @@ package dsl
 import (
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/expr-lang/expr/types"
 	"go.yaml.in/yaml/v4"
 )
+
+// Approve pauses the run until a person decides. Approved, the step's output is
+// {decision, by, at, comment}; rejected, expired and canceled fail the step with
+// the codes approval.rejected, approval.expired, approval.canceled.
+type Approve struct {
+	Title   *Value        // what is asked, one line of text
+	Show    *Value        // evidence, frozen when the approval opens; nil: none
+	By      []string      // "role:operator", "user:maria"; any of them may decide
+	Expires time.Duration // 0: never
+}
+
+func (*Approve) op() {}
 
 var _ = register(verb{
 	name:    "approve",

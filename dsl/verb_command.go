@@ -9,6 +9,15 @@ import (
 	"github.com/deviceops/deviceops"
 )
 
+// Command sends a command to a device and waits for its result.
+// The step's output is the output of the command.
+type Command struct {
+	Name string
+	Args *Value // a map; nil: none
+}
+
+func (*Command) op() {}
+
 var _ = register(verb{
 	name:    "command",
 	summary: "sends a command to the device and waits for its result",

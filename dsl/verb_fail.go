@@ -2,6 +2,17 @@ package dsl
 
 import "go.yaml.in/yaml/v4"
 
+// Fail ends the run, or the enclosing try, with an error. Use FailureOf on what
+// Error gives.
+type Fail struct {
+	Error *Value // text, a map {code, message, retryable, data}, or an error as caught
+}
+
+func (*Fail) op() {}
+
+// ends implements ender.
+func (*Fail) ends() bool { return true }
+
 var _ = register(verb{
 	name:    "fail",
 	summary: "ends the run, or the try around it, with an error",

@@ -2,6 +2,16 @@ package dsl
 
 import "go.yaml.in/yaml/v4"
 
+// Return ends the run successfully. Value replaces the declared outputs.
+type Return struct {
+	Value *Value // nil: the declared outputs
+}
+
+func (*Return) op() {}
+
+// ends implements ender.
+func (*Return) ends() bool { return true }
+
 var _ = register(verb{
 	name:    "return",
 	summary: "ends the run successfully",

@@ -7,6 +7,16 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
+// Run runs another workflow and waits for it. The step's output is the outputs
+// of that run.
+type Run struct {
+	Workflow string
+	Version  int    // 0: the newest when the step starts
+	Inputs   *Value // a map; nil: none
+}
+
+func (*Run) op() {}
+
 var _ = register(verb{
 	name:    "run",
 	summary: "runs another workflow and waits for it; the output is its outputs",

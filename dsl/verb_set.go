@@ -1,5 +1,18 @@
 package dsl
 
+// Set assigns variables, in order; each sees those before it.
+type Set struct {
+	Vars []Assignment
+}
+
+// Assignment gives vars.Name a value.
+type Assignment struct {
+	Name  string
+	Value *Value
+}
+
+func (*Set) op() {}
+
 var _ = register(verb{
 	name:    "set",
 	summary: "gives variables a value; expressions read them as vars.NAME",

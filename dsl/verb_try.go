@@ -1,5 +1,17 @@
 package dsl
 
+// Try runs Body; when a step of it fails, Catch runs with `error` set. A failure
+// in Catch fails the step.
+type Try struct {
+	Body  *Block
+	Catch *Block
+}
+
+func (*Try) op() {}
+
+// ends implements ender: whichever block ran last must end.
+func (t *Try) ends() bool { return t.Body.ends() && t.Catch.ends() }
+
 var _ = register(verb{
 	name:    "try",
 	summary: "runs steps, and others when one of them fails",

@@ -1,5 +1,12 @@
 package dsl
 
+// Wait pauses the run.
+type Wait struct {
+	For *Value // a duration
+}
+
+func (*Wait) op() {}
+
 var _ = register(verb{
 	name:    "wait",
 	summary: "pauses the run",

@@ -76,7 +76,7 @@ func (b *builder) positive(n *yaml.Node, what string) time.Duration {
 }
 
 func (b *builder) readInputs(n *yaml.Node) {
-	o := b.entries(n, "inputs")
+	o := b.names(n, "inputs")
 	if o == nil {
 		return
 	}
@@ -165,7 +165,7 @@ func (b *builder) deviceValue(n *yaml.Node, sc *scope) *Value {
 }
 
 func (b *builder) readOutputs(n *yaml.Node) {
-	o := b.entries(n, "outputs")
+	o := b.names(n, "outputs")
 	if o == nil {
 		return
 	}
