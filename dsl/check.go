@@ -20,6 +20,7 @@ type Options struct {
 
 	anyAction bool
 	local     map[string]*deviceops.Profile
+	calls     []call
 }
 
 // profile finds a profile; known is false when nothing can be said about it.
@@ -117,20 +118,27 @@ func checkSource(src *source, opts *Options) []Compiled {
 			}
 		}
 	}
+	checkCalls(opts.calls, compiled)
 	repeated(src, docs, compiled)
+	dropBroken(docs, compiled)
 	return withKind(compiled)
 }
 
-// read lets a kind read its document, and keeps the result only if there was no
-// error in it.
+// read lets a kind read its document. A profile without errors is known to the
+// documents that are read after it.
 func (c *checker) read(k kind, out *Compiled) {
 	k.read(c, out)
-	if c.doc.hasErrors() {
-		out.Program, out.Profile = nil, nil
-		return
-	}
-	if out.Profile != nil {
+	if out.Profile != nil && !c.doc.hasErrors() {
 		c.opts.local[out.Name] = out.Profile
+	}
+}
+
+// dropBroken keeps what documents compile to only if there was no error in them.
+func dropBroken(docs []*document, compiled []Compiled) {
+	for i, d := range docs {
+		if d.hasErrors() {
+			compiled[i].Program, compiled[i].Profile = nil, nil
+		}
 	}
 }
 

@@ -86,8 +86,11 @@ func (c *checker) admission(n *yaml.Node) (bool, []string) {
 
 func (c *checker) provisionWorkflow(n *yaml.Node) string {
 	text, ok := c.text(n, "workflow")
-	if ok {
-		c.workflowReference(n, text)
+	if !ok {
+		return ""
+	}
+	if name, version := c.workflowReference(n, text); name != "" {
+		c.opts.calls = append(c.opts.calls, call{c, n, nil, name, version, "give it a default, since provisioning gives the device only"})
 	}
 	return text
 }

@@ -38,8 +38,12 @@ func readRun(b *builder, s *reading) Op {
 	if op.Workflow != "" && op.Workflow == b.program.Name {
 		b.report(s.own(), "recursion", "run another workflow", "a workflow must not run itself")
 	}
-	if n := s.get("with"); n != nil {
+	n := s.get("with")
+	if n != nil {
 		op.Inputs = b.arguments(n, s.scope)
+	}
+	if op.Workflow != "" {
+		b.opts.calls = append(b.opts.calls, call{b.checker, s.own(), n, op.Workflow, op.Version, "add it below with:"})
 	}
 	return op
 }
