@@ -36,6 +36,7 @@ var layers = map[string]int{
 	"activities": 1,
 	"dsl":        1,
 	"protocol":   1,
+	"examples":   1,
 	"":           0,
 }
 
