@@ -35,7 +35,7 @@ type transaction struct {
 // is in the fields that it leaves behind.
 func (t *transaction) run(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		t.lock, t.discover, t.admit, t.deduplicate, t.lockCommands, t.apply, t.strand, t.acknowledge, t.save,
+		t.lock, t.discover, t.deduplicate, t.admit, t.lockCommands, t.apply, t.strand, t.acknowledge, t.save,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -113,12 +113,16 @@ func (t *transaction) admit(context.Context) error {
 // deduplicate enters the numbers of messages and drops those that are known.
 // A number without boot belongs to the boot of the session, or of the last
 // hello before it in this batch; a device that never said hello has none, and
-// its messages can't be told from repetitions.
+// its messages can't be told from repetitions. What is rejected later has its
+// number entered all the same, or the device would send it for ever.
 func (t *transaction) deduplicate(ctx context.Context) error {
 	var keys []deviceops.SeqKey
 	var numbered []int // indexes of items, by key
 	boots := map[string]string{}
 	for n, i := range t.items {
+		if d := t.ledger.devices[i.origin]; d == nil || d.State == deviceops.Retired {
+			continue
+		}
 		if hello, ok := i.message.(*protocol.Hello); ok && i.origin == i.subject {
 			boots[i.origin] = hello.Boot
 		}
@@ -158,11 +162,11 @@ func (t *transaction) dropKnown(numbered []int, fresh []bool) {
 	}
 	var kept []item
 	for n, i := range t.items {
-		if known[n] {
+		if !known[n] {
+			kept = append(kept, i)
+		} else if code, _ := t.ledger.admit(i); code == "" {
 			t.ledger.seen(i, "repetition")
-			continue
 		}
-		kept = append(kept, i)
 	}
 	t.items, t.duplicates = kept, len(known)
 }
