@@ -80,8 +80,11 @@ type EventFilter struct {
 	Device  string
 	Type    string // exact, or a prefix ending in "."
 	Since   time.Time
-	After   int64 // events with a higher id, oldest first; 0: the newest Limit, newest first
-	Limit   int   // 0: 100
+	// After gives events with a higher id, oldest first; 0 gives the newest
+	// Limit, newest first. Ids are given out before the commit: who follows
+	// events reads the last moments again, for lower ids that come late.
+	After int64
+	Limit int // 0: 100
 }
 
 // SeqKey names one sequenced message of a device.

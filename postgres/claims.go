@@ -30,9 +30,11 @@ const (
 // blocked is true of an exclusive command c when another one, o, goes first:
 // one that holds the device before one that does not, else the older one. Two
 // that hold it, which only a broken device brings about, are asked in order.
+// It names the session's device rather than the command's, so that it is judged
+// after the join, for devices that are online.
 var blocked = `exists (
 	select from commands o
-	where o.device = c.device and o.exclusive and o.id <> c.id and ` + ofO(open) + ` and (
+	where o.device = s.device and o.exclusive and o.id <> c.id and ` + ofO(open) + ` and (
 		` + ofO(holdsC) + ` and not ` + holdsC + `
 		or ` + ofO(holdsC) + ` = ` + holdsC + ` and (` + ofO(holdsC) + ` or ` + ofO(dueC) + `)
 			and (o.created_at, o.ordinal) < (c.created_at, c.ordinal)))`

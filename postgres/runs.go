@@ -60,7 +60,7 @@ const saveSteps = `
 
 // CreateRun implements deviceops.Runs.
 func (t tx) CreateRun(ctx context.Context, r deviceops.Run) (created bool, err error) {
-	_, created, err = t.writeRun(ctx, "create run", r, pgx.RowTo[string], `
+	created, err = t.writeRun(ctx, "create run", r, `
 		with run as (
 			insert into runs (`+runColumns+`)
 			select id, account, workflow, version, hash, device, inputs, status, outputs, error, started_by, reason,
@@ -74,7 +74,7 @@ func (t tx) CreateRun(ctx context.Context, r deviceops.Run) (created bool, err e
 
 // SaveRun implements deviceops.Runs.
 func (t tx) SaveRun(ctx context.Context, r deviceops.Run) error {
-	_, found, err := t.writeRun(ctx, "save run", r, pgx.RowTo[string], `
+	found, err := t.writeRun(ctx, "save run", r, `
 		with run as (
 			update runs set status = x.status, outputs = x.outputs, error = x.error, finished_at = x.finished_at
 			from `+runRecordset+`
@@ -88,11 +88,12 @@ func (t tx) SaveRun(ctx context.Context, r deviceops.Run) error {
 	return nil
 }
 
-// writeRun runs a statement over a run, $1, and its steps, $2.
-func (t tx) writeRun(ctx context.Context, what string, r deviceops.Run, scan pgx.RowToFunc[string], sql string) (string, bool, error) {
+// writeRun runs a statement over a run, $1, and its steps, $2, and reports
+// whether it gave a row.
+func (t tx) writeRun(ctx context.Context, what string, r deviceops.Run, sql string) (bool, error) {
 	run, err := rows([]runRecord{recordRun(r)})
 	if err != nil {
-		return "", false, err
+		return false, err
 	}
 	records := make([]stepRecord, len(r.Steps))
 	for i, s := range r.Steps {
@@ -100,9 +101,10 @@ func (t tx) writeRun(ctx context.Context, what string, r deviceops.Run, scan pgx
 	}
 	steps, err := rows(records)
 	if err != nil {
-		return "", false, err
+		return false, err
 	}
-	return first(ctx, t, what, scan, sql, run, steps)
+	_, ok, err := first(ctx, t, what, pgx.RowTo[string], sql, run, steps)
+	return ok, err
 }
 
 // FindRun implements deviceops.Runs.
