@@ -18,6 +18,7 @@ type ApplyReport struct {
 
 // DocumentReport says what became of one document.
 type DocumentReport struct {
+	File        string           `json:"file"`
 	Kind        string           `json:"kind,omitempty"`
 	Name        string           `json:"name,omitempty"`
 	Version     int              `json:"version,omitempty"`

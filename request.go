@@ -138,6 +138,17 @@ type DecideRequest struct {
 	Form    map[string]any `json:"form,omitempty"`
 }
 
+// ApplyRequest asks to publish the documents of several files, together.
+type ApplyRequest struct {
+	Files []ApplyFile `json:"files"`
+}
+
+// ApplyFile is a YAML file of one or more documents.
+type ApplyFile struct {
+	Name   string `json:"name"` // for diagnostics
+	Source string `json:"source"`
+}
+
 // AccountRequest asks for an account below one that exists.
 type AccountRequest struct {
 	Path   string `json:"path" example:"acme/emea/stores"`

@@ -1,21 +1,56 @@
 package api
 
 import (
-	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/dsl"
 )
 
+// maxApply is how large the body of an apply may be, in bytes.
+const maxApply = 32 << 20
+
+func (s *server) applyRoute(d documentService) {
+	r := route{
+		id: "apply-documents", method: http.MethodPost, path: "/v1/documents:apply", role: deviceops.RoleAuthor, maxBody: maxApply,
+		summary: "Publish YAML documents",
+		about: "The body is a YAML file of one or more documents, or JSON with several such files. All are published together or, when one is refused, none. " +
+			"The same content changes nothing; other content under a published version is refused with a diff. No device is touched.",
+	}
+	op := r.operation()
+	files := s.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[deviceops.ApplyRequest](), true, "")
+	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: files}}}
+	op.SkipValidateBody = true // it is YAML, or checked by files
+	register(s, op, d.apply)
+}
+
 type applyInput struct {
 	Reasoned
-	Account string `query:"account" doc:"Where to publish. Default: the caller's account"`
-	DryRun  bool   `query:"dry_run" doc:"Tell what would happen and publish nothing"`
-	File    string `query:"file" doc:"Name of the file, for diagnostics"`
-	RawBody []byte `contentType:"application/yaml"`
+	Account     string `query:"account" doc:"Where to publish. Default: the caller's account"`
+	DryRun      bool   `query:"dry_run" doc:"Tell what would happen and publish nothing"`
+	File        string `query:"file" doc:"Name of a YAML body, for diagnostics" default:"documents.yaml"`
+	ContentType string `header:"Content-Type" doc:"application/yaml, or application/json for several files"`
+	RawBody     []byte `contentType:"application/yaml"`
+}
+
+// files gives what is to be published.
+func (in *applyInput) files() ([]deviceops.ApplyFile, error) {
+	if kind, _, _ := mime.ParseMediaType(in.ContentType); kind != "application/json" {
+		return []deviceops.ApplyFile{{Name: in.File, Source: string(in.RawBody)}}, nil
+	}
+	var request deviceops.ApplyRequest
+	if err := json.Unmarshal(in.RawBody, &request); err != nil {
+		return nil, deviceops.Errorf(deviceops.EINVALID, "the body is not JSON with files: %w", err)
+	}
+	return request.Files, nil
 }
 
 func (d documentService) apply(ctx context.Context, p deviceops.Principal, in *applyInput) (deviceops.ApplyReport, error) {
@@ -23,7 +58,11 @@ func (d documentService) apply(ctx context.Context, p deviceops.Principal, in *a
 	if err != nil {
 		return deviceops.ApplyReport{}, err
 	}
-	docs, err := d.check(ctx, account, cmp.Or(in.File, "documents.yaml"), string(in.RawBody))
+	files, err := in.files()
+	if err != nil {
+		return deviceops.ApplyReport{}, err
+	}
+	docs, err := d.check(ctx, account, files)
 	if err != nil {
 		return deviceops.ApplyReport{}, err
 	}
@@ -37,36 +76,60 @@ func (d documentService) apply(ctx context.Context, p deviceops.Principal, in *a
 // checkedDocument is a document of the request with what is to be said of it.
 type checkedDocument struct {
 	dsl.Compiled
+	file  string
 	found dsl.Diagnostics
 }
 
-// check compiles the request and hands each document its diagnostics. Those
-// about no document come as a document without kind.
-func (d documentService) check(ctx context.Context, account, file, text string) ([]checkedDocument, error) {
+// check compiles the files, each against the profiles of the others and those
+// that are published.
+func (d documentService) check(ctx context.Context, account string, files []deviceops.ApplyFile) ([]checkedDocument, error) {
+	given := map[string]*deviceops.Profile{}
+	for _, file := range files {
+		compiled, _ := dsl.CheckFile(file.Name, file.Source, dsl.Options{})
+		for _, c := range compiled {
+			if c.Profile != nil {
+				given[c.Name] = c.Profile
+			}
+		}
+	}
 	var failed error
-	compiled, found := dsl.CheckFile(file, text, dsl.Options{Profile: func(name string) *deviceops.Profile {
+	options := dsl.Options{Profile: func(name string) *deviceops.Profile {
+		if given[name] != nil {
+			return given[name]
+		}
 		profile, err := d.Catalog.Profile(ctx, account, name)
-		if err != nil && deviceops.ErrorCode(err) != deviceops.ENOTFOUND && deviceops.ErrorCode(err) != deviceops.EINVALID {
+		if code := deviceops.ErrorCode(err); err != nil && code != deviceops.ENOTFOUND && code != deviceops.EINVALID {
 			failed = err
 		}
 		return profile
-	}})
+	}}
+	var docs []checkedDocument
+	for _, file := range files {
+		docs = append(docs, checkFile(file, options)...)
+	}
+	return docs, failed
+}
+
+// checkFile hands each document its diagnostics. Those about no document come
+// as a document without kind.
+func checkFile(file deviceops.ApplyFile, options dsl.Options) []checkedDocument {
+	compiled, found := dsl.CheckFile(file.Name, file.Source, options)
 	docs := make([]checkedDocument, 0, len(compiled)+1)
 	for _, c := range compiled {
-		docs = append(docs, checkedDocument{Compiled: c})
+		docs = append(docs, checkedDocument{Compiled: c, file: file.Name})
 	}
-	var others dsl.Diagnostics
+	others := checkedDocument{file: file.Name}
 	for _, diagnostic := range found {
 		if i := documentAt(docs, diagnostic.Line); i >= 0 {
 			docs[i].found = append(docs[i].found, diagnostic)
 		} else {
-			others = append(others, diagnostic)
+			others.found = append(others.found, diagnostic)
 		}
 	}
-	if len(others) > 0 {
-		docs = append(docs, checkedDocument{found: others})
+	if len(others.found) > 0 {
+		docs = append(docs, others)
 	}
-	return docs, failed
+	return docs
 }
 
 // documentAt gives the document that a line of the file belongs to, or -1.
@@ -123,7 +186,7 @@ func (a *application) hold() {
 }
 
 func (a *application) publish(ctx context.Context, tx deviceops.Tx, d checkedDocument) (deviceops.DocumentReport, error) {
-	report := deviceops.DocumentReport{Kind: d.Kind, Name: d.Name, Version: d.Version, Diagnostics: texts(d.found)}
+	report := deviceops.DocumentReport{File: d.file, Kind: d.Kind, Name: d.Name, Version: d.Version, Diagnostics: texts(d.found)}
 	if d.found.HasErrors() {
 		report.Outcome = deviceops.DocumentRefused
 		return report, nil
@@ -154,7 +217,7 @@ func (a *application) refuse(ctx context.Context, tx deviceops.Tx, d checkedDocu
 	report.Outcome = deviceops.DocumentRefused
 	message := deviceops.ErrorMessage(cause)
 	report.Diagnostics = append(report.Diagnostics, deviceops.DiagnosticText{
-		Line: d.Line, Column: 1, Severity: string(dsl.SeverityError), Code: "version-conflict", Message: message, Text: message + "\n",
+		File: d.file, Line: d.Line, Column: 1, Severity: string(dsl.SeverityError), Code: "version-conflict", Message: message, Text: message + "\n",
 	})
 	published, err := tx.FindDocument(ctx, a.account, d.Kind, d.Name, d.Version)
 	switch {

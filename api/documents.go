@@ -5,18 +5,12 @@ import (
 	"net/http"
 
 	"github.com/deviceops/deviceops"
-	"github.com/deviceops/deviceops/dsl"
 )
 
 type documentService struct{ *core }
 
 func (s *server) documentRoutes(d documentService) {
-	handle(s, route{
-		id: "apply-documents", method: http.MethodPost, path: "/v1/documents:apply", role: deviceops.RoleAuthor, maxBody: dsl.MaxFile + 2,
-		summary: "Publish YAML documents",
-		about: "The body is a YAML file of one or more documents. They are published together or, when one is refused, not at all. The same content changes nothing; " +
-			"other content under a published version is refused with a diff. No device is touched.",
-	}, d.apply)
+	s.applyRoute(d)
 	handle(s, route{
 		id: "list-documents", method: http.MethodGet, path: "/v1/documents", role: deviceops.RoleViewer,
 		summary: "List the newest version of each document that the account sees, without sources",

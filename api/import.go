@@ -30,13 +30,7 @@ func (s *server) importRoutes(i importService) {
 	op := r.operation()
 	text := &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
 	op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/csv": text, "application/x-ndjson": text}}
-	huma.Register(s.huma, op, func(ctx context.Context, in *importInput) (*reply[deviceops.ImportReport], error) {
-		report, err := i.run(ctx, principalOf(ctx), in)
-		if err != nil {
-			return nil, s.problem(ctx, err)
-		}
-		return &reply[deviceops.ImportReport]{Body: report}, nil
-	})
+	register(s, op, i.run)
 }
 
 // importInput keeps the body a stream: an import may be larger than memory

@@ -54,7 +54,11 @@ type reply[T any] struct {
 
 // handle registers f under r. The principal was authenticated and has the role.
 func handle[I, O any](s *server, r route, f func(ctx context.Context, p deviceops.Principal, in *I) (O, error)) {
-	huma.Register(s.huma, r.operation(), func(ctx context.Context, in *I) (*reply[O], error) {
+	register(s, r.operation(), f)
+}
+
+func register[I, O any](s *server, op huma.Operation, f func(ctx context.Context, p deviceops.Principal, in *I) (O, error)) {
+	huma.Register(s.huma, op, func(ctx context.Context, in *I) (*reply[O], error) {
 		out, err := f(ctx, principalOf(ctx), in)
 		if err != nil {
 			return nil, s.problem(ctx, err)

@@ -77,7 +77,7 @@ func values(given []string) (map[string]any, error) {
 }
 
 func (a *app) devicesImport() *cobra.Command {
-	var format, reason string
+	var format, kind, reason string
 	cmd := &cobra.Command{
 		Use: "import FILE", Short: "Register many devices out of a CSV or NDJSON file", Args: args(1, 1),
 		Long: `Good rows are kept, bad ones are listed with their line; run it again after
@@ -88,11 +88,12 @@ CSV columns: id (required), serial, profile, account, claim, parent, tags
 NDJSON: one object per line with the same fields.`,
 		Example: `  deviceops devices import fleet.csv --reason "delivery 4711"
   generate-fleet | deviceops devices import - --format ndjson`,
+		PreRunE: func(_ *cobra.Command, args []string) error {
+			var err error
+			kind, err = importType(args[0], format)
+			return err
+		},
 		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
-			kind, err := importType(args[0], format)
-			if err != nil {
-				return err
-			}
 			rows, err := a.open(args[0])
 			if err != nil {
 				return err

@@ -17,28 +17,30 @@ func (a *app) applyCommand() *cobra.Command {
 	var o client.ApplyOptions
 	cmd := &cobra.Command{
 		Use: "apply -f FILE|DIR|-", Short: "Publish YAML documents", Args: args(0, 0),
-		Long: `Publishes profiles and workflows. The documents of a file are published together
-or, when one is refused, not at all; profiles go before what uses them. The same
-content changes nothing, and no device is touched: only runs and triggers do.
-Exits with 1 if anything is refused.`,
+		Long: `Publishes profiles and workflows: all that is given together or, when one document
+is refused, nothing. The same content changes nothing, and no device is touched:
+only runs and triggers do. Exits with 1 if anything is refused.`,
 		Example: `  deviceops apply -f profiles/ -f workflows/ --reason "release 12"
   deviceops apply -f kiosk.yaml --dry-run
   generate-profile | deviceops apply -f -`,
+		PreRunE: func(*cobra.Command, []string) error {
+			if len(files) == 0 {
+				return Usage(fmt.Errorf("name what to publish: -f FILE"))
+			}
+			return nil
+		},
+		RunE: a.remote(func(ctx context.Context, c *client.Client, _ []string) error {
+			sources, err := a.sources(files)
+			if err != nil {
+				return err
+			}
+			report, err := c.Apply(ctx, sources, o)
+			if err != nil {
+				return err
+			}
+			return a.showApplied(report)
+		}),
 	}
-	cmd.RunE = a.remote(func(ctx context.Context, c *client.Client, _ []string) error {
-		if len(files) == 0 {
-			return Usage(fmt.Errorf("name what to publish: -f FILE"))
-		}
-		sources, err := a.sources(files)
-		if err != nil {
-			return err
-		}
-		reports, err := applyAll(ctx, c, profilesFirst(sources), o)
-		if err != nil {
-			return err
-		}
-		return a.showApplied(reports, o.DryRun)
-	})
 	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, "file, directory or - for standard input; repeat for more")
 	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "tell what would happen and publish nothing")
 	accountFlag(cmd, &o.Account)
@@ -46,59 +48,35 @@ Exits with 1 if anything is refused.`,
 	return cmd
 }
 
-// applied is what became of one file.
-type applied struct {
-	File string `json:"file"`
-	deviceops.ApplyReport
-}
-
-func applyAll(ctx context.Context, c *client.Client, sources []source, o client.ApplyOptions) ([]applied, error) {
-	var reports []applied
-	for _, s := range sources {
-		o.File = s.name
-		report, err := c.Apply(ctx, s.text, o)
-		if err != nil {
-			return nil, err
-		}
-		reports = append(reports, applied{s.name, report})
+func (a *app) showApplied(report deviceops.ApplyReport) error {
+	if err := a.show(report, func(w *screen) { w.applied(report) }); err != nil || !report.Refused {
+		return err
 	}
-	return reports, nil
-}
-
-func (a *app) showApplied(reports []applied, dryRun bool) error {
 	refused := 0
-	var rows [][]string
-	for _, report := range reports {
-		for _, d := range report.Documents {
-			rows = append(rows, []string{report.File, dash(d.Kind), dash(d.Name), version(d.Version), d.Outcome})
-			if d.Outcome == deviceops.DocumentRefused {
-				refused++
-			}
+	for _, d := range report.Documents {
+		if d.Outcome == deviceops.DocumentRefused {
+			refused++
 		}
 	}
-	err := a.show(reports, func(w *screen) {
-		w.table([]string{"FILE", "KIND", "NAME", "VERSION", "OUTCOME"}, rows)
-		w.findings(reports)
-		if dryRun {
-			w.line("Dry run: nothing was published.")
-		}
-	})
-	if err == nil && refused > 0 {
-		return failed("%d of %d documents were refused; nothing of their files was published", refused, len(rows))
-	}
-	return err
+	return failed("%d of %d documents were refused; nothing was published", refused, len(report.Documents))
 }
 
-func (w *screen) findings(reports []applied) {
-	for _, report := range reports {
-		for _, d := range report.Documents {
-			for _, finding := range d.Diagnostics {
-				w.line("\n%s", indent(finding.Text, ""))
-			}
-			if d.Diff != "" {
-				w.line("published → given:\n%s", indent(d.Diff, "  "))
-			}
+func (w *screen) applied(report deviceops.ApplyReport) {
+	rows := make([][]string, len(report.Documents))
+	for i, d := range report.Documents {
+		rows[i] = []string{d.File, dash(d.Kind), dash(d.Name), version(d.Version), d.Outcome}
+	}
+	w.table([]string{"FILE", "KIND", "NAME", "VERSION", "OUTCOME"}, rows)
+	for _, d := range report.Documents {
+		for _, finding := range d.Diagnostics {
+			w.line("\n%s", indent(finding.Text, ""))
 		}
+		if d.Diff != "" {
+			w.line("published → given:\n%s", indent(d.Diff, "  "))
+		}
+	}
+	if report.DryRun {
+		w.line("Dry run: nothing was published.")
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -69,17 +68,11 @@ func countErrors(found dsl.Diagnostics, files int) string {
 	return fmt.Sprintf("%d errors in %d files", n, files)
 }
 
-// source is a file of documents.
-type source struct {
-	name string
-	text string
-}
-
 // checkAll checks all sources, each knowing the profiles of the others.
-func checkAll(sources []source) (found dsl.Diagnostics, documents int) {
+func checkAll(sources []deviceops.ApplyFile) (found dsl.Diagnostics, documents int) {
 	profiles := map[string]*deviceops.Profile{}
 	for _, s := range sources {
-		compiled, _ := dsl.CheckFile(s.name, s.text, dsl.Options{})
+		compiled, _ := dsl.CheckFile(s.Name, s.Source, dsl.Options{})
 		documents += len(compiled)
 		for _, c := range compiled {
 			if c.Profile != nil {
@@ -96,47 +89,29 @@ func checkAll(sources []source) (found dsl.Diagnostics, documents int) {
 // checkWith checks a source against known profiles. When it names one that is
 // not known, which may be published all the same, nothing is said of profiles
 // outside the file.
-func checkWith(s source, profiles map[string]*deviceops.Profile) dsl.Diagnostics {
+func checkWith(s deviceops.ApplyFile, profiles map[string]*deviceops.Profile) dsl.Diagnostics {
 	unknown := false
-	_, found := dsl.CheckFile(s.name, s.text, dsl.Options{Profile: func(name string) *deviceops.Profile {
+	_, found := dsl.CheckFile(s.Name, s.Source, dsl.Options{Profile: func(name string) *deviceops.Profile {
 		p := profiles[name]
 		unknown = unknown || p == nil
 		return p
 	}})
 	if unknown {
-		_, found = dsl.CheckFile(s.name, s.text, dsl.Options{})
+		_, found = dsl.CheckFile(s.Name, s.Source, dsl.Options{})
 	}
 	return found
 }
 
-// profilesFirst orders sources so that profiles are published before what uses
-// them, and as they were given otherwise.
-func profilesFirst(sources []source) []source {
-	hasProfile := func(s source) bool {
-		compiled, _ := dsl.CheckFile(s.name, s.text, dsl.Options{})
-		return slices.ContainsFunc(compiled, func(c dsl.Compiled) bool { return c.Kind == deviceops.KindProfile })
-	}
-	var first, then []source
-	for _, s := range sources {
-		if hasProfile(s) {
-			first = append(first, s)
-		} else {
-			then = append(then, s)
-		}
-	}
-	return append(first, then...)
-}
-
 // sources reads files, directories, patterns and "-".
-func (a *app) sources(given []string) ([]source, error) {
-	var all []source
+func (a *app) sources(given []string) ([]deviceops.ApplyFile, error) {
+	var all []deviceops.ApplyFile
 	for _, name := range given {
 		if name == "-" {
 			text, err := io.ReadAll(a.In)
 			if err != nil {
 				return nil, deviceops.Errorf(deviceops.EINVALID, "cannot read standard input: %w", err)
 			}
-			all = append(all, source{"stdin", string(text)})
+			all = append(all, deviceops.ApplyFile{Name: "stdin", Source: string(text)})
 			continue
 		}
 		files, err := filesOf(name)
@@ -148,7 +123,7 @@ func (a *app) sources(given []string) ([]source, error) {
 			if err != nil {
 				return nil, deviceops.Errorf(deviceops.EINVALID, "cannot read %s: %w", file, err)
 			}
-			all = append(all, source{filepath.ToSlash(file), string(text)})
+			all = append(all, deviceops.ApplyFile{Name: filepath.ToSlash(file), Source: string(text)})
 		}
 	}
 	return all, nil

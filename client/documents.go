@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/deviceops/deviceops"
 )
@@ -12,17 +11,16 @@ import (
 // ApplyOptions say how to publish.
 type ApplyOptions struct {
 	Account string // default: the caller's own
-	File    string // name of the file, for diagnostics
 	DryRun  bool
 	Reason  string
 }
 
-// Apply publishes the documents of a YAML source, together or not at all. A
-// refusal is no error: the report tells of it.
-func (c *Client) Apply(ctx context.Context, source string, o ApplyOptions) (deviceops.ApplyReport, error) {
+// Apply publishes the documents of YAML files, all together or none. A refusal
+// is no error: the report tells of it.
+func (c *Client) Apply(ctx context.Context, files []deviceops.ApplyFile, o ApplyOptions) (deviceops.ApplyReport, error) {
 	return do[deviceops.ApplyReport](ctx, c, call{
-		method: http.MethodPost, path: "/v1/documents:apply", query: query("account", o.Account, "file", o.File, "dry_run", o.DryRun),
-		raw: strings.NewReader(source), contentType: "application/yaml", reason: o.Reason,
+		method: http.MethodPost, path: "/v1/documents:apply", query: query("account", o.Account, "dry_run", o.DryRun),
+		body: deviceops.ApplyRequest{Files: files}, reason: o.Reason,
 	})
 }
 
