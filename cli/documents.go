@@ -34,7 +34,7 @@ only runs and triggers do. Exits with 1 if anything is refused.`,
 			if err != nil {
 				return err
 			}
-			report, err := c.Apply(ctx, sources, o)
+			report, err := c.ApplyFiles(ctx, sources, o)
 			if err != nil {
 				return err
 			}

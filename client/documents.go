@@ -15,9 +15,14 @@ type ApplyOptions struct {
 	Reason  string
 }
 
-// Apply publishes the documents of YAML files, all together or none. A refusal
-// is no error: the report tells of it.
-func (c *Client) Apply(ctx context.Context, files []deviceops.ApplyFile, o ApplyOptions) (deviceops.ApplyReport, error) {
+// Apply publishes the documents of one YAML source, all together or none. A
+// refusal is no error: the report tells of it.
+func (c *Client) Apply(ctx context.Context, source string, o ApplyOptions) (deviceops.ApplyReport, error) {
+	return c.ApplyFiles(ctx, []deviceops.ApplyFile{{Name: "documents.yaml", Source: source}}, o)
+}
+
+// ApplyFiles is Apply for several files, which may use each other's profiles.
+func (c *Client) ApplyFiles(ctx context.Context, files []deviceops.ApplyFile, o ApplyOptions) (deviceops.ApplyReport, error) {
 	return do[deviceops.ApplyReport](ctx, c, call{
 		method: http.MethodPost, path: "/v1/documents:apply", query: query("account", o.Account, "dry_run", o.DryRun),
 		body: deviceops.ApplyRequest{Files: files}, reason: o.Reason,
