@@ -210,6 +210,10 @@ type CloseInput struct {
 	Reason string                  `json:"reason"`
 }
 
+// cancelPatience is how long a device has to say what became of a command that
+// was called off.
+const cancelPatience = 2 * time.Minute
+
 // Close ends a command from the engine's side and gives its result as Execute
 // does: an answer that came in the last moment counts. A command that the
 // device may be executing is called off there. A canceled one then stays open
@@ -251,6 +255,10 @@ func closeCommand(c *deviceops.Command, in CloseInput, now time.Time) (callOff b
 	c.Waiter = nil
 	if callOff && in.Status == deviceops.CommandCanceled {
 		c.CancelAsked = true
+		// It is due no more, so that it is not sent again to a device that
+		// never got it; the sweeper ends it if the device stays silent.
+		c.ExpiresAt = now.Add(cancelPatience)
+		c.DueAt = c.ExpiresAt
 		return true
 	}
 	c.Finish(in.Status, closeError(in), now)

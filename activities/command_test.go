@@ -191,6 +191,9 @@ func TestClose(t *testing.T) {
 			if c.left == deviceops.CommandSent {
 				require.True(t, stored.CancelAsked)
 				require.Nil(t, stored.Waiter)
+				for _, later := range []time.Duration{time.Minute, time.Hour} {
+					require.False(t, stored.Due(noon.Add(later)), "what was called off is not sent again")
+				}
 			}
 		})
 	}

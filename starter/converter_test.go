@@ -1,6 +1,7 @@
 package starter_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -50,10 +51,19 @@ func TestTypesThatAreSaidStay(t *testing.T) {
 		F     float64
 		Named map[string]int
 		Any   any
-		inner any
 	}
 	require.Equal(t, typed{N: 7, F: 7, Named: map[string]int{"a": 1}, Any: int64(7)}, roundTrip(t, typed{N: 7, F: 7, Named: map[string]int{"a": 1}, Any: 7}))
 	require.Equal(t, []byte{1, 2}, roundTrip(t, []byte{1, 2}))
+}
+
+func TestInputsFromTheStoreAreSentAsTheyAre(t *testing.T) {
+	t.Parallel()
+	c := starter.DataConverter()
+	payload, err := c.ToPayload(json.RawMessage(`{"device": "k1", "admitted_by": "user:maria"}`))
+	require.NoError(t, err)
+	var in workflows.ProvisionInput
+	require.NoError(t, c.FromPayload(payload, &in))
+	require.Equal(t, workflows.ProvisionInput{Device: "k1", AdmittedBy: "user:maria"}, in)
 }
 
 func TestNumbersBeyondCounting(t *testing.T) {

@@ -44,7 +44,7 @@ func remote(ctx workflow.Context, name string, timeout time.Duration, in, out an
 // leased gives the options of an activity that waits for a device: Temporal runs
 // it again each time its lease has passed, until timeout.
 func leased(id string, timeout time.Duration) workflow.ActivityOptions {
-	lease := min(max(timeout/60, shortestLease), longestLease)
+	lease := min(max(timeout/180, shortestLease), longestLease)
 	return workflow.ActivityOptions{
 		ActivityID:             id,
 		StartToCloseTimeout:    min(lease, timeout),

@@ -298,12 +298,17 @@ func (p *provision) child(ctx workflow.Context, name string, version int) error 
 		Reason: "provisioning", StartedAt: workflow.Now(ctx),
 	}
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID:               run.ID,
-		ParentClosePolicy:        enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
-		WaitForCancellation:      true,
-		WorkflowExecutionTimeout: max(p.left(ctx), time.Second),
+		WorkflowID:          run.ID,
+		ParentClosePolicy:   enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
+		WaitForCancellation: true,
 	})
-	return workflow.ExecuteChildWorkflow(ctx, TypeRun, RunInput{Run: run}).Get(ctx, nil)
+	err, timedOut := within(ctx, max(p.left(ctx), time.Second), func(ctx workflow.Context) workflow.Future {
+		return workflow.ExecuteChildWorkflow(ctx, TypeRun, RunInput{Run: run})
+	}, nil)
+	if err != nil && timedOut {
+		return deviceops.Errorf(deviceops.ETIMEOUT, "it was canceled after %s", p.plan.Timeout)
+	}
+	return err
 }
 
 // technical makes a setback out of what an activity or child run says.

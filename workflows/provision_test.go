@@ -297,6 +297,10 @@ func TestProvisionRunsTheProfilesWorkflowBeforeActivation(t *testing.T) {
 		reason  string
 	}{
 		"it succeeds": {source: "workflow: burn-in\nsteps:\n  - set: { done: true }\n", outcome: "active"},
+		"it takes too long": {
+			source: "workflow: burn-in\nsteps:\n  - wait: 1d\n", outcome: "failed",
+			reason: "the workflow burn-in@2 failed: it was canceled after 1h0m0s",
+		},
 		"it fails": {
 			source: "workflow: burn-in\nsteps:\n  - fail: panel is broken\n", outcome: "failed",
 			reason: "the workflow burn-in@2 failed: panel is broken",
