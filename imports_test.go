@@ -55,7 +55,7 @@ var exceptions = map[string]string{
 var foreign = map[string][]string{
 	"": {},
 	"workflows": {
-		"go.temporal.io/sdk/workflow", "go.temporal.io/sdk/temporal", "go.temporal.io/api/enums",
+		"go.temporal.io/sdk/workflow", "go.temporal.io/sdk/temporal", "go.temporal.io/api/enums/v1",
 	},
 	"activities": {"go.temporal.io/sdk/activity", "go.temporal.io/sdk/temporal"},
 }
