@@ -41,14 +41,14 @@ type broker interface {
 }
 
 // brokers are the two that the product is run with.
-func brokers() map[string]func(t *testing.T) broker {
-	return map[string]func(t *testing.T) broker{
-		"mochi":     func(t *testing.T) broker { return startMochi(t, "tcp", nil) },
-		"mosquitto": func(t *testing.T) broker { return startMosquitto(t) },
+func brokers() map[string]func(t testing.TB) broker {
+	return map[string]func(t testing.TB) broker{
+		"mochi":     func(t testing.TB) broker { return startMochi(t, "tcp", nil) },
+		"mosquitto": func(t testing.TB) broker { return startMosquitto(t) },
 	}
 }
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -61,7 +61,7 @@ type mochiBroker struct{ url string }
 func (b mochiBroker) URL() string { return b.url }
 
 // startMochi starts the embedded broker; scheme is tcp, mqtts, ws or wss.
-func startMochi(t *testing.T, scheme string, config *tls.Config) broker {
+func startMochi(t testing.TB, scheme string, config *tls.Config) broker {
 	t.Helper()
 	server := mochi.New(&mochi.Options{Logger: quiet})
 	require.NoError(t, server.AddHook(new(auth.AllowHook), nil))
@@ -79,7 +79,7 @@ func startMochi(t *testing.T, scheme string, config *tls.Config) broker {
 
 // mosquitto is Debian's, with persistence.
 type mosquitto struct {
-	t       *testing.T
+	t       testing.TB
 	program string
 	port    int
 	config  string
@@ -88,7 +88,7 @@ type mosquitto struct {
 	command *exec.Cmd
 }
 
-func startMosquitto(t *testing.T) *mosquitto {
+func startMosquitto(t testing.TB) *mosquitto {
 	t.Helper()
 	program, err := exec.LookPath("mosquitto")
 	if err != nil {
@@ -136,13 +136,13 @@ func (b *mosquitto) stop() {
 
 // device is an MQTT client that plays one.
 type device struct {
-	t      *testing.T
+	t      testing.TB
 	id     string
 	client mqtt.Client
 	heard  chan mqtt.Message
 }
 
-func connectDevice(t *testing.T, url, id string) *device {
+func connectDevice(t testing.TB, url, id string) *device {
 	t.Helper()
 	d := &device{t: t, id: id, heard: make(chan mqtt.Message, 100)}
 	options := mqtt.NewClientOptions().AddBroker(url).SetClientID(id).SetCleanSession(true).
@@ -188,7 +188,7 @@ func (d *device) next() (protocol.Leaf, protocol.DownMessage) {
 }
 
 // run runs f until the test, or what it returns, ends it.
-func run(t *testing.T, f func(ctx context.Context) error) (stop func()) {
+func run(t testing.TB, f func(ctx context.Context) error) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -101,7 +101,7 @@ func (l *leases) cutOff() {
 	l.cut = true
 }
 
-func newLanes(t *testing.T, url, holder string, store deviceops.Lanes, in deviceops.Inbox) *gateway.Lanes {
+func newLanes(t testing.TB, url, holder string, store deviceops.Lanes, in deviceops.Inbox) *gateway.Lanes {
 	t.Helper()
 	l, err := gateway.NewLanes(gateway.LanesConfig{
 		Config: gateway.Config{Broker: url, Log: quiet, Timeout: 2 * time.Second, Registerer: prometheus.NewRegistry()},
@@ -111,7 +111,7 @@ func newLanes(t *testing.T, url, holder string, store deviceops.Lanes, in device
 	return l
 }
 
-func holds(t *testing.T, l *gateway.Lanes, n int) {
+func holds(t testing.TB, l *gateway.Lanes, n int) {
 	t.Helper()
 	require.Eventually(t, func() bool { return l.Held() == n && l.Ready() == nil }, soon, tick, "holds %d lanes: %v", l.Held(), l.Ready())
 }
@@ -235,7 +235,7 @@ func TestLanesAreSharedAndTakenOver(t *testing.T) {
 
 // sayInBackground publishes heartbeats until the returned function is called,
 // which gives their number.
-func sayInBackground(t *testing.T, url string) func() int {
+func sayInBackground(t testing.TB, url string) func() int {
 	t.Helper()
 	d := connectDevice(t, url, "talker")
 	stop, count := make(chan struct{}), make(chan int)
