@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 
 	"github.com/deviceops/deviceops"
 )
@@ -39,7 +38,7 @@ func (cfg Config) options() client.Options {
 	o := client.Options{
 		HostPort: cfg.Address, Namespace: cfg.Namespace, Identity: cfg.Identity,
 		DataConverter:     DataConverter(),
-		Logger:            log.NewStructuredLogger(logger),
+		Logger:            newLogger(logger),
 		ConnectionOptions: client.ConnectionOptions{TLS: cfg.TLS},
 	}
 	if o.HostPort == "" {
