@@ -116,7 +116,7 @@ func (a *app) target() (target, error) {
 func (a *app) savedContext() (target, error) {
 	path, err := contextPath(a.Getenv)
 	if err != nil {
-		return target{}, nil //nolint:nilerr // without a home there are no contexts
+		return target{}, nil // without a home there are no contexts
 	}
 	all, err := readContexts(path)
 	if err != nil {
