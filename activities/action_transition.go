@@ -18,8 +18,9 @@ func (t *transitionDevice) perform(ctx context.Context, d Deps, in ActionInput) 
 	if err != nil {
 		return ActionOutput{}, err
 	}
+	rules := d.lifecycle(ctx, device)
 	err = d.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-		_, _, err := d.lifecycle().Transition(ctx, tx, deviceops.Transition{
+		_, _, err := rules.Transition(ctx, tx, deviceops.Transition{
 			Device: device.ID, To: t.To, By: in.By, Reason: t.Reason,
 			Evidence: map[string]any{"run": in.RunID, "step": in.Step},
 		}, d.now())

@@ -18,10 +18,24 @@ func Failure(err error) error {
 		return err
 	}
 	code := deviceops.ErrorCode(err)
-	return temporal.NewApplicationErrorWithOptions(deviceops.ErrorMessage(err), code, temporal.ApplicationErrorOptions{
+	o := temporal.ApplicationErrorOptions{
 		NonRetryable: !transient(code),
 		Cause:        foreign(err),
 		Details:      []any{deviceops.RunError{Code: code, Message: deviceops.ErrorMessage(err), Retryable: transient(code)}},
+	}
+	if !transient(code) {
+		o.Category = temporal.ApplicationErrorCategoryBenign // an answer: nothing for the worker's error log
+	}
+	return temporal.NewApplicationErrorWithOptions(deviceops.ErrorMessage(err), code, o)
+}
+
+// notYet is the failure of an activity that has to look again later. It is
+// benign: nothing is wrong.
+func notYet(format string, args ...any) error {
+	err := deviceops.Errorf(deviceops.EUNAVAILABLE, format, args...)
+	return temporal.NewApplicationErrorWithOptions(err.Message, err.Code, temporal.ApplicationErrorOptions{
+		Category: temporal.ApplicationErrorCategoryBenign,
+		Details:  []any{deviceops.RunError{Code: err.Code, Message: err.Message, Retryable: true}},
 	})
 }
 
@@ -45,6 +59,7 @@ func foreign(err error) error {
 func RunFailure(e *deviceops.RunError) error {
 	return temporal.NewApplicationErrorWithOptions(e.Message, e.Code, temporal.ApplicationErrorOptions{
 		NonRetryable: true,
+		Category:     temporal.ApplicationErrorCategoryBenign,
 		Details:      []any{*e},
 	})
 }

@@ -82,7 +82,7 @@ func (a *Provision) enter(ctx context.Context, in BeginInput, d deviceops.Device
 	}
 	var since time.Time
 	err = a.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-		entered, err := a.transition(ctx, tx, in, d)
+		entered, err := a.transition(ctx, tx, in, d, p)
 		if err != nil {
 			return err
 		}
@@ -101,7 +101,7 @@ func (a *Provision) enter(ctx context.Context, in BeginInput, d deviceops.Device
 
 // transition moves d into provisioning unless it is there. A device whose state
 // is no longer the one that was judged has to be judged again.
-func (a *Provision) transition(ctx context.Context, tx deviceops.Tx, in BeginInput, d deviceops.Device) (deviceops.Device, error) {
+func (a *Provision) transition(ctx context.Context, tx deviceops.Tx, in BeginInput, d deviceops.Device, p *deviceops.Profile) (deviceops.Device, error) {
 	locked, err := tx.LockDevices(ctx, []string{d.ID})
 	if err != nil {
 		return d, err
@@ -109,7 +109,7 @@ func (a *Provision) transition(ctx context.Context, tx deviceops.Tx, in BeginInp
 	if current, ok := locked[d.ID]; !ok || current.State != d.State {
 		return d, deviceops.Errorf(deviceops.EUNAVAILABLE, "device %s was changed at the same time", d.ID)
 	}
-	entered, _, err := a.deps.lifecycle().Transition(ctx, tx, deviceops.Transition{
+	entered, _, err := underProfile(p, nil).Transition(ctx, tx, deviceops.Transition{
 		Device: d.ID, To: deviceops.Provisioning, By: actor(in.AdmittedBy), Reason: admissionReason(in),
 	}, a.deps.now())
 	return entered, err
@@ -163,7 +163,7 @@ type VerifyOutput struct {
 func (a *Provision) Verify(ctx context.Context, in VerifyInput) (VerifyOutput, error) {
 	out, err := a.verify(ctx, in)
 	if err == nil && !out.Done && in.Insist {
-		err = deviceops.Errorf(deviceops.EUNAVAILABLE, "device %s has yet to show %s", in.Device, out.WaitsFor)
+		err = notYet("device %s has yet to show %s", in.Device, out.WaitsFor)
 	}
 	return out, Failure(err)
 }
@@ -190,8 +190,9 @@ func (a *Provision) verify(ctx context.Context, in VerifyInput) (VerifyOutput, e
 // activate makes a device active. A guard of its profile that does not hold yet
 // is one more thing to wait for.
 func (a *Provision) activate(ctx context.Context, d deviceops.Device) (VerifyOutput, error) {
+	rules := a.deps.lifecycle(ctx, d)
 	err := a.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-		_, _, err := a.deps.lifecycle().Transition(ctx, tx, deviceops.Transition{
+		_, _, err := rules.Transition(ctx, tx, deviceops.Transition{
 			Device: d.ID, To: deviceops.Active, By: deviceops.Engine.Name, Reason: "it reported what was wanted and sent a heartbeat",
 			Evidence: map[string]any{"config_version": d.Twin.Reported.ConfigVersion, "software": d.Twin.Reported.Software},
 		}, a.deps.now())
@@ -226,6 +227,10 @@ func (a *Provision) End(ctx context.Context, in EndInput) (EndOutput, error) {
 
 func (a *Provision) end(ctx context.Context, in EndInput) (state deviceops.State, err error) {
 	now := a.deps.now()
+	rules, err := a.rulesOut(ctx, in.Device)
+	if err != nil {
+		return "", err
+	}
 	err = a.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
 		locked, err := tx.LockDevices(ctx, []string{in.Device})
 		if err != nil {
@@ -235,7 +240,7 @@ func (a *Provision) end(ctx context.Context, in EndInput) (state deviceops.State
 		if !ok {
 			return deviceops.Errorf(deviceops.ENOTFOUND, "there is no device %s", in.Device)
 		}
-		if state, err = a.leave(ctx, tx, d, in, now); err != nil {
+		if state, err = leave(ctx, tx, rules, d, in, now); err != nil {
 			return err
 		}
 		return tx.AppendEvents(ctx, []deviceops.Event{note(d.Account, NoteInput{
@@ -245,14 +250,31 @@ func (a *Provision) end(ctx context.Context, in EndInput) (state deviceops.State
 	return state, err
 }
 
+// rulesOut gives the rules for the way out. A profile that can't be used any
+// more keeps no device in.
+func (a *Provision) rulesOut(ctx context.Context, id string) (deviceops.Lifecycle, error) {
+	d, err := a.deps.Store.FindDevice(ctx, id)
+	if err != nil {
+		return deviceops.Lifecycle{}, err
+	}
+	profile, err := a.deps.Catalog.Profile(ctx, d.Account, d.Profile)
+	if transient(deviceops.ErrorCode(err)) {
+		return deviceops.Lifecycle{}, err
+	}
+	if err != nil {
+		err = deviceops.Errorf(deviceops.ENOTFOUND, "%w", err)
+	}
+	return underProfile(profile, err), nil
+}
+
 // leave puts d where in says, if it is still in the hands of provisioning.
-func (a *Provision) leave(ctx context.Context, tx deviceops.Tx, d *deviceops.Device, in EndInput, now time.Time) (deviceops.State, error) {
+func leave(ctx context.Context, tx deviceops.Tx, rules deviceops.Lifecycle, d *deviceops.Device, in EndInput, now time.Time) (deviceops.State, error) {
 	switch {
 	case d.State == deviceops.Escrow && in.To == deviceops.Escrow:
 		d.StateReason, d.UpdatedAt = in.Reason, now
 		return d.State, tx.SaveDevice(ctx, d)
 	case d.State == deviceops.Provisioning, d.State == deviceops.Escrow:
-		left, _, err := a.deps.lifecycle().Transition(ctx, tx, deviceops.Transition{
+		left, _, err := rules.Transition(ctx, tx, deviceops.Transition{
 			Device: d.ID, To: in.To, By: actor(in.By), Reason: in.Reason,
 		}, now)
 		return left.State, err

@@ -266,6 +266,35 @@ func TestEnd(t *testing.T) {
 	}
 }
 
+func TestOneConnectionIsEnough(t *testing.T) {
+	t.Parallel()
+	w := newNarrowWorld(t)
+	in := w.provisioned(t)
+	w.reported(t, 1, "2.3")
+	w.heartbeat(t)
+	out, err := do[activities.VerifyOutput](w, activities.NameVerifyProvision, in)
+	require.NoError(t, err)
+	require.True(t, out.Done)
+	_, err = w.act("device.transition", map[string]any{"to": "maintenance"})
+	require.NoError(t, err)
+	_, err = w.act("device.configure", map[string]any{"configuration": map[string]any{"brightness": 1}})
+	require.NoError(t, err)
+	_, err = execute(w, ping("c1", 1))
+	requirePending(t, err)
+	_, err = do[activities.EndOutput](w, activities.NameEndProvision, activities.EndInput{Device: "k1", To: deviceops.Escrow})
+	require.NoError(t, err)
+}
+
+func TestEndNeedsNoProfile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.device(t, "k1", deviceops.Provisioning)
+	w.catalog.err = deviceops.Errorf(deviceops.EINVALID, "the profile no longer compiles")
+	out, err := do[activities.EndOutput](w, activities.NameEndProvision, activities.EndInput{Device: "k1", To: deviceops.Escrow, Reason: "too slow"})
+	require.NoError(t, err)
+	require.Equal(t, deviceops.Escrow, out.State)
+}
+
 func TestNote(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/activities"
+	"github.com/deviceops/deviceops/postgres"
 	"github.com/deviceops/deviceops/postgres/postgrestest"
 )
 
@@ -30,10 +31,28 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldOn(t, postgrestest.New(t))
+}
+
+// newNarrowWorld is a world whose store has a single connection and whose
+// catalog reads that store: whatever waits for a second one waits for ever.
+func newNarrowWorld(t *testing.T) *world {
+	t.Helper()
+	store, err := postgres.Open(t.Context(), postgres.Config{URL: postgrestest.URL(t), MaxConns: 1})
+	require.NoError(t, err)
+	t.Cleanup(store.Close)
+	w := newWorldOn(t, store)
+	w.catalog.store = store
+	w.SetTestTimeout(20 * time.Second)
+	return w
+}
+
+func newWorldOn(t *testing.T, store deviceops.Store) *world {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(quiet{})
 	w := &world{
-		TestActivityEnvironment: suite.NewTestActivityEnvironment(), store: postgrestest.New(t),
+		TestActivityEnvironment: suite.NewTestActivityEnvironment(), store: store,
 		broker: &broker{}, catalog: &catalog{profile: kiosk()}, now: noon,
 	}
 	activities.Register(w, activities.Deps{
@@ -163,11 +182,17 @@ func (b *broker) PublishCancel(_ context.Context, _, id string) error {
 
 // catalog holds one profile, or an error instead.
 type catalog struct {
+	store   deviceops.Store // read at each call, as the real one does; nil: not
 	profile *deviceops.Profile
 	err     error
 }
 
-func (c *catalog) Profile(_ context.Context, _, name string) (*deviceops.Profile, error) {
+func (c *catalog) Profile(ctx context.Context, _, name string) (*deviceops.Profile, error) {
+	if c.store != nil {
+		if _, err := c.store.ListDocuments(ctx, "acme", deviceops.KindProfile); err != nil {
+			return nil, err
+		}
+	}
 	if c.err != nil {
 		return nil, c.err
 	}

@@ -20,7 +20,7 @@ import (
 type Options struct {
 	TaskQueue       string        // default: workflows.TaskQueue
 	Activities      int           // executed at a time; default 64
-	LocalActivities int           // executed at a time; keep it below the store's connections; default 24
+	LocalActivities int           // executed at a time; keep it below the store's connections; default 12
 	WorkflowTasks   int           // executed at a time; default 64
 	Pollers         int           // at most, for each kind of task; default 16
 	CachedWorkflows int           // kept in memory between their tasks, by all workers of the process; default 4096
@@ -35,7 +35,7 @@ func (o Options) withDefaults() Options {
 		o.StopTimeout = 8 * time.Second
 	}
 	for field, value := range map[*int]int{
-		&o.Activities: 64, &o.LocalActivities: 24, &o.WorkflowTasks: 64, &o.Pollers: 16, &o.CachedWorkflows: 4096,
+		&o.Activities: 64, &o.LocalActivities: 12, &o.WorkflowTasks: 64, &o.Pollers: 16, &o.CachedWorkflows: 4096,
 	} {
 		if *field <= 0 {
 			*field = value
