@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
 
 	"github.com/deviceops/deviceops"
 )
@@ -38,7 +39,7 @@ func (cfg Config) options() client.Options {
 	o := client.Options{
 		HostPort: cfg.Address, Namespace: cfg.Namespace, Identity: cfg.Identity,
 		DataConverter:     DataConverter(),
-		Logger:            newLogger(logger),
+		Logger:            log.NewStructuredLogger(logger),
 		ConnectionOptions: client.ConnectionOptions{TLS: cfg.TLS},
 	}
 	if o.HostPort == "" {
