@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -171,6 +172,35 @@ func TestProvisionOnARealServer(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "completed", e.Status)
 	require.EqualValues(t, len(events), e.Events)
+}
+
+func TestManyDevicesAtOnce(t *testing.T) {
+	s := newStack(t)
+	const devices = 100
+	ids := make([]string, devices)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("k%03d", i)
+		s.register(t, ids[i])
+	}
+	began := time.Now()
+	for _, id := range ids {
+		s.start(t, workflows.ProvisionStart(workflows.ProvisionInput{Device: id}))
+	}
+	most := int64(0)
+	for _, id := range ids {
+		var result workflows.ProvisionResult
+		require.NoError(t, s.wait(t, workflows.ProvisionID(id), &result))
+		require.Equal(t, "active", result.Outcome, result.Reason)
+		e, err := s.starter.Describe(t.Context(), workflows.ProvisionID(id))
+		require.NoError(t, err)
+		most = max(most, e.Events)
+	}
+	t.Logf("%d devices in %s, at most %d events", devices, time.Since(began).Round(time.Millisecond), most)
+	require.LessOrEqual(t, most, int64(25))
+	require.Len(t, s.fleet.executed, devices)
+	for attempt, times := range s.fleet.executed {
+		require.Equal(t, 1, times, attempt)
+	}
 }
 
 const everyVerb = `workflow: all

@@ -26,7 +26,9 @@ func local(ctx workflow.Context, name string, in, out any) error {
 	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		StartToCloseTimeout:    storeTimeout,
 		ScheduleToCloseTimeout: storePatience,
-		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 10 * time.Second},
+		// A pause longer than a workflow task becomes a timer: a store that is
+		// away for hours costs a few events each half minute, not each second.
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second},
 	})
 	return workflow.ExecuteLocalActivity(ctx, name, in).Get(ctx, out)
 }
