@@ -109,6 +109,29 @@ func TestConfirmedByWhatTheDeviceReports(t *testing.T) {
 	require.False(t, (&deviceops.Command{Name: "reboot", Status: deviceops.CommandSent}).Confirmed(both))
 }
 
+func TestFulfilledBeforeItWasAsked(t *testing.T) {
+	t.Parallel()
+	install := map[string]any{"components": []any{map[string]any{"name": "os", "to": "2"}}}
+	configure := map[string]any{"version": float64(3)}
+	device := deviceops.Device{Session: deviceops.Session{Boot: "b1"}}
+	device.Twin.Reported = deviceops.Reported{ConfigVersion: 3, Software: map[string]string{"os": "2"}}
+	for name, c := range map[string]struct {
+		command deviceops.Command
+		want    bool
+	}{
+		"configure":                 {deviceops.Command{Name: "configure", Status: deviceops.CommandPending, Args: configure}, true},
+		"configure that was sent":   {deviceops.Command{Name: "configure", Status: deviceops.CommandSent, Boot: "b1", Args: configure}, true},
+		"configure that ended":      {deviceops.Command{Name: "configure", Status: deviceops.CommandFailed, Args: configure}, false},
+		"configure, a later one":    {deviceops.Command{Name: "configure", Status: deviceops.CommandPending, Args: map[string]any{"version": 4}}, false},
+		"install":                   {deviceops.Command{Name: "install", Status: deviceops.CommandPending, Args: install}, true},
+		"install before the boot":   {deviceops.Command{Name: "install", Status: deviceops.CommandAccepted, Boot: "b1", Args: install}, false},
+		"install after the boot":    {deviceops.Command{Name: "install", Status: deviceops.CommandAccepted, Boot: "b0", Args: install}, true},
+		"a command without reports": {deviceops.Command{Name: "reboot", Status: deviceops.CommandPending}, false},
+	} {
+		require.Equal(t, c.want, c.command.Fulfilled(&device), name)
+	}
+}
+
 func TestBelieveClock(t *testing.T) {
 	t.Parallel()
 	const none = time.Duration(-1)

@@ -35,10 +35,25 @@ func (d Dispatcher) Dispatch(ctx context.Context, q ClaimQuery) (int, error) {
 // confirmed by what its device reported since: configure by a config version
 // that is at least the one asked for, install by software that names every
 // component's new version.
-func (c *Command) Confirmed(r Reported) bool {
-	if !c.Status.InFlight() {
+func (c *Command) Confirmed(r Reported) bool { return c.Status.InFlight() && c.shownBy(r) }
+
+// Fulfilled reports whether a device shows already what an open install or
+// configure command asks for, so that nothing is left to be asked: its report
+// may have come before there was a command for it to confirm. An install in
+// flight counts only in another boot than the one in which it was sent: until
+// the restart a device may name versions that it does not run yet.
+func (c *Command) Fulfilled(d *Device) bool {
+	if c.Status.Terminal() || !c.shownBy(d.Twin.Reported) {
 		return false
 	}
+	return c.Name != CommandInstall || !c.Status.InFlight() || c.Boot != d.Session.Boot
+}
+
+// Confirmable reports whether a device's report can take the place of its
+// answer to the command.
+func (c *Command) Confirmable() bool { return c.Name == CommandConfigure || c.Name == CommandInstall }
+
+func (c *Command) shownBy(r Reported) bool {
 	switch c.Name {
 	case CommandConfigure:
 		want, ok := asInt(c.Args["version"])

@@ -118,10 +118,20 @@ func unmet(d deviceops.Device, want map[string]deviceops.Constraint, since time.
 			missing = append(missing, fmt.Sprintf("a report of %s %s (it reported %s)", name, want[name], orNothing(reported.Software[name])))
 		}
 	}
-	if d.Session.LastHeartbeat.Before(since) {
+	if !beats(d.Session, since) {
 		missing = append(missing, "a heartbeat")
 	}
 	return strings.Join(missing, ", ")
+}
+
+// beats reports whether a device gave a heartbeat since its provisioning began
+// or, while it is online, since it said hello: a heartbeat sent right after the
+// hello may be there before the provisioning that this hello begins.
+func beats(s deviceops.Session, since time.Time) bool {
+	if s.Connectivity == deviceops.Online && s.HelloAt.Before(since) {
+		since = s.HelloAt
+	}
+	return !s.LastHeartbeat.IsZero() && !s.LastHeartbeat.Before(since)
 }
 
 // configureArgs gives the arguments of the command that brings a device to

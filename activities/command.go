@@ -53,6 +53,9 @@ func (a *Commands) Execute(ctx context.Context, in CommandInput) (CommandOutput,
 		}
 	}
 	c, err := a.ensure(ctx, in)
+	if err == nil && c.Confirmable() && !c.Status.Terminal() {
+		c, err = a.confirm(ctx, c)
+	}
 	if err != nil {
 		return CommandOutput{}, Failure(err)
 	}
@@ -148,6 +151,28 @@ func (a *Commands) wait(ctx context.Context, in CommandInput, waiter deviceops.A
 			return nil
 		}
 		locked.Waiter, locked.ExpiresAt = &waiter, in.ExpiresAt
+		c = *locked
+		return tx.SaveCommands(ctx, []deviceops.Command{c})
+	})
+	return c, err
+}
+
+// confirm ends a command that its device has fulfilled. What a device reports
+// ends commands in flight; this finds the report that came too early for that.
+func (a *Commands) confirm(ctx context.Context, c deviceops.Command) (deviceops.Command, error) {
+	d, err := a.deps.Store.FindDevice(ctx, c.Device)
+	if err != nil || !c.Fulfilled(&d) {
+		return c, err
+	}
+	err = a.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		locked, err := lockCommand(ctx, tx, c.ID)
+		if err != nil {
+			return err
+		}
+		if locked.Fulfilled(&d) {
+			locked.Percent = 100
+			locked.Finish(deviceops.CommandSucceeded, nil, a.deps.now())
+		}
 		c = *locked
 		return tx.SaveCommands(ctx, []deviceops.Command{c})
 	})

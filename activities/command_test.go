@@ -83,6 +83,39 @@ func TestExecuteFindsAnAnswerWhoseNotificationWasLost(t *testing.T) {
 	require.Equal(t, map[string]any{"ok": true}, output)
 }
 
+func configureTo(version int64) activities.CommandInput {
+	in := ping("c1", 1)
+	in.Name, in.Args = deviceops.CommandConfigure, map[string]any{"version": version}
+	in.Prepared, in.Exclusive = true, true
+	return in
+}
+
+func TestExecuteAsksForNothingThatTheDeviceShowsAlready(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.device(t, "k1", deviceops.Provisioning)
+	w.reported(t, 1, "2.3")
+	_, err := execute(w, configureTo(1))
+	require.NoError(t, err)
+	require.Empty(t, w.broker.published)
+	require.Equal(t, deviceops.CommandSucceeded, w.command(t, "c1").Status)
+}
+
+func TestExecuteFindsAReportThatCameTooEarly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.device(t, "k1", deviceops.Provisioning)
+	_, err := execute(w, configureTo(1))
+	requirePending(t, err)
+	w.reported(t, 1, "2.3")
+	_, err = execute(w, configureTo(1))
+	require.NoError(t, err, "the next lease looks at what the device reported")
+	c := w.command(t, "c1")
+	require.Equal(t, deviceops.CommandSucceeded, c.Status)
+	require.Equal(t, noon, c.FinishedAt.UTC())
+	require.Len(t, w.broker.published, 1)
+}
+
 func TestExecuteOutlivesADeadBroker(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

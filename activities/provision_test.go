@@ -203,6 +203,33 @@ func TestVerifyActivatesWhenAllIsShown(t *testing.T) {
 	require.True(t, verify().Done, "repeated, it says the same")
 }
 
+func TestVerifyBelievesAHeartbeatThatCameWithTheHello(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		connectivity deviceops.Connectivity
+		beat         time.Duration // after the hello
+		done         bool
+	}{
+		"sent after the hello":      {deviceops.Online, time.Millisecond, true},
+		"sent before it":            {deviceops.Online, -time.Millisecond, false},
+		"of a device that has gone": {deviceops.Offline, time.Millisecond, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			in := w.provisioned(t)
+			w.reported(t, 1, "2.3")
+			w.session(t, "k1", func(s *deviceops.Session) {
+				s.Connectivity, s.HelloAt = c.connectivity, noon.Add(-time.Second)
+				s.LastHeartbeat = s.HelloAt.Add(c.beat)
+			})
+			out, err := do[activities.VerifyOutput](w, activities.NameVerifyProvision, in)
+			require.NoError(t, err)
+			require.Equal(t, c.done, out.Done, out.WaitsFor)
+		})
+	}
+}
+
 func TestVerifyInsists(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -59,7 +59,7 @@ func confirm(c *deviceops.Command, d *deviceops.Device, byHello bool, now time.T
 
 // confirmable reports whether a report may confirm c.
 func confirmable(c deviceops.Command) bool {
-	return c.Status.InFlight() && (c.Name == deviceops.CommandInstall || c.Name == deviceops.CommandConfigure)
+	return c.Status.InFlight() && c.Confirmable()
 }
 
 // commandEvent tells that a command changed its status.

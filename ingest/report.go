@@ -9,10 +9,16 @@ import (
 )
 
 // describe gives what a device reports after a full hello, which says all there
-// is to say of software and configuration. Attributes come by reported alone.
+// is to say of software and configuration. Attributes come by reported alone. When
+// a reported message has overtaken the hello, a higher version of the
+// configuration that it named stands.
 func describe(r deviceops.Reported, h *protocol.Hello, at time.Time) deviceops.Reported {
 	if h.Software != nil {
 		r.Software = h.Software
+	}
+	if r.At.After(at) {
+		r.ConfigVersion = max(r.ConfigVersion, h.ConfigVersion)
+		return r
 	}
 	r.ConfigVersion, r.At = h.ConfigVersion, at
 	return r

@@ -194,6 +194,22 @@ func TestRecognized(t *testing.T) {
 	require.False(t, recognized(&deviceops.Device{}, (&protocol.Hello{}).DescriptionDigest()))
 }
 
+func TestDescribe(t *testing.T) {
+	t.Parallel()
+	before := deviceops.Reported{ConfigVersion: 3, Software: map[string]string{"os": "1", "app": "1"}, At: noon}
+	hello := &protocol.Hello{ConfigVersion: 2, Software: map[string]string{"os": "2"}}
+	for name, test := range map[string]struct {
+		at   time.Time
+		want deviceops.Reported
+	}{
+		"a hello says all there is": {noon.Add(1), deviceops.Reported{ConfigVersion: 2, Software: hello.Software, At: noon.Add(1)}},
+		"of the same moment":        {noon, deviceops.Reported{ConfigVersion: 2, Software: hello.Software, At: noon}},
+		"overtaken by a report":     {noon.Add(-1), deviceops.Reported{ConfigVersion: 3, Software: hello.Software, At: noon}},
+	} {
+		require.Equal(t, test.want, describe(before, hello, test.at), name)
+	}
+}
+
 func installOf(status deviceops.CommandStatus) *deviceops.Command {
 	return &deviceops.Command{
 		ID: "i1", Device: "k1", Name: deviceops.CommandInstall, Attempt: 1, Status: status, Boot: "b1",
