@@ -65,16 +65,16 @@ func startMochi(t testing.TB, scheme string, config *tls.Config) broker {
 	t.Helper()
 	server := mochi.New(&mochi.Options{Logger: quiet})
 	require.NoError(t, server.AddHook(new(auth.AllowHook), nil))
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	c := listeners.Config{ID: "test", Address: address, TLSConfig: config}
+	c := listeners.Config{ID: "test", Address: "127.0.0.1:0", TLSConfig: config}
+	var listener listeners.Listener = listeners.NewTCP(c)
 	if scheme == "ws" || scheme == "wss" {
-		require.NoError(t, server.AddListener(listeners.NewWebsocket(c)))
-	} else {
-		require.NoError(t, server.AddListener(listeners.NewTCP(c)))
+		c.Address = fmt.Sprintf("127.0.0.1:%d", freePort(t)) // it can't tell which one it took
+		listener = listeners.NewWebsocket(c)
 	}
+	require.NoError(t, server.AddListener(listener))
 	require.NoError(t, server.Serve())
 	t.Cleanup(func() { _ = server.Close() })
-	return mochiBroker{url: scheme + "://" + address}
+	return mochiBroker{url: scheme + "://" + listener.Address()}
 }
 
 // mosquitto is Debian's, with persistence.

@@ -86,7 +86,8 @@ func subscribe(filter string, timeout time.Duration) func(mqtt.Client) error {
 }
 
 // run delivers until ctx ends. The connection is closed after the last batch,
-// so that its acknowledgements still go out.
+// so that its acknowledgements still go out; if it is lost before that, most
+// likely to the next holder of the lane, it is not renewed.
 func (l *lane) run(ctx context.Context) {
 	defer close(l.stopped)
 	linkCtx, disconnect := context.WithCancel(context.Background())
@@ -95,6 +96,7 @@ func (l *lane) run(ctx context.Context) {
 		defer close(linked)
 		l.link.run(linkCtx)
 	}()
+	context.AfterFunc(ctx, func() { l.link.last.Store(true) })
 	for ctx.Err() == nil {
 		l.deliver(ctx, l.queue.take(ctx, batchSize, linger))
 	}

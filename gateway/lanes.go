@@ -92,11 +92,11 @@ func (l *Lanes) Run(ctx context.Context) error {
 }
 
 // renew asks for leases and connects and disconnects accordingly. When the
-// store does not answer, lanes are served until their leases have run out:
-// from then on somebody else may hold them.
+// store does not answer, lanes are served for two thirds of what their leases
+// last: the rest is for disconnecting before somebody else may hold them.
 func (l *Lanes) renew(ctx context.Context) {
 	begin := time.Now()
-	asking, cancel := context.WithTimeout(ctx, l.config.Renew)
+	asking, cancel := context.WithTimeout(ctx, l.config.TTL/3)
 	defer cancel()
 	lanes, err := l.leases.HoldLanes(asking, l.config.Holder, l.config.Lanes, begin, l.config.TTL)
 	if ctx.Err() != nil {
@@ -105,7 +105,7 @@ func (l *Lanes) renew(ctx context.Context) {
 	if err == nil {
 		err = l.serve(lanes)
 		l.renewed = begin
-	} else if time.Since(l.renewed)+l.config.Renew > l.config.TTL {
+	} else if time.Since(l.renewed) >= l.config.TTL*2/3 {
 		_ = l.serve(nil)
 	}
 	l.tell(err)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -19,6 +20,7 @@ type link struct {
 	timeout time.Duration
 	log     *slog.Logger
 	lost    chan error
+	last    atomic.Bool // the present connection is the last one
 
 	mu    sync.Mutex
 	open  chan struct{} // closed while the connection is usable
@@ -49,11 +51,12 @@ const (
 	lastWait  = 5 * time.Second
 )
 
-// run connects, again and again, until ctx ends; then it disconnects.
+// run connects, again and again, until ctx ends or the last connection is lost;
+// then it disconnects.
 func (l *link) run(ctx context.Context) {
 	defer l.disconnect()
 	wait := firstWait
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !l.last.Load() {
 		err := l.connect(ctx)
 		if err == nil {
 			wait = firstWait
