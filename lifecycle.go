@@ -14,17 +14,25 @@ type Transition struct {
 	Evidence map[string]any
 }
 
-// Lifecycle moves devices between states: the one place where a state changes.
-type Lifecycle struct {
-	Catalog Catalog
+// ProfileOf gives the profile of a device, nil when none is published. Read it
+// before a transaction begins: a catalog reads the store, and if every
+// connection were held by a transaction that waits for one more, none would
+// come.
+func ProfileOf(ctx context.Context, c Catalog, d *Device) (*Profile, error) {
+	profile, err := c.Profile(ctx, d.Account, d.Profile)
+	if ErrorCode(err) == ENOTFOUND {
+		return nil, nil
+	}
+	return profile, err
 }
 
-// Transition moves a device within tx: it checks the edge and the profile's
-// guard, writes the device, the audit entry and the event device.state_changed
+// Apply moves the device within tx: the one place where a state changes. It
+// checks the edge and the guard of p (the device's profile; nil when it has
+// none), writes the device, the audit entry and the event device.state_changed
 // and, when the device leaves the fleet (quarantined or retired), cancels its
 // open commands. A device that is in the state already is left alone and
 // changed is false. ENOTFOUND, EINVALID, ECONFLICT.
-func (l Lifecycle) Transition(ctx context.Context, tx Tx, t Transition, now time.Time) (d Device, changed bool, err error) {
+func (t Transition) Apply(ctx context.Context, tx Tx, p *Profile, now time.Time) (d Device, changed bool, err error) {
 	locked, err := tx.LockDevices(ctx, []string{t.Device})
 	if err != nil {
 		return Device{}, false, err
@@ -36,7 +44,7 @@ func (l Lifecycle) Transition(ctx context.Context, tx Tx, t Transition, now time
 	if current.State == t.To {
 		return *current, false, nil
 	}
-	if err := l.check(ctx, current, t.To); err != nil {
+	if err := CheckTransition(current, p, t.To); err != nil {
 		return Device{}, false, err
 	}
 	from := current.State
@@ -51,17 +59,6 @@ func (l Lifecycle) Transition(ctx context.Context, tx Tx, t Transition, now time
 		err = withdrawCommands(ctx, tx, current, now)
 	}
 	return *current, true, err
-}
-
-func (l Lifecycle) check(ctx context.Context, d *Device, to State) error {
-	profile, err := l.Catalog.Profile(ctx, d.Account, d.Profile)
-	if ErrorCode(err) == ENOTFOUND {
-		profile, err = nil, nil
-	}
-	if err != nil {
-		return err
-	}
-	return CheckTransition(d, profile, to)
 }
 
 // enter changes the state of d. The claim is a secret that serves once: an

@@ -18,12 +18,16 @@ func (t *transitionDevice) perform(ctx context.Context, d Deps, in ActionInput) 
 	if err != nil {
 		return ActionOutput{}, err
 	}
-	rules := d.lifecycle(ctx, device)
+	profile, err := deviceops.ProfileOf(ctx, d.Catalog, &device)
+	if err != nil {
+		return ActionOutput{}, err
+	}
+	move := deviceops.Transition{
+		Device: device.ID, To: t.To, By: in.By, Reason: t.Reason,
+		Evidence: map[string]any{"run": in.RunID, "step": in.Step},
+	}
 	err = d.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-		_, _, err := rules.Transition(ctx, tx, deviceops.Transition{
-			Device: device.ID, To: t.To, By: in.By, Reason: t.Reason,
-			Evidence: map[string]any{"run": in.RunID, "step": in.Step},
-		}, d.now())
+		_, _, err := move.Apply(ctx, tx, profile, d.now())
 		return err
 	})
 	return ActionOutput{Output: map[string]any{"state": t.To, "previous": device.State}}, err

@@ -38,29 +38,6 @@ func (d Deps) dispatcher() deviceops.Dispatcher {
 	return deviceops.Dispatcher{Store: d.Store, Gateway: d.Gateway}
 }
 
-// lifecycle gives the rules by which a device changes its state. It has to be
-// called before the transaction begins: the catalog reads the store, and if every
-// connection were held by a transaction that waits for one more, none would come.
-func (d Deps) lifecycle(ctx context.Context, device deviceops.Device) deviceops.Lifecycle {
-	profile, err := d.Catalog.Profile(ctx, device.Account, device.Profile)
-	return underProfile(profile, err)
-}
-
-func underProfile(profile *deviceops.Profile, err error) deviceops.Lifecycle {
-	return deviceops.Lifecycle{Catalog: readAhead{profile, err}}
-}
-
-// readAhead is a catalog of what was read before.
-type readAhead struct {
-	profile *deviceops.Profile
-	err     error
-}
-
-// Profile implements deviceops.Catalog.
-func (r readAhead) Profile(context.Context, string, string) (*deviceops.Profile, error) {
-	return r.profile, r.err
-}
-
 // device gives a device that account may act on. A device of another account
 // is not found, since its existence is none of the caller's business.
 func (d Deps) device(ctx context.Context, account, id string) (deviceops.Device, error) {

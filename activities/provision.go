@@ -109,9 +109,9 @@ func (a *Provision) transition(ctx context.Context, tx deviceops.Tx, in BeginInp
 	if current, ok := locked[d.ID]; !ok || current.State != d.State {
 		return d, deviceops.Errorf(deviceops.EUNAVAILABLE, "device %s was changed at the same time", d.ID)
 	}
-	entered, _, err := underProfile(p, nil).Transition(ctx, tx, deviceops.Transition{
+	entered, _, err := deviceops.Transition{
 		Device: d.ID, To: deviceops.Provisioning, By: actor(in.AdmittedBy), Reason: admissionReason(in),
-	}, a.deps.now())
+	}.Apply(ctx, tx, p, a.deps.now())
 	return entered, err
 }
 
@@ -190,12 +190,16 @@ func (a *Provision) verify(ctx context.Context, in VerifyInput) (VerifyOutput, e
 // activate makes a device active. A guard of its profile that does not hold yet
 // is one more thing to wait for.
 func (a *Provision) activate(ctx context.Context, d deviceops.Device) (VerifyOutput, error) {
-	rules := a.deps.lifecycle(ctx, d)
-	err := a.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-		_, _, err := rules.Transition(ctx, tx, deviceops.Transition{
-			Device: d.ID, To: deviceops.Active, By: deviceops.Engine.Name, Reason: "it reported what was wanted and sent a heartbeat",
-			Evidence: map[string]any{"config_version": d.Twin.Reported.ConfigVersion, "software": d.Twin.Reported.Software},
-		}, a.deps.now())
+	profile, err := deviceops.ProfileOf(ctx, a.deps.Catalog, &d)
+	if err != nil {
+		return VerifyOutput{}, err
+	}
+	move := deviceops.Transition{
+		Device: d.ID, To: deviceops.Active, By: deviceops.Engine.Name, Reason: "it reported what was wanted and sent a heartbeat",
+		Evidence: map[string]any{"config_version": d.Twin.Reported.ConfigVersion, "software": d.Twin.Reported.Software},
+	}
+	err = a.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		_, _, err := move.Apply(ctx, tx, profile, a.deps.now())
 		return err
 	})
 	if deviceops.ErrorCode(err) == deviceops.ECONFLICT {
@@ -227,7 +231,7 @@ func (a *Provision) End(ctx context.Context, in EndInput) (EndOutput, error) {
 
 func (a *Provision) end(ctx context.Context, in EndInput) (state deviceops.State, err error) {
 	now := a.deps.now()
-	rules, err := a.rulesOut(ctx, in.Device)
+	profile, err := a.profileOut(ctx, in.Device)
 	if err != nil {
 		return "", err
 	}
@@ -240,7 +244,7 @@ func (a *Provision) end(ctx context.Context, in EndInput) (state deviceops.State
 		if !ok {
 			return deviceops.Errorf(deviceops.ENOTFOUND, "there is no device %s", in.Device)
 		}
-		if state, err = leave(ctx, tx, rules, d, in, now); err != nil {
+		if state, err = leave(ctx, tx, profile, d, in, now); err != nil {
 			return err
 		}
 		return tx.AppendEvents(ctx, []deviceops.Event{note(d.Account, NoteInput{
@@ -250,33 +254,30 @@ func (a *Provision) end(ctx context.Context, in EndInput) (state deviceops.State
 	return state, err
 }
 
-// rulesOut gives the rules for the way out. A profile that can't be used any
-// more keeps no device in.
-func (a *Provision) rulesOut(ctx context.Context, id string) (deviceops.Lifecycle, error) {
+// profileOut gives the profile whose guards count on the way out. One that
+// can't be used any more keeps no device in.
+func (a *Provision) profileOut(ctx context.Context, id string) (*deviceops.Profile, error) {
 	d, err := a.deps.Store.FindDevice(ctx, id)
 	if err != nil {
-		return deviceops.Lifecycle{}, err
+		return nil, err
 	}
-	profile, err := a.deps.Catalog.Profile(ctx, d.Account, d.Profile)
-	if transient(deviceops.ErrorCode(err)) {
-		return deviceops.Lifecycle{}, err
+	profile, err := deviceops.ProfileOf(ctx, a.deps.Catalog, &d)
+	if err != nil && !transient(deviceops.ErrorCode(err)) {
+		return nil, nil
 	}
-	if err != nil {
-		err = deviceops.Errorf(deviceops.ENOTFOUND, "%w", err)
-	}
-	return underProfile(profile, err), nil
+	return profile, err
 }
 
 // leave puts d where in says, if it is still in the hands of provisioning.
-func leave(ctx context.Context, tx deviceops.Tx, rules deviceops.Lifecycle, d *deviceops.Device, in EndInput, now time.Time) (deviceops.State, error) {
+func leave(ctx context.Context, tx deviceops.Tx, profile *deviceops.Profile, d *deviceops.Device, in EndInput, now time.Time) (deviceops.State, error) {
 	switch {
 	case d.State == deviceops.Escrow && in.To == deviceops.Escrow:
 		d.StateReason, d.UpdatedAt = in.Reason, now
 		return d.State, tx.SaveDevice(ctx, d)
 	case d.State == deviceops.Provisioning, d.State == deviceops.Escrow:
-		left, _, err := rules.Transition(ctx, tx, deviceops.Transition{
+		left, _, err := deviceops.Transition{
 			Device: d.ID, To: in.To, By: actor(in.By), Reason: in.Reason,
-		}, now)
+		}.Apply(ctx, tx, profile, now)
 		return left.State, err
 	default:
 		return d.State, nil

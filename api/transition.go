@@ -14,8 +14,16 @@ type transitionInput struct {
 }
 
 func (d deviceService) transition(ctx context.Context, p deviceops.Principal, in *transitionInput) (deviceops.Device, error) {
+	device, err := d.device(ctx, p, in.ID)
+	if err != nil {
+		return deviceops.Device{}, err
+	}
+	profile, err := deviceops.ProfileOf(ctx, d.Catalog, &device)
+	if err != nil {
+		return deviceops.Device{}, err
+	}
 	m := move{
-		core: d.core, principal: p,
+		core: d.core, principal: p, profile: profile,
 		ask: deviceops.Transition{Device: in.ID, To: in.Body.To, By: p.Name, Reason: in.because(in.Body.Reason)},
 	}
 	if err := d.Store.InTx(ctx, m.inTx); err != nil {
@@ -30,6 +38,7 @@ func (d deviceService) transition(ctx context.Context, p deviceops.Principal, in
 type move struct {
 	*core
 	principal deviceops.Principal
+	profile   *deviceops.Profile
 	ask       deviceops.Transition
 
 	device   deviceops.Device
@@ -48,7 +57,7 @@ func (m *move) inTx(ctx context.Context, tx deviceops.Tx) error {
 		}
 	}
 	var err error
-	m.device, _, err = deviceops.Lifecycle{Catalog: m.Catalog}.Transition(ctx, tx, m.ask, m.Now())
+	m.device, _, err = m.ask.Apply(ctx, tx, m.profile, m.Now())
 	if err != nil || m.ask.To != deviceops.Provisioning {
 		return err
 	}

@@ -108,7 +108,7 @@ func TestDevices(t *testing.T) {
 	require.Contains(t, m.run("explain", "device", "k1").done(), "k1 is escrow: it waits for its first hello, with the claim that was registered.")
 	require.Equal(t, "k1 is provisioning\n", m.run("devices", "transition", "k1", "provisioning", "--reason", "seen").done())
 	require.Equal(t, []string{"provision/k1"}, m.engine.starts)
-	require.Contains(t, m.run("devices", "timeline", "k1").done(), "device.transition by user:maria: seen")
+	require.Contains(t, m.run("devices", "timeline", "k1").done(), "escrow → provisioning by user:maria: seen")
 	require.Regexp(t, `(?m)^total +2$`, m.run("devices", "stats").done())
 	require.Contains(t, m.run("audit", "list", "--target", "device:k1").done(), "device.tag")
 	require.Contains(t, m.run("events", "tail", "--device", "k1").done(), "device.state_changed")

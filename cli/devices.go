@@ -122,18 +122,9 @@ func (a *app) devicesTimeline() *cobra.Command {
 func (w *screen) timeline(entries []deviceops.TimelineEntry) {
 	rows := make([][]string, len(entries))
 	for i, e := range entries {
-		rows[i] = []string{w.when(e.At), e.At.UTC().Format(time.DateTime), e.Kind, cut(e.Subject, 40), cut(happened(e), 110)}
+		rows[i] = []string{w.when(e.At), e.At.UTC().Format(time.DateTime), e.Kind, cut(e.Subject, 40), cut(e.Text, 110)}
 	}
 	w.table([]string{"WHEN", "UTC", "KIND", "SUBJECT", "WHAT"}, rows)
-}
-
-// happened says what an entry tells. Of an event the text is its severity; what
-// happened is in its data.
-func happened(e deviceops.TimelineEntry) string {
-	if e.Kind != "event" {
-		return e.Text
-	}
-	return strings.TrimRight(e.Text+": "+assignments(e.Data), ": ")
 }
 
 func (a *app) devicesStats() *cobra.Command {

@@ -143,11 +143,11 @@ func TestRenderTimeline(t *testing.T) {
 	t.Parallel()
 	drawn(t, `
 WHEN    UTC                  KIND   SUBJECT               WHAT
-5m ago  2026-11-20 11:55:00  event  device.state_changed  info: from=escrow to=provisioning
+5m ago  2026-11-20 11:55:00  event  device.state_changed  escrow → provisioning
 6m ago  2026-11-20 11:54:00  audit  device:k1             device.tag by user:olga
 `, func(w *screen) {
 		w.timeline([]deviceops.TimelineEntry{
-			{At: ago(5 * time.Minute), Kind: "event", Subject: "device.state_changed", Text: "info", Data: map[string]any{"to": "provisioning", "from": "escrow"}},
+			{At: ago(5 * time.Minute), Kind: "event", Subject: "device.state_changed", Text: "escrow → provisioning"},
 			{At: ago(6 * time.Minute), Kind: "audit", Subject: "device:k1", Text: "device.tag by user:olga", Data: map[string]any{"added": []string{"x"}}},
 		})
 	})

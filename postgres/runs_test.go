@@ -168,8 +168,10 @@ func TestApprovals(t *testing.T) {
 func TestDeviceTimeline(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
 		at := func(minute int) time.Time { return after(time.Duration(minute) * time.Minute) }
+		door := event("k1", "device.door", at(1))
+		door.Data = map[string]any{"open": true}
 		require.NoError(t, s.AppendEvents(t.Context(), []deviceops.Event{
-			event("k1", deviceops.EventDeviceBooted, at(1)), event("k1", deviceops.EventTelemetry, at(2)), event("k2", "x", at(3)),
+			door, event("k1", deviceops.EventTelemetry, at(2)), event("k2", "x", at(3)),
 		}))
 		c := command("c1", "k1")
 		c.CreatedAt = at(4)
@@ -177,7 +179,8 @@ func TestDeviceTimeline(t *testing.T) {
 		c.Status, c.Attempt, c.Error = deviceops.CommandFailed, 1, &deviceops.CommandError{Code: "busy", Message: "in use"}
 		require.NoError(t, s.SaveCommands(t.Context(), []deviceops.Command{c}))
 		require.NoError(t, s.AppendAudit(t.Context(),
-			deviceops.AuditEntry{At: at(5), Account: "acme", Actor: "user:maria", Action: "device.transition", Target: "device:k1", Reason: "sold"},
+			deviceops.AuditEntry{At: at(5), Account: "acme", Actor: "user:maria", Action: "device.tag", Target: "device:k1", Reason: "sold"},
+			deviceops.AuditEntry{At: at(5), Account: "acme", Actor: "user:maria", Action: "device.transition", Target: "device:k1"},
 			deviceops.AuditEntry{At: at(6), Account: "acme", Actor: "user:maria", Action: "device.transition", Target: "device:k2"}))
 		a := approval("a1")
 		a.OpenedAt, a.DecidedAt, a.DecidedBy, a.Status, a.Comment = at(7), at(9), "user:maria", deviceops.ApprovalApproved, "fine"
@@ -197,9 +200,9 @@ func TestDeviceTimeline(t *testing.T) {
 			"09 approval a1 | approved by user:maria: fine",
 			"08 run r1 | reboot@3 by user:maria: running (timeout: too late)",
 			"07 approval a1 | asked: may it?",
-			"05 audit device:k1 | device.transition by user:maria: sold",
-			"04 command c1 | diagnostics by user:maria: failed (busy: in use)",
-			"01 event device.booted | info",
+			"05 audit device:k1 | device.tag by user:maria: sold",
+			"04 command c1 | diagnostics asked for by user:maria, now failed (busy: in use)",
+			"01 event device.door | open=true",
 		}, lines)
 		timeline, err = s.DeviceTimeline(t.Context(), "k1", 2)
 		require.NoError(t, err)

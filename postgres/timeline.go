@@ -31,14 +31,14 @@ func (t tx) eventEntries(ctx context.Context, device string, limit int) ([]devic
 		select `+eventColumns+` from events where device = $1 and type <> $2 order by id desc limit $3`,
 		device, deviceops.EventTelemetry, limit)
 	return entries(events, func(e deviceops.Event) []deviceops.TimelineEntry {
-		return []deviceops.TimelineEntry{{At: e.At, Kind: "event", Subject: e.Type, Text: e.Severity, Data: e.Data}}
+		return []deviceops.TimelineEntry{{At: e.At, Kind: "event", Subject: e.Type, Text: e.Tell(), Data: e.Data}}
 	}), err
 }
 
 func (t tx) commandEntries(ctx context.Context, device string, limit int) ([]deviceops.TimelineEntry, error) {
 	commands, err := t.ListCommands(ctx, device, limit)
 	return entries(commands, func(c deviceops.Command) []deviceops.TimelineEntry {
-		text := fmt.Sprintf("%s by %s: %s", c.Name, c.By, c.Status)
+		text := fmt.Sprintf("%s asked for by %s, now %s", c.Name, c.By, c.Status)
 		if c.Error != nil {
 			text += " (" + c.Error.Code + ": " + c.Error.Message + ")"
 		}
@@ -49,6 +49,9 @@ func (t tx) commandEntries(ctx context.Context, device string, limit int) ([]dev
 func (t tx) auditEntries(ctx context.Context, device string, limit int) ([]deviceops.TimelineEntry, error) {
 	lines, err := t.ListAudit(ctx, deviceops.AuditFilter{Target: "device:" + device, Limit: limit})
 	return entries(lines, func(e deviceops.AuditEntry) []deviceops.TimelineEntry {
+		if e.Action == "device.transition" { // its event tells as much
+			return nil
+		}
 		text := e.Action + " by " + e.Actor
 		if e.Reason != "" {
 			text += ": " + e.Reason

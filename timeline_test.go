@@ -1,0 +1,31 @@
+package deviceops_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+)
+
+func TestEventsTellWhatHappened(t *testing.T) {
+	t.Parallel()
+	for want, e := range map[string]deviceops.Event{
+		"provisioning → quarantined by engine: it lied": {Type: deviceops.EventDeviceState, Data: map[string]any{
+			"from": "provisioning", "to": "quarantined", "by": "engine", "reason": "it lied"}},
+		"active → retired by user:maria": {Type: deviceops.EventDeviceState, Data: map[string]any{
+			"from": "active", "to": "retired", "by": "user:maria", "reason": ""}},
+		"never → online: hello":      {Type: deviceops.EventDeviceConnectivity, Data: map[string]any{"from": "never", "to": "online", "because": "hello"}},
+		"it started, boot b1":        {Type: deviceops.EventDeviceBooted, Data: map[string]any{"boot": "b1"}},
+		"configure: pushed":          {Type: deviceops.EventProvision, Data: map[string]any{"phase": "configure", "text": "pushed"}},
+		"reboot accepted, attempt 1": {Type: deviceops.EventCommand, Data: map[string]any{"name": "reboot", "status": "accepted", "attempt": int64(1)}},
+		"install failed, attempt 2: flash (no room), installing": {Type: deviceops.EventCommand, Data: map[string]any{
+			"name": "install", "status": "failed", "attempt": int64(2), "phase": "installing", "error": map[string]any{"code": "flash", "message": "no room"}}},
+		"configuration 3, app 1.0, os 2.4.0": {Type: deviceops.EventDeviceReported, Data: map[string]any{
+			"config_version": int64(3), "software": map[string]any{"os": "2.4.0", "app": "1.0"}, "attributes": nil}},
+		"battery_pct=18 charging=false": {Type: "device.battery", Data: map[string]any{"charging": false, "battery_pct": int64(18)}},
+		"":                              {Type: "device.door"},
+	} {
+		require.Equal(t, want, e.Tell())
+	}
+}
