@@ -53,10 +53,12 @@ type Inbox interface {
 
 // Secrets gives secrets by reference.
 type Secrets interface {
-	// Secret gives the value behind a path such as ticketing/api-token.
-	// ENOTFOUND, EFORBIDDEN, or EUNAVAILABLE when the provider is sealed or
-	// out of reach.
-	Secret(ctx context.Context, path string) (string, error)
+	// Secret gives the value behind a reference as ParseSecretRef reads it,
+	// for an account: the one whose run asks, or "" for the engine itself.
+	// EINVALID for what is no reference, ENOTFOUND, EFORBIDDEN, or EUNAVAILABLE
+	// when the provider is sealed, out of reach or has to be logged in to again.
+	// No error says the value of a secret.
+	Secret(ctx context.Context, account, reference string) (string, error)
 }
 
 // Start asks for a workflow. WorkflowID is deterministic, so that asking twice

@@ -1,5 +1,3 @@
-// Package vault gives secrets by reference. In development they come from a
-// file that only its owner may read.
 package vault
 
 import (
@@ -15,8 +13,10 @@ import (
 	"github.com/deviceops/deviceops"
 )
 
-// File gives secrets out of a JSON file: one object, paths to values, such as
-// {"ticketing/api-token": "..."}. It implements deviceops.Secrets. The file is
+// File gives secrets out of a JSON file: one object, references to values, such
+// as {"ticketing/api-token": "...", "ticketing/jira#password": "..."}. It
+// implements deviceops.Secrets for development: all accounts share the file, and
+// it has one version of each secret, whichever a reference asks for. The file is
 // read at every call, so an edit counts at once and nothing lingers in memory.
 type File struct {
 	path string
@@ -45,16 +45,65 @@ func OpenFile(path string) (*File, error) {
 }
 
 // Secret implements deviceops.Secrets.
-func (f *File) Secret(_ context.Context, path string) (string, error) {
+func (f *File) Secret(_ context.Context, account, reference string) (string, error) {
+	ref, err := deviceops.ParseSecretRef(reference)
+	if err != nil {
+		return "", err
+	}
+	if err := ref.Authorize(account); err != nil {
+		return "", err
+	}
 	secrets, err := f.read()
 	if err != nil {
 		return "", err
 	}
-	value, ok := secrets[path]
+	ref.Version = 0
+	value, ok := secrets[ref.String()]
 	if !ok {
-		return "", deviceops.Errorf(deviceops.ENOTFOUND, "there is no secret %q in %s; it has %v", path, f.path, slices.Sorted(maps.Keys(secrets)))
+		return "", deviceops.Errorf(deviceops.ENOTFOUND, "there is no secret %q in %s; it has %v", ref, f.path, slices.Sorted(maps.Keys(secrets)))
 	}
 	return value, nil
+}
+
+// Ensure stores what create gives under a reference, unless there is a value
+// already. Processes that share the file may call it at the same time: one of
+// them stores, and all find its value.
+func (f *File) Ensure(reference string, create func() (string, error)) (err error) {
+	ref, err := deviceops.ParseSecretRef(reference)
+	if err != nil {
+		return err
+	}
+	unlock, err := lock(f.path + ".lock")
+	if err != nil {
+		return deviceops.Errorf(deviceops.EUNAVAILABLE, "lock the secrets file: %w", err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	secrets, err := f.read()
+	if err != nil {
+		return err
+	}
+	if _, ok := secrets[ref.String()]; ok {
+		return nil
+	}
+	if secrets[ref.String()], err = create(); err != nil {
+		return err
+	}
+	return f.write(secrets)
+}
+
+// write replaces the file as a whole: a reader finds the old one or the new one.
+func (f *File) write(secrets map[string]string) error {
+	data, err := json.MarshalIndent(secrets, "", "  ")
+	if err == nil {
+		err = os.WriteFile(f.path+".new", append(data, '\n'), 0o600)
+	}
+	if err == nil {
+		err = os.Rename(f.path+".new", f.path)
+	}
+	if err != nil {
+		return deviceops.Errorf(deviceops.EUNAVAILABLE, "write the secrets file: %w", err)
+	}
+	return nil
 }
 
 func (f *File) read() (map[string]string, error) {
@@ -72,6 +121,9 @@ func (f *File) read() (map[string]string, error) {
 	var secrets map[string]string
 	if err := json.Unmarshal(data, &secrets); err != nil {
 		return nil, deviceops.Errorf(deviceops.EINVALID, "secrets file %s: want one JSON object of paths and values: %w", f.path, err)
+	}
+	if secrets == nil {
+		secrets = map[string]string{} // the file says null
 	}
 	return secrets, nil
 }

@@ -1,7 +1,6 @@
 package vault_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -17,11 +16,11 @@ func TestFileGivesSecrets(t *testing.T) {
 	file, err := vault.OpenFile(path)
 	require.NoError(t, err)
 
-	value, err := file.Secret(context.Background(), "ticketing/api-token")
+	value, err := file.Secret(t.Context(), "acme", "ticketing/api-token")
 	require.NoError(t, err)
 	require.Equal(t, "s3cret", value)
 
-	_, err = file.Secret(context.Background(), "ticketing/apitoken")
+	_, err = file.Secret(t.Context(), "acme", "ticketing/apitoken")
 	require.Equal(t, deviceops.ENOTFOUND, deviceops.ErrorCode(err))
 	require.Contains(t, err.Error(), "ticketing/api-token", "the message names what there is")
 	require.NotContains(t, err.Error(), "s3cret")
@@ -33,7 +32,7 @@ func TestAnEditCountsAtOnce(t *testing.T) {
 	file, err := vault.OpenFile(path)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, []byte(`{"a": "b"}`), 0o600))
-	value, err := file.Secret(context.Background(), "a")
+	value, err := file.Secret(t.Context(), "acme", "a")
 	require.NoError(t, err)
 	require.Equal(t, "b", value)
 }
