@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v4"
 	"github.com/stretchr/testify/require"
 )
 
@@ -18,7 +18,7 @@ func readAsyncAPI(t *testing.T) asyncAPI {
 	raw, err := os.ReadFile("../docs/asyncapi.yaml")
 	require.NoError(t, err)
 	var doc asyncAPI
-	require.NoError(t, yaml.Unmarshal(raw, &doc))
+	require.NoError(t, yaml.Load(raw, &doc))
 	return doc
 }
 
