@@ -63,7 +63,7 @@ func TestValidate(t *testing.T) {
 	good, bad := m.file("good.yaml", kioskYAML), m.file("bad.yaml", "workflow: broken\nsteps:\n  - comand: reboot\n")
 	ok := m.run("validate", good)
 	require.Empty(t, ok.done())
-	require.Equal(t, "1 documents in 1 files: no errors\n", ok.err)
+	require.Equal(t, "1 document in 1 file: no errors\n", ok.err)
 
 	broken := m.run("validate", filepath.Join(m.dir, "*.yaml"))
 	require.Contains(t, broken.failed(cli.ExitFailed), "in 2 files")

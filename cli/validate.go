@@ -45,7 +45,7 @@ one file says of a profile is known to the others. Exits with 1 on any error.
 		if found.HasErrors() {
 			return failed("%s", countErrors(found, len(sources)))
 		}
-		a.note("%d documents in %d files: no errors", documents, len(sources))
+		a.note("%s in %s: no errors", counted(documents, "document"), counted(len(sources), "file"))
 		return nil
 	}
 	return cmd
@@ -62,10 +62,15 @@ func countErrors(found dsl.Diagnostics, files int) string {
 			n++
 		}
 	}
+	return counted(n, "error") + " in " + counted(files, "file")
+}
+
+// counted gives a number with its noun.
+func counted(n int, noun string) string {
 	if n == 1 {
-		return fmt.Sprintf("1 error in %d files", files)
+		return "1 " + noun
 	}
-	return fmt.Sprintf("%d errors in %d files", n, files)
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // checkAll checks all sources, each knowing the profiles of the others.
