@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,10 +151,28 @@ func File(t testing.TB, text string) string {
 	return file.Name()
 }
 
-// Revoke ends a token before its time.
-func (s *Server) Revoke(t testing.TB, token string) {
+// RevokeLogins ends every token that AppRole logins gave.
+func (s *Server) RevokeLogins(t testing.TB) {
 	t.Helper()
-	require.NoError(t, s.root.Auth().Token().RevokeTree(token))
+	require.NoError(t, s.root.Sys().RevokePrefix("auth/approle"))
+}
+
+// Logins gives how many tokens of AppRole or Kubernetes logins live.
+func (s *Server) Logins(t testing.TB) int {
+	t.Helper()
+	list, err := s.root.Logical().List("auth/token/accessors")
+	require.NoError(t, err)
+	logins := 0
+	for _, accessor := range list.Data["keys"].([]any) {
+		token, err := s.root.Auth().Token().LookupAccessor(accessor.(string))
+		if err != nil {
+			continue // it ended since
+		}
+		if path, _ := token.Data["path"].(string); strings.HasSuffix(path, "/login") {
+			logins++
+		}
+	}
+	return logins
 }
 
 // Seal seals the server: it answers nothing but how to unseal it.
