@@ -118,6 +118,7 @@ type DeviceFilter struct {
 	Connectivity Connectivity
 	Profile      string
 	Tag          string
+	Labels       map[string]string // all of them
 	Parent       string
 	Search       string // part of the id or serial
 	After        string // id after which to go on

@@ -27,6 +27,7 @@ type Tx interface {
 	Events
 	Runs
 	Approvals
+	Tickets
 	Audit
 	Tokens
 	Starts

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/deviceops/deviceops"
@@ -47,7 +46,7 @@ func (r *rowChecker) check(ctx context.Context, q deviceops.RegisterRequest) (de
 	if err != nil || profile == nil || len(row.Attributes) == 0 {
 		return row, err
 	}
-	row.Attributes, err = typedAttributes(profile, row.Attributes)
+	row.Attributes, err = profile.TypedAttributes(row.Attributes)
 	return row, err
 }
 
@@ -78,49 +77,6 @@ func (r *rowChecker) profile(ctx context.Context, account, name string) (*device
 	}
 	r.profiles[key] = profile
 	return profile, nil
-}
-
-// typedAttributes gives attributes the types that the profile declares; a CSV
-// file has only text.
-func typedAttributes(profile *deviceops.Profile, given map[string]any) (map[string]any, error) {
-	typed := make(map[string]any, len(given))
-	for name, v := range given {
-		kind, declared := profile.Attributes[name]
-		if !declared {
-			return nil, deviceops.Errorf(deviceops.EINVALID, "profile %s has no attribute %q", profile.Name, name)
-		}
-		value, ok := attributeOf(kind, v)
-		if !ok {
-			return nil, deviceops.Errorf(deviceops.EINVALID, "attribute %s: %v is not of type %s", name, v, kind)
-		}
-		typed[name] = value
-	}
-	return typed, nil
-}
-
-func attributeOf(kind string, v any) (any, bool) {
-	text, isText := v.(string)
-	switch kind {
-	case "integer":
-		if n, isNumber := v.(float64); isNumber {
-			return int64(n), n == float64(int64(n))
-		}
-		n, err := strconv.ParseInt(text, 10, 64)
-		return n, err == nil
-	case "number":
-		if n, isNumber := v.(float64); isNumber {
-			return n, true
-		}
-		n, err := strconv.ParseFloat(text, 64)
-		return n, err == nil
-	case "boolean":
-		if b, isBool := v.(bool); isBool {
-			return b, true
-		}
-		return text == "true", text == "true" || text == "false"
-	default:
-		return text, isText
-	}
 }
 
 // registerRows stores registrations and their audit entries in one transaction.

@@ -71,6 +71,9 @@ func deviceFilter(f deviceops.DeviceFilter) *filter {
 	if f.Tag != "" {
 		where.add("d.tags @> array[?]", f.Tag)
 	}
+	if len(f.Labels) > 0 {
+		where.add("d.labels @> ?", f.Labels)
+	}
 	if f.Search != "" {
 		where.add("(strpos(lower(d.id), lower(?)) > 0 or strpos(lower(d.serial), lower(?)) > 0)", f.Search)
 	}

@@ -93,7 +93,7 @@ func TestSaveDeviceRefuses(t *testing.T) {
 func TestListAndCountDevices(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
 		rows := []deviceops.Registration{
-			{ID: "a1", Account: "acme", Serial: "X-100", Profile: "kiosk", Tags: []string{"canary", "b"}},
+			{ID: "a1", Account: "acme", Serial: "X-100", Profile: "kiosk", Tags: []string{"canary", "b"}, Labels: map[string]string{"site": "paris", "floor": "1"}},
 			{ID: "a2", Account: "acme/emea", Serial: "X-200", Profile: "meter", Parent: "a1"},
 			{ID: "b_1", Account: "acme-x", Serial: "y-100", Profile: "kiosk"},
 			{ID: "b21", Account: "beta", Profile: "kiosk"},
@@ -117,6 +117,8 @@ func TestListAndCountDevices(t *testing.T) {
 			"connectivity": {deviceops.DeviceFilter{Connectivity: deviceops.Online}, []string{"a2"}},
 			"profile":      {deviceops.DeviceFilter{Profile: "kiosk", Account: "acme"}, []string{"a1"}},
 			"tag":          {deviceops.DeviceFilter{Tag: "b"}, []string{"a1"}},
+			"labels":       {deviceops.DeviceFilter{Labels: map[string]string{"site": "paris"}}, []string{"a1"}},
+			"other labels": {deviceops.DeviceFilter{Labels: map[string]string{"site": "paris", "floor": "2"}}, []string{}},
 			"parent":       {deviceops.DeviceFilter{Parent: "a1"}, []string{"a2"}},
 			"search":       {deviceops.DeviceFilter{Search: "-1"}, []string{"a1", "b_1"}},
 			"any case":     {deviceops.DeviceFilter{Search: "x-"}, []string{"a1", "a2"}},

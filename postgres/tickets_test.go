@@ -1,0 +1,158 @@
+package postgres_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/postgres/postgrestest"
+)
+
+// opening gives a ticket about a problem and its first entry.
+func opening(id, fingerprint string, at time.Time) (deviceops.Ticket, deviceops.TicketEntry) {
+	return deviceops.Ticket{
+			ID: "ticket-" + id, Account: "acme/shops", Device: "k1", Title: "Reboot failed", Body: "in use\x00", Severity: "error",
+			Fingerprint: fingerprint, Run: "r1",
+		}, deviceops.TicketEntry{
+			ID: id, At: at, By: "run:r1", Text: "in use",
+		}
+}
+
+func opened(t *testing.T, s deviceops.Tx, id, fingerprint string, at time.Time) (deviceops.Ticket, bool) {
+	t.Helper()
+	ticket, entry := opening(id, fingerprint, at)
+	stored, created, err := s.OpenTicket(t.Context(), ticket, entry)
+	require.NoError(t, err)
+	return stored, created
+}
+
+func TestTicketsAreOpenedOnce(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		first, created := opened(t, s, "e1", "k1|reboot", noon)
+		require.True(t, created)
+		want := deviceops.Ticket{
+			ID: "ticket-e1", Account: "acme/shops", Device: "k1", Title: "Reboot failed", Body: "in use\x00", Severity: "error",
+			Status: deviceops.TicketOpen, Fingerprint: "k1|reboot", Count: 1, Run: "r1",
+			OpenedBy: "run:r1", OpenedAt: noon, UpdatedAt: noon,
+		}
+		require.Equal(t, want, first)
+		repeated, created := opened(t, s, "e1", "k1|reboot", after(time.Minute))
+		require.True(t, created, "repeated, it says the same")
+		require.Equal(t, 1, repeated.Count)
+
+		again, created := opened(t, s, "e2", "k1|reboot", after(time.Hour))
+		require.False(t, created)
+		require.Equal(t, "ticket-e1", again.ID)
+		require.Equal(t, 2, again.Count)
+		_, created = opened(t, s, "e2", "k1|reboot", after(2*time.Hour))
+		require.False(t, created)
+
+		found, err := s.FindTicket(t.Context(), "ticket-e1")
+		require.NoError(t, err)
+		require.Equal(t, "in use\ufffd", found.Body)
+		require.Equal(t, 2, found.Count)
+		require.Equal(t, after(time.Hour), found.UpdatedAt)
+		require.Equal(t, []deviceops.TicketEntry{
+			{ID: "e1", Ticket: "ticket-e1", Kind: deviceops.EntryOpened, At: noon, By: "run:r1", Text: "in use"},
+			{ID: "e2", Ticket: "ticket-e1", Kind: deviceops.EntryRepeated, At: after(time.Hour), By: "run:r1", Text: "in use"},
+		}, found.Entries)
+		_, err = s.FindTicket(t.Context(), "none")
+		requireCode(t, deviceops.ENOTFOUND, err)
+	})
+}
+
+func TestTicketsCloseAndOpenAgain(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		opened(t, s, "e1", "f", noon)
+		add := func(id, kind, text string) (deviceops.Ticket, error) {
+			return s.AddTicketEntry(t.Context(), deviceops.TicketEntry{
+				ID: id, Ticket: "ticket-e1", Kind: kind, At: after(time.Minute), By: "user:maria", Text: text,
+			})
+		}
+		for range 2 {
+			ticket, err := add("e2", deviceops.EntryAssigned, "user:mario")
+			require.NoError(t, err)
+			require.Equal(t, "user:mario", ticket.Assignee)
+			ticket, err = add("e3", deviceops.EntryClosed, "fuse replaced")
+			require.NoError(t, err, "repeated, it changes nothing")
+			require.Equal(t, deviceops.TicketClosed, ticket.Status)
+			require.Equal(t, after(time.Minute), ticket.ClosedAt)
+		}
+		_, err := add("e4", deviceops.EntryClosed, "again")
+		requireCode(t, deviceops.ECONFLICT, err)
+		_, err = add("e5", deviceops.EntryCommented, "thanks")
+		require.NoError(t, err)
+		found, err := s.FindTicket(t.Context(), "ticket-e1")
+		require.NoError(t, err)
+		require.Len(t, found.Entries, 4)
+		require.Equal(t, "fuse replaced", found.Resolution)
+
+		relapse, created := opened(t, s, "e6", "f", after(time.Hour))
+		require.True(t, created, "the problem is back")
+		require.Equal(t, "ticket-e6", relapse.ID)
+		old, created := opened(t, s, "e1", "f", after(time.Hour))
+		require.True(t, created)
+		require.Equal(t, "ticket-e1", old.ID, "what was told before is not told again")
+		_, err = s.AddTicketEntry(t.Context(), deviceops.TicketEntry{ID: "e7", Ticket: "none", Kind: deviceops.EntryCommented, At: noon})
+		requireCode(t, deviceops.ENOTFOUND, err)
+	})
+}
+
+func TestListTickets(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		opened(t, s, "e1", "a", noon)
+		opened(t, s, "e2", "b", after(time.Minute))
+		other, entry := opening("e3", "a", after(time.Hour))
+		other.Account, other.Device = "globex", ""
+		_, created, err := s.OpenTicket(t.Context(), other, entry)
+		require.NoError(t, err)
+		require.True(t, created, "the same fingerprint of another account is another problem")
+		_, err = s.AddTicketEntry(t.Context(), deviceops.TicketEntry{ID: "e4", Ticket: "ticket-e1", Kind: deviceops.EntryAssigned, At: noon, Text: "user:mario"})
+		require.NoError(t, err)
+
+		for name, c := range map[string]struct {
+			filter deviceops.TicketFilter
+			want   []string
+		}{
+			"all, newest first": {deviceops.TicketFilter{}, []string{"ticket-e3", "ticket-e2", "ticket-e1"}},
+			"of an account":     {deviceops.TicketFilter{Account: "acme"}, []string{"ticket-e2", "ticket-e1"}},
+			"of a device":       {deviceops.TicketFilter{Device: "k1", Limit: 1}, []string{"ticket-e2"}},
+			"the next page":     {deviceops.TicketFilter{After: "ticket-e2"}, []string{"ticket-e1"}},
+			"of somebody":       {deviceops.TicketFilter{Assignee: "user:mario"}, []string{"ticket-e1"}},
+			"by status":         {deviceops.TicketFilter{Status: deviceops.TicketClosed}, nil},
+			"by fingerprint":    {deviceops.TicketFilter{Fingerprint: "b"}, []string{"ticket-e2"}},
+		} {
+			found, err := s.ListTickets(t.Context(), c.filter)
+			require.NoError(t, err, name)
+			var ids []string
+			for _, ticket := range found {
+				ids = append(ids, ticket.ID)
+				require.Empty(t, ticket.Entries, name)
+			}
+			require.Equal(t, c.want, ids, name)
+		}
+	})
+}
+
+func TestOneProblemToldAtOnceIsOneTicket(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.New(t)
+	var told sync.WaitGroup
+	errs := make([]error, 8)
+	for i, id := range names("e", len(errs)) {
+		told.Go(func() {
+			ticket, entry := opening(id, "storm", noon)
+			_, _, errs[i] = s.OpenTicket(t.Context(), ticket, entry)
+		})
+	}
+	told.Wait()
+	require.NoError(t, errors.Join(errs...))
+	tickets, err := s.ListTickets(t.Context(), deviceops.TicketFilter{})
+	require.NoError(t, err)
+	require.Len(t, tickets, 1)
+	require.Equal(t, 8, tickets[0].Count)
+}
