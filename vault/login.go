@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,9 @@ import (
 	"github.com/hashicorp/vault/api/auth/approle"
 	"github.com/hashicorp/vault/api/auth/kubernetes"
 )
+
+// serviceAccountFile is where Kubernetes puts the token of a pod.
+const serviceAccountFile = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 // login asks Vault for a token. The credentials are read anew each time, since
 // whoever provides them replaces them.
@@ -38,20 +42,19 @@ func (c Config) login(ctx context.Context) (*api.Secret, error) {
 }
 
 func (c Config) kubernetes() (*kubernetes.KubernetesAuth, error) {
-	options := []kubernetes.LoginOption{kubernetes.WithMountPath(c.AuthMount)}
-	if c.KubernetesTokenFile != "" {
-		options = append(options, kubernetes.WithServiceAccountTokenPath(c.KubernetesTokenFile))
+	token, err := readToken(cmp.Or(c.KubernetesTokenFile, serviceAccountFile))
+	if err != nil {
+		return nil, err
 	}
-	return kubernetes.NewKubernetesAuth(c.KubernetesRole, options...)
+	return kubernetes.NewKubernetesAuth(c.KubernetesRole, kubernetes.WithMountPath(c.AuthMount), kubernetes.WithServiceAccountToken(token))
 }
 
 // adopt takes the token in the file as if a login had given it.
 func (c Config) adopt(ctx context.Context, client *api.Client) (*api.Secret, error) {
-	text, err := os.ReadFile(c.TokenFile)
+	token, err := readToken(c.TokenFile)
 	if err != nil {
-		return nil, fmt.Errorf("token file: %w", err)
+		return nil, err
 	}
-	token := strings.TrimSpace(string(text))
 	client.SetToken(token)
 	self, err := client.Auth().Token().LookupSelfWithContext(ctx)
 	if err != nil {
@@ -61,4 +64,14 @@ func (c Config) adopt(ctx context.Context, client *api.Client) (*api.Secret, err
 	seconds, _ := ttl.Int64()
 	renewable, _ := self.Data["renewable"].(bool)
 	return &api.Secret{Auth: &api.SecretAuth{ClientToken: token, LeaseDuration: int(seconds), Renewable: renewable}}, nil
+}
+
+// readToken reads a file that may end with a line break, which is not part of
+// the token.
+func readToken(file string) (string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("token file: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
 }
