@@ -90,12 +90,12 @@ func (c *Cluster) start(ctx context.Context) (err error) {
 // runs in dir. Its Stop does nothing. It returns ENOTFOUND when none runs.
 func Attach(ctx context.Context, dir string) (*Cluster, error) {
 	h, err := findHome(dir)
-	if err != nil {
+	if err != nil && deviceops.ErrorCode(err) != deviceops.ENOTFOUND {
 		return nil, err
 	}
 	c := &Cluster{home: h, attached: true, release: func() {}}
-	pid, err := h.readPIDFile()
-	if err != nil || !alive(pid.pid) || c.connectTo(ctx, pid) != nil {
+	pid, noServer := h.readPIDFile()
+	if err != nil || noServer != nil || !alive(pid.pid) || c.connectTo(ctx, pid) != nil {
 		return nil, deviceops.Errorf(deviceops.ENOTFOUND, "no PostgreSQL runs in %s: start the part postgres first", dir)
 	}
 	c.process = watch(pid.pid)

@@ -59,7 +59,8 @@ func (e *Embedded) Parts(names ...string) []Part {
 }
 
 // onPort starts a part on its port. Between the choice of a port and its use
-// another process may take it; then there is another one.
+// another process may take it, if only for the moment in which that process
+// looks whether it is free; then the choice is made again.
 func (e *Embedded) onPort(part string, preferred int, start func(port int) error) error {
 	for tries := 5; ; tries-- {
 		port, err := e.folder.Port(part, preferred)
@@ -67,7 +68,7 @@ func (e *Embedded) onPort(part string, preferred int, start func(port int) error
 			return err
 		}
 		err = start(port)
-		if err == nil || tries == 1 || deviceops.ErrorCode(err) != deviceops.ECONFLICT || isFree(port) {
+		if err == nil || tries == 1 || deviceops.ErrorCode(err) != deviceops.ECONFLICT {
 			return err
 		}
 	}

@@ -80,10 +80,35 @@ func TestEmbedded_NothingRuns(t *testing.T) {
 	e := NewEmbedded(dataFolder(t), false, io.Discard)
 	_, err := e.DatabaseURL(t.Context())
 	require.Equal(t, deviceops.ENOTFOUND, deviceops.ErrorCode(err))
+	require.ErrorContains(t, err, "start the part postgres first")
 	_, err = e.TemporalAddress()
 	require.ErrorContains(t, err, "start the part temporal first")
 	_, err = e.BrokerURL()
 	require.ErrorContains(t, err, "start the part broker first")
+}
+
+func TestEmbedded_ChoosesAgainWhenAPortWasTakenInBetween(t *testing.T) {
+	t.Parallel()
+	taken := deviceops.Errorf(deviceops.ECONFLICT, "taken")
+	for name, c := range map[string]struct {
+		answers []error
+		tries   int
+		want    error
+	}{
+		"free":               {[]error{nil}, 1, nil},
+		"for a moment":       {[]error{taken, taken, nil}, 3, nil},
+		"for ever":           {[]error{taken, taken, taken, taken, taken, nil}, 5, taken},
+		"another difficulty": {[]error{io.ErrUnexpectedEOF, nil}, 1, io.ErrUnexpectedEOF},
+	} {
+		e := NewEmbedded(dataFolder(t), false, io.Discard)
+		tries := 0
+		err := e.onPort("x", 0, func(int) error {
+			tries++
+			return c.answers[tries-1]
+		})
+		require.Equal(t, c.want, err, name)
+		require.Equal(t, c.tries, tries, name)
+	}
 }
 
 func TestEmbedded_OnlyNamedParts(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/serve"
 	"github.com/deviceops/deviceops/simulator"
 )
@@ -33,9 +34,27 @@ const DemoFleet = 200
 // demoPatience is how long the fleet of a demo may take to settle.
 const demoPatience = 5 * time.Minute
 
+// Check gives EINVALID for options that make no sense.
+func (o RunOptions) Check() error {
+	if o.Fleet < 0 {
+		return deviceops.Errorf(deviceops.EINVALID, "a fleet of %d devices can't be run", o.Fleet)
+	}
+	options := o.Options.withDefaults()
+	if err := options.check(); err != nil {
+		return err
+	}
+	if (o.Demo || o.Exit || o.Fleet > 0) && !options.runs(serve.RoleAPI) {
+		return deviceops.Errorf(deviceops.EINVALID, "a fleet is registered by the API: run it in the process that has the part api")
+	}
+	return nil
+}
+
 // Run brings a stack up, says where everything is, and runs it until ctx ends
 // or a part fails.
 func Run(ctx context.Context, o RunOptions) (err error) {
+	if err := o.Check(); err != nil {
+		return err
+	}
 	began := time.Now()
 	fmt.Fprintf(o.Out, "Starting %s ...\n", strings.Join(o.Options.withDefaults().Parts, ", "))
 	stack, err := Start(ctx, o.Options)

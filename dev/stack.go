@@ -172,18 +172,19 @@ func poll(ctx context.Context, patience time.Duration, try func(context.Context)
 }
 
 // listen opens the API's port, or the port for the health of other roles.
-func (s *Stack) listen() (net.Listener, error) {
+func (s *Stack) listen() (listener net.Listener, err error) {
 	name, preferred := serve.RoleAPI, s.options.APIPort
 	if !s.options.runs(serve.RoleAPI) {
 		name, preferred = "health-"+s.options.roles()[0], s.options.APIPort+1
 	}
-	port, err := s.folder.Port(name, preferred)
+	err = s.embedded.onPort(name, preferred, func(port int) (err error) {
+		if listener, err = net.Listen("tcp", loopback(port)); err != nil {
+			return deviceops.Errorf(deviceops.ECONFLICT, "port %d for the API is taken: end the program that uses it", port)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	listener, err := net.Listen("tcp", loopback(port))
-	if err != nil {
-		return nil, deviceops.Errorf(deviceops.ECONFLICT, "port %d for the API is taken: end the program that uses it", port)
 	}
 	s.apiURL = "http://" + listener.Addr().String()
 	return listener, nil

@@ -41,6 +41,9 @@ the parts, and others with the same --data run the rest.`,
 			if err := level.UnmarshalText([]byte(logLevel)); err != nil {
 				return cli.Usage(err)
 			}
+			if err := o.Check(); err != nil {
+				return cli.Usage(err)
+			}
 			o.Program = os.Args[0]
 			o.Version, o.Out, o.Terminal = config.Version, cmd.OutOrStdout(), term.IsTerminal(int(os.Stdout.Fd()))
 			o.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))

@@ -192,7 +192,9 @@ func TestOwnDeviceOfTheDemo(t *testing.T) {
 	require.Equal(t, deviceops.Online, d.Session.Connectivity)
 	h.awaitOpenCommand("my-kiosk", deviceops.CommandConfigure)
 	h.requireShell(lines[1])
-	require.Eventually(t, func() bool { return !strings.Contains(h.must("explain", "device", "my-kiosk"), "configuration version") },
+	require.Eventually(t, func() bool {
+		return !strings.Contains(h.must("explain", "device", "my-kiosk"), "configuration version")
+	},
 		10*time.Second, 100*time.Millisecond, "the report was to be taken")
 	h.requireShell(lines[2])
 	h.awaitState("my-kiosk", deviceops.Active, 30*time.Second)
