@@ -126,7 +126,7 @@ func (s *Stack) startRoles(ctx context.Context) error {
 		Roles: s.options.roles(), DatabaseURL: s.databaseURL,
 		TemporalAddress: s.temporalAddress, TemporalNamespace: Namespace,
 		MQTT: gateway.Config{Broker: s.brokerURL}, Listener: listener,
-		AdminToken: s.token, SecretsFile: s.folder.Path("secrets.json"),
+		AdminToken: s.token, SecretsFile: s.folder.Path("secrets.json"), PayloadKeys: serve.DefaultPayloadKeys,
 		Patience: s.options.Patience, Version: s.options.Version, Log: s.options.Log,
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/gateway"
+	"github.com/deviceops/deviceops/vault"
 )
 
 // Roles of a process. Each scales out by starting more processes with it.
@@ -38,9 +39,17 @@ type Config struct {
 	// /healthz, /readyz and /metrics. It is closed with the server.
 	Listener net.Listener
 
-	AdminToken  string        // an API token with all rights; default: none is made
-	SecretsFile string        // default: no secrets
-	KeepEvents  time.Duration // default: DefaultKeepEvents
+	AdminToken string        // an API token with all rights; default: none is made
+	KeepEvents time.Duration // default: DefaultKeepEvents
+
+	// Vault gives the secrets if it has an address; else SecretsFile does, for
+	// development. Default: no secrets.
+	Vault       vault.Config
+	SecretsFile string
+
+	// PayloadKeys refers to the keys that encrypt what Temporal keeps, such as
+	// DefaultPayloadKeys. Default: nothing is encrypted.
+	PayloadKeys string
 
 	// Patience is how long to wait for the servers at the start. Default: one
 	// minute.
@@ -49,6 +58,9 @@ type Config struct {
 	Version string
 	Log     *slog.Logger
 }
+
+// DefaultPayloadKeys is where the keys that encrypt payloads usually are.
+const DefaultPayloadKeys = "secret:temporal/payload-keys"
 
 // DefaultKeepEvents is how long events are kept.
 const DefaultKeepEvents = 90 * 24 * time.Hour
@@ -62,7 +74,7 @@ func (c Config) withDefaults() Config {
 	c.Patience = cmp.Or(c.Patience, time.Minute)
 	c.Version = cmp.Or(c.Version, "dev")
 	c.Log = cmp.Or(c.Log, slog.Default())
-	c.MQTT.Log = c.Log
+	c.MQTT.Log, c.Vault.Log = c.Log, c.Log
 	return c
 }
 
@@ -83,5 +95,5 @@ func (c Config) check() error {
 	if c.Listener == nil {
 		return deviceops.Errorf(deviceops.EINVALID, "there is no listener for HTTP")
 	}
-	return nil
+	return c.checkSecrets()
 }

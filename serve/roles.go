@@ -23,6 +23,9 @@ func (s *Server) startRoles() error {
 	s.links, linksContext = errgroup.WithContext(linksContext)
 	s.roles, rolesContext = errgroup.WithContext(rolesContext)
 
+	if s.keys != nil {
+		s.links.Go(func() error { return s.keys.Run(linksContext) })
+	}
 	if err := s.startPublisher(linksContext); err != nil {
 		return err
 	}

@@ -9,15 +9,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/api"
+	"github.com/deviceops/deviceops/codec"
 	"github.com/deviceops/deviceops/dsl"
 	"github.com/deviceops/deviceops/gateway"
 	"github.com/deviceops/deviceops/postgres"
 	"github.com/deviceops/deviceops/starter"
-	"github.com/deviceops/deviceops/vault"
 )
 
 // Server is a process of DeviceOps: the roles of its Config.
@@ -30,7 +31,9 @@ type Server struct {
 	registry  *prometheus.Registry
 	publisher *gateway.Publisher
 	catalog   *dsl.Catalog
-	secrets   deviceops.Secrets
+	secrets   deviceops.Secrets      // nil: none
+	keys      *codec.Keyring         // nil: payloads are not encrypted
+	codec     converter.PayloadCodec // over keys
 	checks    map[string]api.Check
 
 	roles  *errgroup.Group // what serves; ends first
@@ -76,7 +79,10 @@ func newRegistry() *prometheus.Registry {
 // connect reaches the servers, in the order in which a mistake is found
 // fastest.
 func (s *Server) connect(ctx context.Context) error {
-	if err := s.openSecrets(); err != nil {
+	if err := s.patiently(ctx, "the provider of secrets", s.openSecrets); err != nil {
+		return err
+	}
+	if err := s.patiently(ctx, "the provider of secrets", s.openCodec); err != nil {
 		return err
 	}
 	if err := s.patiently(ctx, "PostgreSQL", s.openStore); err != nil {
@@ -86,17 +92,6 @@ func (s *Server) connect(ctx context.Context) error {
 		return err
 	}
 	return s.patiently(ctx, "Temporal", s.dialTemporal)
-}
-
-func (s *Server) openSecrets() error {
-	if s.config.SecretsFile == "" {
-		return nil
-	}
-	file, err := vault.OpenFile(s.config.SecretsFile)
-	if err == nil {
-		s.secrets = file
-	}
-	return err
 }
 
 func (s *Server) openStore(ctx context.Context) (err error) {
@@ -128,7 +123,7 @@ func (s *Server) prepareStore(ctx context.Context) error {
 
 func (s *Server) dialTemporal(ctx context.Context) (err error) {
 	s.Temporal, err = starter.Dial(ctx, starter.Config{
-		Address: s.config.TemporalAddress, Namespace: s.config.TemporalNamespace, Log: s.config.Log,
+		Address: s.config.TemporalAddress, Namespace: s.config.TemporalNamespace, Codec: s.codec, Log: s.config.Log,
 	})
 	if err != nil {
 		return err
@@ -180,6 +175,7 @@ func (s *Server) disconnect() {
 	if s.Store != nil {
 		s.Store.Close()
 	}
+	s.closeSecrets()
 	_ = s.config.Listener.Close() // the API has closed it already where it served
 }
 

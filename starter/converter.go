@@ -8,6 +8,8 @@ import (
 
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
 )
 
 // DataConverter is what all clients, workers and replayers of an installation
@@ -22,6 +24,17 @@ func DataConverter() converter.DataConverter {
 		converter.NewProtoPayloadConverter(),
 		numberConverter{converter.NewJSONPayloadConverter()},
 	)
+}
+
+// Encrypted gives the converters of an installation whose payloads pass through
+// a codec. Messages and stack traces of failures pass through it too.
+func Encrypted(codec converter.PayloadCodec) (converter.DataConverter, converter.FailureConverter) {
+	// A codec that meets a key of another process asks for it, which may take
+	// longer than a workflow may block.
+	data := workflow.DataConverterWithoutDeadlockDetection(converter.NewCodecDataConverter(DataConverter(), codec))
+	return data, temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{
+		DataConverter: data, EncodeCommonAttributes: true,
+	})
 }
 
 // numberConverter decodes JSON like Temporal's own converter, but for numbers.

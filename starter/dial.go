@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
 
 	"github.com/deviceops/deviceops"
@@ -13,12 +14,16 @@ import (
 
 // Config says how to reach Temporal.
 type Config struct {
-	Address   string       // host:port; default: localhost:7233
-	Namespace string       // default: default
-	Identity  string       // as which this process shows in histories; default: pid@host
-	TLS       *tls.Config  // nil: none
-	APIKey    string       // for Temporal Cloud; "": none
-	Log       *slog.Logger // nil: the default logger
+	Address   string      // host:port; default: localhost:7233
+	Namespace string      // default: default
+	Identity  string      // as which this process shows in histories; default: pid@host
+	TLS       *tls.Config // nil: none
+	APIKey    string      // for Temporal Cloud; "": none
+
+	// Codec encrypts what Temporal keeps; nil: nothing is encrypted.
+	Codec converter.PayloadCodec
+
+	Log *slog.Logger // nil: the default logger
 }
 
 // Dial connects to Temporal with the data converter that workflows need. Close
@@ -41,6 +46,9 @@ func (cfg Config) options() client.Options {
 		DataConverter:     DataConverter(),
 		Logger:            log.NewStructuredLogger(logger),
 		ConnectionOptions: client.ConnectionOptions{TLS: cfg.TLS},
+	}
+	if cfg.Codec != nil {
+		o.DataConverter, o.FailureConverter = Encrypted(cfg.Codec)
 	}
 	if o.HostPort == "" {
 		o.HostPort = client.DefaultHostPort

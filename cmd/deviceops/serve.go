@@ -10,10 +10,12 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/cli"
 	"github.com/deviceops/deviceops/serve"
+	"github.com/deviceops/deviceops/vault"
 )
 
 // serveFlags are the settings of serve.
@@ -69,9 +71,25 @@ func (f *serveFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.MQTT.Prefix, "mqtt-prefix", "", "where topics begin (default: deviceops/v1)")
 	flags.IntVar(&f.Lanes, "lanes", 4, "members of the engine's shared subscription, the same in every process")
 	flags.StringVar(&f.AdminToken, "admin-token", "", "an API token with all rights; better set by the environment")
-	flags.StringVar(&f.SecretsFile, "secrets-file", "", "JSON file with secrets, mode 0600")
+	f.registerSecrets(flags)
 	flags.DurationVar(&f.KeepEvents, "keep-events", serve.DefaultKeepEvents, "how long events are kept")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+func (f *serveFlags) registerSecrets(flags *pflag.FlagSet) {
+	flags.StringVar(&f.SecretsFile, "secrets-file", "", "JSON file with secrets, mode 0600; for development")
+	flags.StringVar(&f.PayloadKeys, "payload-keys", "", "keys that encrypt what Temporal keeps, such as "+serve.DefaultPayloadKeys)
+	flags.StringVar(&f.Vault.Address, "vault-address", "", "HashiCorp Vault, which gives the secrets: https://host:8200")
+	flags.StringVar(&f.Vault.CA, "vault-ca", "", "PEM file with the authorities to trust for Vault")
+	flags.StringVar(&f.Vault.Namespace, "vault-namespace", "", "namespace (Vault Enterprise)")
+	flags.StringVar(&f.Vault.Auth, "vault-auth", vault.AuthToken, "how to log in: token, approle or kubernetes")
+	flags.StringVar(&f.Vault.AuthMount, "vault-auth-mount", "", "where that login is mounted (default: its name)")
+	flags.StringVar(&f.Vault.TokenFile, "vault-token-file", "", "file with the token, read again when the token ends")
+	flags.StringVar(&f.Vault.RoleID, "vault-role-id", "", "role id for AppRole")
+	flags.StringVar(&f.Vault.SecretIDFile, "vault-secret-id-file", "", "file with the secret id for AppRole, read at every login")
+	flags.StringVar(&f.Vault.KubernetesRole, "vault-kubernetes-role", "", "role for Kubernetes")
+	flags.StringVar(&f.Vault.Mount, "vault-mount", "secret", "where KV version 2 is mounted; {account} stands for the account's path")
+	flags.StringVar(&f.Vault.Folder, "vault-folder", "", "folder of an account's secrets inside the mount, such as deviceops/{account}")
 }
 
 // settingsFile gives the file that the flag, or else the environment, names.
