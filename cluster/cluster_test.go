@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -242,6 +243,28 @@ func TestStart_ShowsLogWhenServerRefuses(t *testing.T) {
 	_, err := Start(t.Context(), Config{Dir: dir})
 	require.ErrorContains(t, err, "PostgreSQL ended at its start")
 	require.ErrorContains(t, err, "pg_hba.conf")
+}
+
+func TestStart_JudgesFailures(t *testing.T) {
+	t.Parallel()
+	ended := errors.New("ended")
+	for name, tt := range map[string]struct {
+		port  int
+		log   string
+		code  string
+		again bool
+	}{
+		"port taken meanwhile":     {5433, "FATAL:  could not create any TCP/IP sockets\n", deviceops.ECONFLICT, false},
+		"any port taken meanwhile": {0, "FATAL:  could not create any TCP/IP sockets\n", deviceops.ECONFLICT, true},
+		"sessions of a dead one":   {5433, "FATAL:  pre-existing shared memory block is still in use\n", deviceops.EINTERNAL, true},
+		"something else":           {5433, "FATAL:  could not load pg_hba.conf\n", deviceops.EINTERNAL, false},
+	} {
+		c := &Cluster{config: Config{Port: tt.port}, home: home{dir: folder(t)}}
+		require.NoError(t, os.WriteFile(c.home.log(), []byte(tt.log), 0o600))
+		err, again := c.judge(ended)
+		require.Equal(t, tt.code, deviceops.ErrorCode(err), name)
+		require.Equal(t, tt.again, again, name)
+	}
 }
 
 func TestAttach(t *testing.T) {

@@ -107,12 +107,23 @@ func (c *Cluster) launch(ctx context.Context) error {
 		if err = c.launchOnce(ctx); err == nil || ctx.Err() != nil {
 			return err
 		}
-		if !strings.Contains(c.home.logTail(), "still in use") {
+		var again bool
+		if err, again = c.judge(err); !again {
 			return err
 		}
 		pause(ctx, time.Second)
 	}
 	return err
+}
+
+// judge gives why the server did not start and whether another try may help.
+// Between the look at a port and its use somebody else may have taken it.
+func (c *Cluster) judge(err error) (cause error, again bool) {
+	log := c.home.logTail()
+	if strings.Contains(log, "could not create any TCP/IP sockets") {
+		return portTaken(c.config.Port), c.config.Port == 0
+	}
+	return err, strings.Contains(log, "still in use")
 }
 
 func (c *Cluster) launchOnce(ctx context.Context) error {
@@ -169,10 +180,14 @@ func (c *Cluster) awaitReady(ctx context.Context) error {
 func freePort(port int) (int, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
-		return 0, deviceops.Errorf(deviceops.ECONFLICT, "port %d for PostgreSQL is taken: end the program that uses it or choose another", port)
+		return 0, portTaken(port)
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+func portTaken(port int) error {
+	return deviceops.Errorf(deviceops.ECONFLICT, "port %d for PostgreSQL is taken: end the program that uses it or choose another", port)
 }
 
 func pause(ctx context.Context, d time.Duration) {
