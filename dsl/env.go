@@ -91,6 +91,10 @@ type Env struct {
 	Error  *Failure // in a catch block and in retry.if
 	Run    RunInfo
 	Device map[string]any // facts of the run's device, needed when Program.Uses.Device
+
+	// Locals are further names: index and the variable of a foreach, output in
+	// until, event in the where of a wait.
+	Locals map[string]any
 }
 
 // zeroTime only lends its type.

@@ -27,6 +27,8 @@ const (
 	wantBool           // a condition
 	wantPredicate      // a condition over values that may be missing
 	wantDuration       // a duration, or the text of one
+	wantTime           // a time, or the text of one
+	wantList           // a list
 )
 
 // problem is something wrong with an expression; from and to are runes of it.
@@ -57,12 +59,17 @@ func compileExpression(source string, sc *scope, w want) (*Expression, []problem
 	if p := resultProblem(tree.Node, source, w); p != nil {
 		return nil, []problem{*p}
 	}
+	constant, _ := tree.Node.(*ast.BoolNode)
 	rewrite(&tree.Node, w == wantPredicate)
 	program, err := compiler.Compile(tree, config)
 	if err != nil {
 		return nil, []problem{{0, runes(source), "expression", "the expression cannot be compiled: " + firstLine(err.Error()), ""}}
 	}
-	return &Expression{Source: source, program: program}, nil
+	e := &Expression{Source: source, program: program}
+	if constant != nil {
+		e.constant = &constant.Value
+	}
+	return e, nil
 }
 
 // resultProblem reports a condition whose result can be no boolean.
@@ -77,6 +84,16 @@ func resultProblem(n ast.Node, source string, w want) *problem {
 		}
 		return &problem{0, runes(source), "expression-type",
 			"a duration is needed, and this gives " + friendlyTypes(result.String()), `use an input of type duration, or build the text: string(x) + "m"`}
+	case w == wantTime:
+		if result.IsString() || result.IsTime() {
+			return nil
+		}
+		return &problem{0, runes(source), "expression-type", "a time is needed, and this gives " + friendlyTypes(result.String()), `use date("2026-05-01"), or run.now.Add(duration("2h"))`}
+	case w == wantList:
+		if result.IsArray() {
+			return nil
+		}
+		return &problem{0, runes(source), "expression-type", "a list is needed, and this gives " + friendlyTypes(result.String()), "use a list, such as inputs.devices or [1, 2]"}
 	case result.IsBool():
 		return nil
 	}

@@ -16,9 +16,13 @@ const memoryBudget = 100_000
 
 // Expression is a compiled expression. It is safe for concurrent use.
 type Expression struct {
-	Source  string // as written
-	program *vm.Program
+	Source   string // as written
+	program  *vm.Program
+	constant *bool // set when it is written as true or false
 }
+
+// always reports whether the expression is the constant b.
+func (e *Expression) always(b bool) bool { return e != nil && e.constant != nil && *e.constant == b }
 
 // Eval gives the result in env, in canonical form. EINVALID if the expression
 // fails on these values, EEXHAUSTED if it needs too much work.
@@ -120,6 +124,9 @@ func (env Env) variables() map[string]any {
 	}
 	if env.Error != nil {
 		vars["error"] = failureVariables(env.Error)
+	}
+	for name, v := range env.Locals {
+		vars[name] = v
 	}
 	return vars
 }

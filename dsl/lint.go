@@ -173,8 +173,8 @@ func (l *linter) rootMember(root *ast.IdentifierNode, n *ast.MemberNode) {
 		return
 	}
 	known := l.scope.members(root.Value)
-	if root.Value == "steps" && l.scope.later[property.Value] {
-		l.report(n.Property, "step-order", "move this step behind it, or use a step that runs before", "the step %q has not run yet at this point", property.Value)
+	if why, later := l.scope.later[property.Value]; later && root.Value == "steps" {
+		l.report(n.Property, "step-order", why.fix, "the step %q %s", property.Value, why.why)
 		return
 	}
 	what := map[string]string{"inputs": "input", "vars": "variable", "steps": "step"}[root.Value]

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/expr-lang/expr/types"
 	"go.yaml.in/yaml/v4"
 )
 
@@ -18,6 +19,10 @@ var modifierKeys = []fieldSpec{
 	{"attempt_timeout", durationSchema("how long one try may take")},
 	{"retry", refTo("retry")},
 	{"device", templateSchema("the device of this step and of those inside it")},
+	{"until", expressionSchema("over output; the step is repeated until this is true, or its timeout is over")},
+	{"every", durationSchema("pause between two rounds of until; 15s when left out")},
+	{"undo", refTo("steps")},
+	{"offline", schema{"enum": []any{"wait", "fail"}, "description": "what to do when the device is not online: wait for it (the default), or fail at once"}},
 }
 
 func isModifier(key string) bool {
@@ -54,6 +59,70 @@ func (b *builder) readModifiers(s *reading) {
 		s.around.device, s.around.profile = b.deviceValue(n, s.scope), b.deviceProfile(n)
 	}
 	s.step.Device = s.around.device
+	if n := s.get("offline"); n != nil {
+		s.step.FailOffline = b.choice(n, "offline", "wait", "fail") == "fail"
+	}
+}
+
+// defaultEvery is the pause between two rounds where the document says nothing.
+const defaultEvery = 15 * time.Second
+
+// readUntil reads until and every. The condition sees what the step gave as
+// output.
+func (b *builder) readUntil(s *reading) {
+	every, until := s.get("every"), s.get("until")
+	switch {
+	case until == nil && every != nil:
+		b.report(s.keys["every"], "missing-key", "add until: with a condition over output", "every has a meaning only with until")
+		return
+	case until == nil:
+		return
+	case !s.has("timeout"):
+		b.report(s.keys["until"], "missing-key", "add timeout: 5m, or how long it may take", "until needs a timeout, or it might never end")
+	}
+	output := s.outputs
+	if output == nil {
+		output = types.Any
+	}
+	s.step.Until = b.expression(until, "until", s.scope.with("output", output), wantBool)
+	s.step.Every = defaultEvery
+	if every != nil {
+		s.step.Every = b.positive(every, "every")
+	}
+}
+
+// readUndo reads the steps that take the step back. They run after a failure,
+// so the step itself may have no result.
+func (b *builder) readUndo(s *reading) {
+	n := s.get("undo")
+	if n == nil {
+		return
+	}
+	if s.around.cleanup != "" {
+		b.report(s.keys["undo"], "no-meaning", "remove it", "undo has no meaning below %s: nothing takes that back", s.around.cleanup)
+		return
+	}
+	inner := s.around.inside()
+	inner.cleanup = "undo"
+	own, named := b.scope.steps[s.step.ID]
+	if named {
+		unsure := own
+		unsure.missing = orElse(unsure.missing, "may have failed without an answer")
+		b.scope.steps[s.step.ID] = unsure
+	}
+	s.step.Undo = b.apart(n, s.step.Path+".undo", inner, forUndo, b.scope.with("error", errorType))
+	if named {
+		b.scope.steps[s.step.ID] = own
+	}
+}
+
+// choice reads one of a few words.
+func (c *checker) choice(n *yaml.Node, what string, words ...string) string {
+	s, ok := c.text(n, what)
+	if ok && !contains(words, s) {
+		c.report(n, "wrong-value", orElse(fixWrite("", closest(s, words)), "use one of "+joinNames(words)), "%s must be one of %s, and this is %s", what, joinNames(words), quoteShort(s))
+	}
+	return s
 }
 
 // Pause before a re-try where the document says nothing.

@@ -14,6 +14,8 @@ type Program struct {
 	Outputs     []Output // in the order of the document
 	Device      *Value   // the default device of every step; nil when there is none
 	Root        *Block   // the steps
+	Catch       *Block   // runs when a step failed, with error set; nil: the run fails
+	Finally     *Block   // runs last, however the steps ended, also on cancel; nil: nothing does
 	Limits      Limits
 	Uses        Uses
 
@@ -64,7 +66,7 @@ type Output struct {
 
 // Block is an ordered list of steps that run one after the other.
 type Block struct {
-	Path  string // "steps", "steps[2].try", "steps[2].catch"
+	Path  string // "steps", "steps[2].try", "steps[2].catch", "steps[2].undo", "catch", "finally"
 	Steps []*Step
 }
 
@@ -82,6 +84,11 @@ type Step struct {
 	Timeout        *Value      // the whole step with all re-tries, a duration; nil: the engine's default
 	AttemptTimeout *Value      // one attempt, a duration; nil: the engine's default
 	Retry          *Retry      // nil: no re-tries
+
+	Until       *Expression   // over output; the step is repeated until it is true; nil: done once
+	Every       time.Duration // pause between two rounds of Until
+	Undo        *Block        // compensation; nil: none
+	FailOffline bool          // a command fails at once when its device is not online, instead of waiting for it
 }
 
 // Op is what a verb does. The set of implementations is closed: one per verb,

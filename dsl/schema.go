@@ -72,7 +72,7 @@ func (v *verb) schema() schema {
 			fields = append(fields, m)
 		}
 	}
-	return objectSchema(v.summary, []string{v.name}, fields)
+	return objectSchema(v.summary, append([]string{v.name}, v.required...), fields)
 }
 
 // objectSchema describes a map with known keys.

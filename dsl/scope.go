@@ -11,9 +11,22 @@ type scope struct {
 	env   types.Map // roots and their types, without steps and vars
 	steps map[string]stepInfo
 	vars  map[string]bool
-	later map[string]bool // ids of steps that run after this place, or never together with it
+	later map[string]hidden // steps that have no result at this place
 	used  *Uses           // collects what expressions need
 }
+
+// hidden says why a step has no result at a place. The zero value says that it
+// has not run yet.
+type hidden struct{ why, fix string }
+
+// Reasons why a step is hidden.
+var (
+	notYet   = hidden{"has not run yet at this point", "move this step behind it, or use a step that runs before"}
+	beside   = hidden{"is in another branch, which may run at any time or not at all", "use it after the branches have come together"}
+	perItem  = hidden{"runs once for each item", "read steps.ID.output.results of the foreach"}
+	forUndo  = hidden{"is part of an undo, which runs only after a failure", "use a step that runs before"}
+	forClean = hidden{"runs after everything else", "use a step that runs before"}
+)
 
 // stepInfo is what is known of a step that runs before.
 type stepInfo struct {
@@ -22,7 +35,7 @@ type stepInfo struct {
 }
 
 func newScope(env types.Map) *scope {
-	return &scope{env: env, steps: map[string]stepInfo{}, vars: map[string]bool{}, later: map[string]bool{}, used: &Uses{}}
+	return &scope{env: env, steps: map[string]stepInfo{}, vars: map[string]bool{}, later: map[string]hidden{}, used: &Uses{}}
 }
 
 // with gives a scope that has another root besides; the two share their steps.
@@ -129,6 +142,9 @@ var (
 	}
 	errorType = types.Map{
 		"code": types.String, "message": types.String, "retryable": types.Bool, "step": types.String, "data": openMap,
+	}
+	eventType = types.Map{
+		"id": types.Int64, "type": types.String, "device": types.String, "severity": types.String, "at": types.String, "data": openMap,
 	}
 )
 

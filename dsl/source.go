@@ -17,8 +17,9 @@ const (
 	MaxDocument  = 256 << 10 // bytes of a document
 	MaxDocuments = 200       // documents in a file
 	MaxNesting   = 40        // YAML lists and maps inside one another
-	MaxSteps     = 500       // steps of a workflow
-	MaxBlocks    = 10        // try blocks inside one another
+	MaxSteps     = 1000      // steps of a workflow
+	MaxBlocks    = 10        // blocks (of try, foreach, switch ...) inside one another
+	MaxBranches  = 50        // branches of a parallel, cases of a switch
 	MaxNames     = 200       // inputs, outputs, attributes, metrics or commands of a document, each
 	maxProblems  = 200       // diagnostics per file
 )

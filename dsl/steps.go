@@ -16,6 +16,7 @@ type verb struct {
 	summary   string
 	value     schema            // of the verb's own key
 	fields    []fieldSpec       // further keys that belong to it
+	required  []string          // those of them that must be there
 	modifiers []string          // modifiers that have a meaning with it, besides id, if and device
 	instead   map[string]string // what to do instead of giving another modifier
 	read      func(b *builder, s *reading) Op
@@ -30,17 +31,22 @@ func register(v verb) *verb {
 	return &v
 }
 
-// futureVerbs are the verbs of the language that this version does not know.
-var futureVerbs = []string{"parallel", "foreach", "switch", "while", "emit"}
-
 // futureModifiers are the modifiers that this version does not know.
-var futureModifiers = []string{"until", "every", "undo", "offline", "finally", "notify", "four_eyes", "quorum", "form", "escalate", "auth"}
+var futureModifiers = []string{"auth"}
 
 // frame is what a block hands down to its steps.
 type frame struct {
 	device  *Value
 	profile *deviceops.Profile
 	depth   int
+	branch  string // the verb (parallel, foreach) in one of whose branches the block is; "": in none
+	cleanup string // the key (undo, finally) below which the block is; "": below none
+}
+
+// inside gives the frame of a block one level deeper.
+func (f frame) inside() frame {
+	f.depth++
+	return f
 }
 
 // reading is a step that is being read.
@@ -58,8 +64,8 @@ func (s *reading) own() *yaml.Node { return s.get(s.verb.name) }
 
 // collectIDs gives all ids below a list of steps, so that a reference to a step
 // can be told from a typing error.
-func (b *builder) collectIDs(n *yaml.Node) map[string]bool {
-	ids := map[string]bool{}
+func (b *builder) collectIDs(nodes ...*yaml.Node) map[string]hidden {
+	ids := map[string]hidden{}
 	var walk func(n *yaml.Node)
 	walk = func(n *yaml.Node) {
 		if n == nil {
@@ -68,14 +74,16 @@ func (b *builder) collectIDs(n *yaml.Node) map[string]bool {
 		for i, child := range n.Content {
 			if n.Kind == yaml.MappingNode && i%2 == 0 {
 				if child.Value == "id" && n.Content[i+1].Kind == yaml.ScalarNode {
-					ids[n.Content[i+1].Value] = true
+					ids[n.Content[i+1].Value] = notYet
 				}
 				continue
 			}
 			walk(child)
 		}
 	}
-	walk(n)
+	for _, n := range nodes {
+		walk(n)
+	}
 	return ids
 }
 
@@ -152,7 +160,9 @@ func (b *builder) step(n *yaml.Node, path string, around frame) *Step {
 	b.readModifiers(s)
 	known := sortedKeys(b.scope.steps)
 	s.step.Op = v.read(b, s)
+	b.readUntil(s)
 	b.define(s, known)
+	b.readUndo(s)
 	return s.step
 }
 
@@ -204,12 +214,6 @@ func colon(key string) string {
 func (b *builder) noVerb(o *object) {
 	known := sortedKeys(verbs)
 	list := "use one of " + strings.Join(known, ", ")
-	for _, key := range o.order {
-		if contains(futureVerbs, key) {
-			b.report(o.keys[key], "unsupported-verb", list, "the verb %s is not supported by this version yet", key)
-			return
-		}
-	}
 	for _, key := range o.order {
 		if !isModifier(key) && !contains(futureModifiers, key) {
 			b.report(o.keys[key], "unknown-verb", orElse(fixWrite("", colon(closest(key, known))), list), "unknown verb %q%s", key, didYouMean(key, known))

@@ -22,7 +22,7 @@ var _ = register(verb{
 	fields: []fieldSpec{
 		{"with", mapOf("arguments", valueSchema(""))},
 	},
-	modifiers: []string{"timeout", "attempt_timeout", "retry"},
+	modifiers: []string{"timeout", "attempt_timeout", "retry", "until", "every", "undo"},
 	read:      readAction,
 })
 

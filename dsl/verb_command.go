@@ -25,7 +25,7 @@ var _ = register(verb{
 	fields: []fieldSpec{
 		{"with", argumentsSchema("arguments")},
 	},
-	modifiers: []string{"timeout", "attempt_timeout", "retry"},
+	modifiers: []string{"timeout", "attempt_timeout", "retry", "until", "every", "undo", "offline"},
 	read:      readCommand,
 })
 

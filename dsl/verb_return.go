@@ -22,6 +22,13 @@ var _ = register(verb{
 func readReturn(b *builder, s *reading) Op {
 	n := s.own()
 	b.afterReturn = true
+	if s.around.branch != "" {
+		b.report(s.keys["return"], "return-in-branch", "set a variable, and return after the "+s.around.branch,
+			"a return inside %s cannot end the run, since other branches are going on", s.around.branch)
+	}
+	if s.around.cleanup != "" {
+		b.report(s.keys["return"], "return-in-branch", "remove it", "a return inside %s cannot end the run, since the run is ending already", s.around.cleanup)
+	}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
 		return &Return{}
 	}

@@ -24,7 +24,7 @@ var _ = register(verb{
 	fields: []fieldSpec{
 		{"with", argumentsSchema("inputs")},
 	},
-	modifiers: []string{"timeout", "attempt_timeout", "retry"},
+	modifiers: []string{"timeout", "attempt_timeout", "retry", "undo"},
 	read:      readRun,
 })
 

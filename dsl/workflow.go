@@ -21,6 +21,8 @@ var workflowKeys = []fieldSpec{
 	{"device", templateSchema("the device of every step that names no other")},
 	{"timeout", durationSchema("how long a run may take")},
 	{"steps", refTo("steps")},
+	{"catch", described(refTo("steps"), "runs when a step failed, with error set; the run then succeeds, unless catch fails")},
+	{"finally", described(refTo("steps"), "runs last in any case, also on cancel")},
 }
 
 // builder compiles one workflow.
@@ -44,7 +46,7 @@ func readWorkflow(c *checker, out *Compiled) {
 	b.program = &Program{Hash: out.Hash, Source: out.Source, blocks: map[string]*Block{}, steps: map[string]*Step{}}
 	b.header(o)
 	b.scope = newScope(b.environment(o))
-	b.scope.later = b.collectIDs(o.get("steps"))
+	b.scope.later = b.collectIDs(o.get("steps"), o.get("catch"), o.get("finally"))
 	b.body(o)
 	out.Name, out.Version, out.Program = b.program.Name, b.program.Version, b.program
 }
@@ -148,11 +150,33 @@ func (b *builder) body(o *object) {
 	default:
 		p.Root = b.block(n, "steps", around)
 	}
+	b.afterSteps(o, around)
 	if n := o.get("outputs"); n != nil {
 		b.readOutputs(n)
 	}
 	p.Limits.Steps = b.steps
 	p.Uses = *b.scope.used
+}
+
+// afterSteps reads the workflow's own catch and finally. What they hold is like
+// the catch and finally of a try around all steps; the outputs are evaluated
+// last.
+func (b *builder) afterSteps(o *object, around frame) {
+	body := b.newSteps(nil)
+	if n := o.get("catch"); n != nil {
+		b.markMissing(body, "may not have run when the workflow's catch took over")
+		b.program.Catch = b.catchBlock(n, "catch", around)
+		if b.program.Catch.ends() {
+			b.unmark(body)
+		}
+	}
+	if n := o.get("finally"); n != nil {
+		seen := b.newSteps(nil)
+		b.markMissing(seen, "may not have run when finally does")
+		around.cleanup = "finally"
+		b.program.Finally = b.apart(n, "finally", around, forClean, b.scope)
+		b.unmark(seen)
+	}
 }
 
 // deviceValue compiles a field that names a device.
