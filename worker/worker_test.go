@@ -380,7 +380,10 @@ func (f *fleet) answer(ctx context.Context, c deviceops.Command) {
 		stored.Answer(answer, now)
 		d := devices[c.Device]
 		d.Session.LastHeartbeat = now
-		report := deviceops.Reported{ConfigVersion: d.Twin.Desired.Version, At: now}
+		report := deviceops.Reported{At: now}
+		if answer.Status == "succeeded" { // a device that failed has nothing new to report
+			report.ConfigVersion = d.Twin.Desired.Version
+		}
 		return firstError(
 			tx.SaveCommands(ctx, []deviceops.Command{stored}),
 			tx.SaveSessions(ctx, map[string]deviceops.Session{d.ID: d.Session}),
