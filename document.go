@@ -7,8 +7,10 @@ import (
 
 // Kinds of documents that can be published.
 const (
-	KindProfile  = "profile"
-	KindWorkflow = "workflow"
+	KindProfile    = "profile"
+	KindWorkflow   = "workflow"
+	KindAutomation = "automation"
+	KindTest       = "test"
 )
 
 // Document is a published YAML document. A version is immutable.
