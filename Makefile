@@ -38,7 +38,8 @@ progress = awk '/^[^ :]+$$/ { if (++n % 100 == 0) { print "  " n " packages comp
 
 .PHONY: test
 test: prerequisites ## Run all tests, those that need PostgreSQL and Mosquitto included
-	@echo "The first run compiles an embedded Temporal server and takes minutes."
+	@echo "The first run compiles an embedded Temporal server and a Vault server, each of which takes minutes."
+	@go -C vault/vaulttest/server build -o /dev/null .
 	@deploy/test.sh -timeout $(TIMEOUT) $(ARGS)
 
 .PHONY: check
@@ -75,7 +76,7 @@ postgresql:
 	@deploy/prerequisites.sh postgresql
 
 prerequisites:
-	@deploy/prerequisites.sh postgresql mosquitto openssl
+	@deploy/prerequisites.sh postgresql mosquitto openssl curl
 
 $(staticcheck):
 	GOBIN=$(CURDIR)/.bin go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK)

@@ -34,6 +34,7 @@ var layers = map[string]int{
 	"cluster":    3,
 	"workflows":  2,
 	"activities": 1,
+	"codec":      1,
 	"dsl":        1,
 	"protocol":   1,
 	"examples":   1,
@@ -58,6 +59,7 @@ var foreign = map[string][]string{
 		"go.temporal.io/sdk/workflow", "go.temporal.io/sdk/temporal", "go.temporal.io/api/enums/v1",
 	},
 	"activities": {"go.temporal.io/sdk/activity", "go.temporal.io/sdk/temporal"},
+	"codec":      {"go.temporal.io/sdk/converter", "go.temporal.io/api/common/v1", "github.com/klauspost/compress/zstd"},
 }
 
 type goPackage struct {
@@ -82,7 +84,7 @@ func TestLeanLeavesTheEmbeddedServerOut(t *testing.T) {
 	cmd := exec.Command("go", "list", "-tags", "lean", "-deps", "./cmd/...")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
-	for _, heavy := range []string{"go.temporal.io/server/", "mochi-mqtt/server", "embedded-postgres"} {
+	for _, heavy := range []string{"go.temporal.io/server/", "mochi-mqtt/server", "embedded-postgres", "/vaulttest"} {
 		require.NotContains(t, string(out), heavy, "the container image must not carry the embedded parts")
 	}
 }
