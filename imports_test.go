@@ -32,6 +32,7 @@ var layers = map[string]int{
 	"client":     3,
 	"simulator":  3,
 	"cluster":    3,
+	"rehearsal":  3,
 	"workflows":  2,
 	"activities": 1,
 	"codec":      1,

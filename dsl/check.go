@@ -49,9 +49,13 @@ type Compiled struct {
 	Hash    string // hex SHA-256 of Source
 	Source  string // canonical
 	Line    int    // of the file, from 1
+	Offset  int    // lines of the file before Source
 
 	Program *Program           // a workflow without errors
 	Profile *deviceops.Profile // a profile without errors
+
+	Automation *Automation // an automation without errors
+	Test       *Test       // a test without errors
 }
 
 // kind is a kind of document that this version reads.
@@ -62,7 +66,7 @@ type kind struct {
 }
 
 // futureKinds are the kinds of the language that this version does not read.
-var futureKinds = []string{"automation", "release", "rollout", "test", "channel", "route", "calendar"}
+var futureKinds = []string{"release", "rollout", "channel", "route", "calendar"}
 
 // kinds are in the order in which a file is read: workflows may use the file's
 // profiles.
@@ -70,6 +74,8 @@ func kinds() []kind {
 	return []kind{
 		{deviceops.KindProfile, readProfile, profileSchema},
 		{deviceops.KindWorkflow, readWorkflow, workflowSchema},
+		{deviceops.KindAutomation, readAutomation, automationSchema},
+		{deviceops.KindTest, readTest, testSchema},
 	}
 }
 
@@ -138,6 +144,7 @@ func dropBroken(docs []*document, compiled []Compiled) {
 	for i, d := range docs {
 		if d.hasErrors() {
 			compiled[i].Program, compiled[i].Profile = nil, nil
+			compiled[i].Automation, compiled[i].Test = nil, nil
 		}
 	}
 }
@@ -201,7 +208,7 @@ func (d *document) unknownKind(key *yaml.Node) {
 func (d *document) header() Compiled {
 	return Compiled{
 		Kind: d.root.Content[0].Value, Name: d.root.Content[1].Value,
-		Hash: d.hash(), Source: d.text, Line: d.root.Line + d.offset,
+		Hash: d.hash(), Source: d.text, Line: d.root.Line + d.offset, Offset: d.offset,
 	}
 }
 

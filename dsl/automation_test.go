@@ -1,0 +1,204 @@
+package dsl
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+)
+
+const lowBattery = `automation: low-battery
+version: 2
+description: Reboots what runs out of power.
+trigger:
+  event: device.battery
+  where: event.data.battery_pct < 20 && "critical" in device.tags
+  for: 10m
+  gap: 5m
+key: event.device + "/" + string(event.data.cell ?? 0)
+dedupe: 1h
+concurrency: queue
+limit: 50 per 10m
+run: reboot@3
+with:
+  device: ${{ event.device }}
+  battery: ${{ event.data.battery_pct }}
+  note: "${{ event.device }} is at ${{ event.data.battery_pct }} %"
+`
+
+func automationOf(t *testing.T, source string) *Automation {
+	t.Helper()
+	a, found := CompileAutomation(source)
+	require.NoError(t, found.Err())
+	return a
+}
+
+func TestAutomation(t *testing.T) {
+	t.Parallel()
+	a := automationOf(t, lowBattery)
+	require.Equal(t, "low-battery", a.Name)
+	require.Equal(t, 2, a.Version)
+	require.Equal(t, Trigger{Kind: TriggerEvent, Event: "device.battery"}, a.Trigger)
+	require.Equal(t, deviceops.Window{For: 10 * time.Minute, Gap: 5 * time.Minute, Dedupe: time.Hour}, a.Window)
+	require.Equal(t, deviceops.ConcurrencyQueue, a.Concurrency)
+	require.Equal(t, deviceops.Limit{N: 50, Per: 10 * time.Minute}, a.Limit)
+	require.Equal(t, "reboot", a.Workflow)
+	require.Equal(t, 3, a.WorkflowVersion)
+	require.True(t, a.Hears("device.battery"))
+	require.False(t, a.Hears("device.crash"))
+}
+
+// battery makes an occasion; nil tags are those of a device of which nothing is
+// known.
+func battery(pct any, tags ...string) Occasion {
+	o := Occasion{Event: EventFacts(deviceops.Event{
+		Type: "device.battery", Device: "k1", At: time.Date(2026, 1, 5, 6, 0, 0, 0, time.UTC), Data: map[string]any{"battery_pct": pct},
+	})}
+	if tags != nil {
+		o.Device = DeviceFacts(&deviceops.Device{ID: "k1", Tags: tags})
+	}
+	return o
+}
+
+func TestAutomationJudges(t *testing.T) {
+	t.Parallel()
+	a := automationOf(t, lowBattery)
+	for name, c := range map[string]struct {
+		occasion Occasion
+		want     Judgement
+	}{
+		"it holds":                              {battery(18, "critical"), Judgement{Verdict: deviceops.Yes}},
+		"it does not hold":                      {battery(80, "critical"), Judgement{Verdict: deviceops.No}},
+		"a part does not hold":                  {battery(18, "spare"), Judgement{Verdict: deviceops.No}},
+		"a part is not known":                   {battery(18), Judgement{Verdict: deviceops.Unknown, Unknown: []string{`"critical" in device.tags`}}},
+		"a no is a no, whatever is not known":   {battery(80), Judgement{Verdict: deviceops.No}},
+		"a value is missing":                    {battery(nil, "critical"), Judgement{Verdict: deviceops.Unknown, Unknown: []string{"event.data.battery_pct < 20"}}},
+		"a no counts though a value is missing": {battery(nil, "spare"), Judgement{Verdict: deviceops.No}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := a.Judge(c.occasion)
+			require.NoError(t, err)
+			require.Equal(t, c.want, got)
+		})
+	}
+}
+
+func TestAutomationMakesKeyAndInputs(t *testing.T) {
+	t.Parallel()
+	a := automationOf(t, lowBattery)
+	key, err := a.Key(battery(18))
+	require.NoError(t, err)
+	require.Equal(t, "k1/0", key)
+	inputs, err := a.InputsFor(battery(18))
+	require.NoError(t, err)
+	require.Equal(t, map[string]any{"device": "k1", "battery": int64(18), "note": "k1 is at 18 %"}, inputs)
+
+	plain := automationOf(t, "automation: a\ntrigger: { event: device.crash }\nrun: w@latest\n")
+	key, err = plain.Key(battery(18))
+	require.NoError(t, err)
+	require.Equal(t, "k1", key, "windows count by device")
+	inputs, err = plain.InputsFor(battery(18))
+	require.NoError(t, err)
+	require.Empty(t, inputs)
+	require.Equal(t, deviceops.ConcurrencySkip, plain.Concurrency)
+}
+
+func TestTriggers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		trigger string
+		want    Trigger
+		window  deviceops.Window
+		hears   string
+	}{
+		"state":            {"{ state: quarantined }", Trigger{Kind: TriggerState, State: deviceops.Quarantined}, deviceops.Window{}, deviceops.EventDeviceState},
+		"state for a time": {"{ state: maintenance, for: 2h }", Trigger{Kind: TriggerState, State: deviceops.Maintenance}, deviceops.Window{For: 2 * time.Hour, Gap: MaxDuration}, deviceops.EventDeviceState},
+		"offline":          {"{ offline: 15m }", Trigger{Kind: TriggerOffline}, deviceops.Window{For: 15 * time.Minute, Gap: MaxDuration}, deviceops.EventDeviceConnectivity},
+		"schedule":         {`{ schedule: "*/5 0-6 1,15 jan-mar mon-fri" }`, Trigger{Kind: TriggerSchedule, Cron: "*/5 0-6 1,15 jan-mar mon-fri"}, deviceops.Window{}, EventSchedule},
+		"schedule in a zone": {`{ schedule: { cron: "0 3 * * 7", zone: America/Argentina/Ushuaia } }`,
+			Trigger{Kind: TriggerSchedule, Cron: "0 3 * * 7", Zone: "America/Argentina/Ushuaia"}, deviceops.Window{}, EventSchedule},
+		"every":   {"{ schedule: { every: 6h } }", Trigger{Kind: TriggerSchedule, Every: 6 * time.Hour}, deviceops.Window{}, EventSchedule},
+		"webhook": {"{ webhook: spare-parts }", Trigger{Kind: TriggerWebhook, Path: "spare-parts"}, deviceops.Window{}, EventWebhook},
+		"manual":  {"{ manual: true }", Trigger{Kind: TriggerManual}, deviceops.Window{}, EventManual},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := automationOf(t, "automation: a\ntrigger: "+c.trigger+"\nrun: w@latest\n")
+			require.Equal(t, c.want, a.Trigger)
+			require.Equal(t, c.window, a.Window)
+			require.Equal(t, c.hears, a.Trigger.EventType())
+		})
+	}
+}
+
+func TestStateAndOfflineTriggersReadTheirEvents(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		trigger, to string
+		want        deviceops.Verdict
+	}{
+		"enters the state":   {"{ state: quarantined }", "quarantined", deviceops.Yes},
+		"leaves it":          {"{ state: quarantined }", "active", deviceops.No},
+		"goes offline":       {"{ offline: 15m }", "offline", deviceops.Yes},
+		"comes back":         {"{ offline: 15m }", "online", deviceops.No},
+		"and a condition":    {"{ state: quarantined, where: event.device == 'k2' }", "quarantined", deviceops.No},
+		"or the other way":   {"{ state: quarantined, where: event.device == 'k1' }", "quarantined", deviceops.Yes},
+		"of the trigger too": {"{ state: quarantined, where: event.device == 'k1' }", "active", deviceops.No},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := automationOf(t, "automation: a\ntrigger: "+c.trigger+"\nrun: w@latest\n")
+			got, err := a.Judge(Occasion{Event: EventFacts(deviceops.Event{Device: "k1", Data: map[string]any{"to": c.to}})})
+			require.NoError(t, err)
+			require.Equal(t, c.want, got.Verdict)
+		})
+	}
+}
+
+func TestCollectedSamplesAreEvents(t *testing.T) {
+	t.Parallel()
+	a := automationOf(t, `automation: a
+trigger: { event: device.crash }
+collect: { within: 5m, at_least: 2 }
+run: w@latest
+with: { devices: "${{ map(events, .device) }}" }
+`)
+	first, second := EventFacts(deviceops.Event{Device: "k1"}), EventFacts(deviceops.Event{Device: "k2"})
+	inputs, err := a.InputsFor(Occasion{Event: second, Events: []any{first, second}})
+	require.NoError(t, err)
+	require.Equal(t, map[string]any{"devices": []any{"k1", "k2"}}, inputs)
+}
+
+func TestConjuncts(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string][]string{
+		"a":                        {"a"},
+		"a && b":                   {"a", "b"},
+		"a && (b && c) and d":      {"a", "b", "c", "d"},
+		"a || b && c":              {"a || b && c"},
+		"(a || b) && c":            {"a || b", "c"},
+		"!(a && b) && c":           {"!(a && b)", "c"},
+		`x == "a && b" && y`:       {`x == "a && b"`, "y"},
+		"let n = 1; n > 0 && true": {"let n = 1; n > 0 && true"},
+	} {
+		require.Equal(t, want, conjuncts(source), source)
+	}
+}
+
+func TestAutomationsCheckTheWorkflowOfTheirFile(t *testing.T) {
+	t.Parallel()
+	const automation = "automation: a\ntrigger: { event: device.crash }\nrun: %s\nwith: { %s }\n---\nworkflow: w\nversion: 2\ninputs: { device: device, n: integer }\nsteps: [ { wait: 1m } ]\n"
+	for given, want := range map[[2]string][]string{
+		{"w@2", "n: 1"}:          nil,
+		{"w@latest", "m: 1"}:     {"missing-argument", "unknown-argument"},
+		{"w@2", "n: many"}:       {"bad-argument"},
+		{"w@7", "m: 1"}:          nil, // of a version that is not in the file nothing is known
+		{"other@latest", "m: 1"}: nil,
+	} {
+		_, found := CheckFile("a.yaml", sprintf(automation, given[0], given[1]), Options{})
+		require.ElementsMatch(t, want, codes(found), "%v", given)
+	}
+}

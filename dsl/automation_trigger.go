@@ -1,0 +1,295 @@
+package dsl
+
+import (
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/types"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/deviceops/deviceops"
+)
+
+// TriggerKind is what an automation listens to.
+type TriggerKind string
+
+// Kinds of triggers.
+const (
+	TriggerEvent    TriggerKind = "event"    // something that a device or the engine said
+	TriggerState    TriggerKind = "state"    // a device entered a state
+	TriggerOffline  TriggerKind = "offline"  // a device was offline for a time
+	TriggerSchedule TriggerKind = "schedule" // a time
+	TriggerWebhook  TriggerKind = "webhook"  // another system called
+	TriggerManual   TriggerKind = "manual"   // a person pressed the button
+)
+
+// Trigger is what an automation listens to. Of its fields those of its kind are
+// set.
+type Trigger struct {
+	Kind  TriggerKind
+	Event string          // TriggerEvent: the type of event
+	State deviceops.State // TriggerState: that a device enters
+	Cron  string          // TriggerSchedule: five fields; "" with Every
+	Every time.Duration   // TriggerSchedule
+	Zone  string          // TriggerSchedule: an IANA zone; "" means UTC
+	Path  string          // TriggerWebhook: the last part of its address
+}
+
+// Types of the events by which triggers without an event of their own start
+// something.
+const (
+	EventSchedule = "automation.schedule"
+	EventWebhook  = "automation.webhook"
+	EventManual   = "automation.manual"
+)
+
+// EventType gives the type of the events that the trigger listens to.
+func (t Trigger) EventType() string {
+	switch t.Kind {
+	case TriggerState:
+		return deviceops.EventDeviceState
+	case TriggerOffline:
+		return deviceops.EventDeviceConnectivity
+	case TriggerSchedule:
+		return EventSchedule
+	case TriggerWebhook:
+		return EventWebhook
+	case TriggerManual:
+		return EventManual
+	}
+	return t.Event
+}
+
+// aboutDevice reports whether what the trigger listens to is about a device.
+func (t Trigger) aboutDevice() bool {
+	return t.Kind == TriggerEvent || t.Kind == TriggerState || t.Kind == TriggerOffline
+}
+
+// denies reports whether an event says, by the trigger itself, that the
+// condition does not hold.
+func (t Trigger) denies(event map[string]any) bool {
+	data, _ := event["data"].(map[string]any)
+	switch t.Kind {
+	case TriggerState:
+		return data["to"] != string(t.State)
+	case TriggerOffline:
+		return data["to"] != string(deviceops.Offline)
+	}
+	return false
+}
+
+// Hears reports whether events of a type are samples for the automation at all.
+func (a *Automation) Hears(eventType string) bool { return eventType == a.Trigger.EventType() }
+
+var triggerKeys = []fieldSpec{
+	{"event", textSchema("the type of event, such as device.battery")},
+	{"state", schema{"enum": stateNames(), "description": "a device enters this state"}},
+	{"offline", durationSchema("a device has been offline for this time")},
+	{"schedule", scheduleSchema()},
+	{"webhook", textSchema("the name by which other systems call")},
+	{"manual", schema{"const": true, "description": "a person starts it"}},
+	{"where", expressionSchema("a condition over event and device")},
+	{"for", durationSchema("the condition must hold this long")},
+	{"gap", durationSchema("without a sample for this long, nobody knows whether it held; left out: three heartbeats")},
+}
+
+// triggerKinds are the keys of which a trigger has one.
+var triggerKinds = []string{"event", "state", "offline", "schedule", "webhook", "manual"}
+
+var scheduleKeys = []fieldSpec{
+	{"cron", textSchema("minute, hour, day, month, weekday")},
+	{"every", durationSchema("at least 1m")},
+	{"zone", textSchema("an IANA zone such as Europe/Berlin; left out: UTC")},
+}
+
+func scheduleSchema() schema {
+	return schema{"description": "a time: cron text, or a map", "anyOf": []any{textSchema(""), objectSchema("", nil, scheduleKeys)}}
+}
+
+func triggerSchema() schema {
+	s := objectSchema("what the automation listens to", nil, triggerKeys)
+	var one []any
+	for _, kind := range triggerKinds {
+		one = append(one, schema{"required": []string{kind}})
+	}
+	s["oneOf"] = one
+	return s
+}
+
+func (c *checker) trigger(n *yaml.Node, a *Automation) {
+	o := c.object(n, "a trigger", fieldNames(triggerKeys)...)
+	if o == nil {
+		return
+	}
+	var given []string
+	for _, kind := range triggerKinds {
+		if o.has(kind) {
+			given = append(given, kind)
+		}
+	}
+	switch {
+	case len(given) == 0:
+		c.report(n, "missing-key", "add one of "+joinNames(triggerKinds), "it is not said what the automation listens to")
+		return
+	case len(given) > 1:
+		c.report(o.keys[given[1]], "two-triggers", "write an automation for each", "a trigger listens to one thing, and this names %s", strings.Join(given, " and "))
+		return
+	}
+	a.Trigger.Kind = TriggerKind(given[0])
+	c.triggerValue(o.get(given[0]), a)
+	c.condition(o, a)
+}
+
+// triggerValue reads what stands beside the key that names the kind.
+func (c *checker) triggerValue(n *yaml.Node, a *Automation) {
+	t := &a.Trigger
+	switch t.Kind {
+	case TriggerEvent:
+		t.Event = c.eventType(n)
+	case TriggerState:
+		t.State = c.state(n)
+	case TriggerOffline:
+		a.Window.For, a.Window.Gap = c.aboveZero(n, "offline"), MaxDuration
+	case TriggerSchedule:
+		c.schedule(n, t)
+	case TriggerWebhook:
+		t.Path = c.name(n, "the name of a webhook")
+	case TriggerManual:
+		if !c.boolean(n, "manual") && n.Tag == "!!bool" {
+			c.report(n, "bad-argument", "write manual: true", "a trigger that is not manual listens to something else")
+		}
+	}
+}
+
+func (c *checker) eventType(n *yaml.Node) string {
+	s, ok := c.text(n, "the type of an event")
+	if ok && !deviceops.ValidID(s) {
+		c.report(n, "bad-name", "write a type such as device.battery", "the type of an event may have letters, digits and ._:-")
+	}
+	return s
+}
+
+func (c *checker) state(n *yaml.Node) deviceops.State {
+	s, ok := c.text(n, "a state")
+	if states := stateNames(); ok && !contains(states, s) {
+		c.report(n, "unknown-state", orElse(fixWrite("", closest(s, states)), "use one of "+joinNames(states)), "there is no state %q%s", s, didYouMean(s, states))
+	}
+	return deviceops.State(s)
+}
+
+func (c *checker) schedule(n *yaml.Node, t *Trigger) {
+	if n.Kind == yaml.ScalarNode {
+		t.Cron = c.cron(n)
+		return
+	}
+	o := c.object(n, "schedule", fieldNames(scheduleKeys)...)
+	if o == nil {
+		return
+	}
+	if o.has("cron") == o.has("every") {
+		c.report(n, "missing-key", `write schedule: { cron: "0 3 * * *", zone: Europe/Berlin } or schedule: { every: 6h }`, "a schedule has cron or every, one of them")
+		return
+	}
+	if v := o.get("cron"); v != nil {
+		t.Cron = c.cron(v)
+	}
+	if v := o.get("every"); v != nil {
+		if t.Every = c.duration(v, "every"); t.Every < time.Minute && isText(v) {
+			c.report(v, "out-of-range", "write 1m or more", "a schedule starts something once a minute at most")
+		}
+	}
+	if v := o.get("zone"); v != nil {
+		t.Zone = c.zone(v)
+	}
+}
+
+func (c *checker) zone(n *yaml.Node) string {
+	s, ok := c.text(n, "a zone")
+	if ok && !zoneText.MatchString(s) {
+		c.report(n, "bad-zone", "write an IANA name such as Europe/Berlin", "%s is no time zone", quoteShort(s))
+	}
+	return s
+}
+
+// condition reads where, for and gap.
+func (c *checker) condition(o *object, a *Automation) {
+	if n := o.get("where"); n != nil {
+		a.where = c.joined(n, "where", occasionScope(a, false))
+	}
+	for _, key := range []string{"for", "gap"} {
+		if n := o.get(key); n != nil && !c.mayHold(o.keys[key], key, a) {
+			return
+		}
+	}
+	if n := o.get("for"); n != nil {
+		a.Window.For = c.aboveZero(n, "for")
+		if a.Trigger.Kind == TriggerState { // the device says nothing while it stays in its state
+			a.Window.Gap = MaxDuration
+		}
+	}
+	if n := o.get("gap"); n != nil {
+		a.Window.Gap = c.aboveZero(n, "gap")
+		if !o.has("for") {
+			c.report(o.keys["gap"], "no-meaning", "add for:, or remove it", "gap says when a hold is broken off, and there is none")
+		}
+	}
+}
+
+// mayHold reports for and gap at a trigger to which they say nothing.
+func (c *checker) mayHold(key *yaml.Node, name string, a *Automation) bool {
+	switch {
+	case a.Trigger.Kind == TriggerOffline:
+		c.report(key, "no-meaning", "write the time beside offline: itself", "%s has no meaning with offline", name)
+	case a.Trigger.Kind == TriggerSchedule || a.Trigger.Kind == TriggerManual:
+		c.report(key, "no-meaning", "remove it", "%s has no meaning with %s: there is nothing that could hold", name, a.Trigger.Kind)
+	case a.Trigger.Kind == TriggerState && name == "gap":
+		c.report(key, "no-meaning", "remove it", "gap has no meaning with state: a device says nothing while it stays in one")
+	default:
+		return true
+	}
+	return false
+}
+
+// Types of what expressions of an automation see.
+var eventFactType = types.Map{
+	"type": types.String, "device": types.String, "account": types.String, "severity": types.String,
+	"at": types.Any, "data": openMap,
+}
+
+// occasionScope gives what expressions of an automation may use; collected tells
+// whether the samples of collect are among it.
+func occasionScope(a *Automation, collected bool) *scope {
+	env := types.Map{"event": eventFactType}
+	if a.Trigger.aboutDevice() {
+		env["device"] = deviceType(nil)
+	}
+	if collected && a.Window.Collect.AtLeast > 0 {
+		env["events"] = types.Array(eventFactType)
+	}
+	return newScope(env)
+}
+
+// conjuncts splits a condition that was compiled before at its outermost &&.
+func conjuncts(source string) []string {
+	tree, err := parser.ParseWithConfig(source, baseConfig)
+	if err != nil {
+		return []string{source}
+	}
+	var parts []string
+	var walk func(n ast.Node)
+	walk = func(n ast.Node) {
+		if and, ok := n.(*ast.BinaryNode); ok && (and.Operator == "&&" || and.Operator == "and") {
+			walk(and.Left)
+			walk(and.Right)
+			return
+		}
+		parts = append(parts, n.String())
+	}
+	walk(tree.Node)
+	if len(parts) == 1 {
+		return []string{source}
+	}
+	return parts
+}
