@@ -1,10 +1,13 @@
 package activities
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"maps"
-	"slices"
+	"strconv"
+	"time"
+
+	"go.temporal.io/sdk/activity"
 
 	"github.com/deviceops/deviceops"
 )
@@ -17,10 +20,17 @@ type ActionInput struct {
 	Args    map[string]any `json:"args,omitempty"`
 	RunID   string         `json:"run_id"`
 	Step    string         `json:"step"`
-	By      string         `json:"by"` // who acts: run:<id>
+	Round   int            `json:"round,omitempty"` // how often the step was begun before
+	By      string         `json:"by"`              // who acts: run:<id>
 
 	// Run carries rows of the timeline that are to be saved first; nil: none.
 	Run *deviceops.Run `json:"run,omitempty"`
+}
+
+// effect names what the step does: the same however often it is repeated or
+// tried again, and another one in the next round of a loop.
+func (in ActionInput) effect() string {
+	return in.RunID + "." + in.Step + "." + strconv.Itoa(in.Round)
 }
 
 // ActionOutput is what an action gives.
@@ -34,65 +44,104 @@ type ActionOutput struct {
 	Command *FollowUp `json:"command,omitempty"`
 }
 
+// UnmarshalJSON implements json.Unmarshaler: whole numbers of the output stay
+// exact, whatever their size.
+func (o *ActionOutput) UnmarshalJSON(data []byte) error {
+	var wire struct {
+		Output  json.RawMessage   `json:"output"`
+		Device  *deviceops.Device `json:"device"`
+		Command *FollowUp         `json:"command"`
+	}
+	if err := json.Unmarshal(data, &wire); err != nil {
+		return err
+	}
+	*o = ActionOutput{Device: wire.Device, Command: wire.Command}
+	if wire.Output == nil {
+		return nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(wire.Output))
+	decoder.UseNumber()
+	err := decoder.Decode(&o.Output)
+	o.Output = exactNumbers(o.Output)
+	return err
+}
+
 // FollowUp is a command by which an action reaches the device itself.
 type FollowUp struct {
 	Name string         `json:"name"`
 	Args map[string]any `json:"args,omitempty"`
 }
 
-// action is one kind of action. A type that implements it holds the arguments
-// as its fields; perform runs on a copy into which they were decoded.
-type action interface {
-	perform(ctx context.Context, d Deps, in ActionInput) (ActionOutput, error)
-}
+// beatEvery is how often an action that takes long says that it is still at it.
+const beatEvery = 5 * time.Second
 
-// actions makes the actions by name, with nothing set.
-var actions = map[string]func() action{
-	"device.configure":  func() action { return &configureDevice{} },
-	"device.get":        func() action { return &getDevice{} },
-	"device.transition": func() action { return &transitionDevice{} },
-	"log":               func() action { return &logEntry{} },
-}
-
-// ActionNames gives the names of all actions, in order.
-func ActionNames() []string { return slices.Sorted(maps.Keys(actions)) }
+// patientAttempts is how often an action is performed that fails for a reason
+// that nobody foresaw. Beyond it the failure is the step's.
+const patientAttempts = 5
 
 // Action performs an action by name. ENOTFOUND for a name that is none, EINVALID
-// for arguments of the wrong type; else the codes of the action itself.
+// for arguments of the wrong type; else the codes of the action itself. No
+// secret that the action was given leaves it: outputs, errors and log lines are
+// redacted.
 func (a *Runs) Action(ctx context.Context, in ActionInput) (ActionOutput, error) {
 	if in.Run != nil {
 		if err := a.deps.Store.SaveRun(ctx, *in.Run); err != nil {
 			return ActionOutput{}, Failure(err)
 		}
 	}
-	act, err := newAction(in)
-	if err != nil {
-		return ActionOutput{}, Failure(err)
+	limited, stop := inTime(ctx)
+	defer stop()
+	beat(limited)
+	call := a.call(in)
+	output, err := a.actions.perform(limited, call)
+	switch {
+	case err == nil:
+		return call.output(output), nil
+	case limited.Err() == context.DeadlineExceeded && failureIn(err) == nil:
+		err = Fail(deviceops.RunError{Code: deviceops.ETIMEOUT, Message: "the action took too long; attempt_timeout sets its time", Retryable: true})
 	}
-	out, err := act.perform(ctx, a.deps, in)
-	return out, Failure(err)
+	return ActionOutput{}, actionFailure(err, call.redactor, activity.GetInfo(ctx).Attempt)
 }
 
-func newAction(in ActionInput) (action, error) {
-	make, ok := actions[in.Action]
+// inTime gives a context that ends before the activity's time does, so that what
+// took too long is an answer, which Temporal does not repeat.
+func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
 	if !ok {
-		return nil, deviceops.Errorf(deviceops.ENOTFOUND, "there is no action %q; there are %v", in.Action, ActionNames())
+		return context.WithCancel(ctx)
 	}
-	act := make()
-	data, err := json.Marshal(in.Args)
-	if err == nil {
-		err = json.Unmarshal(data, act)
-	}
-	if err != nil {
-		return nil, deviceops.Errorf(deviceops.EINVALID, "the arguments of %s: %w", in.Action, err)
-	}
-	return act, nil
+	return context.WithDeadline(ctx, deadline.Add(-min(time.Second, time.Until(deadline)/4)))
 }
 
-// target gives the device that an action works on.
-func (in ActionInput) target(ctx context.Context, d Deps) (deviceops.Device, error) {
-	if in.Device == "" {
-		return deviceops.Device{}, deviceops.Errorf(deviceops.EINVALID, "%s needs a device: set `device` at the step or for the workflow", in.Action)
+// beat lets Temporal know until ctx is done that the action is at work, so that
+// a worker that died is noticed long before the action's time is over.
+func beat(ctx context.Context) {
+	go func() {
+		ticker := time.NewTicker(beatEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				activity.RecordHeartbeat(ctx)
+			}
+		}
+	}()
+}
+
+// actionFailure gives the failure of an action the form in which it crosses
+// Temporal, without secrets.
+func actionFailure(err error, redactor *deviceops.Redactor, attempt int32) error {
+	if failed := failureIn(err); failed != nil {
+		clean := *failed
+		clean.Message = redactor.Text(clean.Message)
+		clean.Data, _ = redactor.Value(clean.Data).(map[string]any)
+		return RunFailure(&clean)
 	}
-	return d.device(ctx, in.Account, in.Device)
+	err = redactor.Error(err)
+	if deviceops.ErrorCode(err) == deviceops.EINTERNAL && attempt >= patientAttempts {
+		return RunFailure(&deviceops.RunError{Code: deviceops.EINTERNAL, Message: deviceops.ErrorMessage(err), Retryable: true})
+	}
+	return Failure(err)
 }

@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"slices"
 
 	"github.com/deviceops/deviceops"
 )
@@ -10,31 +9,35 @@ import (
 // EventRunLog is the type of the events that the action log writes.
 const EventRunLog = "run.log"
 
-// logEntry writes an event, which the timeline of the device shows.
-type logEntry struct {
-	Message string `json:"message"`
-	Level   string `json:"level"` // info, warning, error; "": info
+var _ = addAction(NewAction(About{
+	Name: "log", Summary: "puts a line on the timeline of the run and its device",
+	Example: `
+- action: log
+  with: { message: "battery is at ${{ device.metrics.battery_pct }} %", level: warning }`,
+}, writeLog))
+
+type logArgs struct {
+	Message string `json:"message" required:"true" doc:"the line"`
+	Level   string `json:"level" enum:"info,warning,error" default:"info" doc:"how much it matters"`
 }
 
-func (l *logEntry) perform(ctx context.Context, d Deps, in ActionInput) (ActionOutput, error) {
-	levels := []string{"info", "warning", "error"}
-	if l.Level == "" {
-		l.Level = "info"
-	}
-	if !slices.Contains(levels, l.Level) {
-		return ActionOutput{}, deviceops.Errorf(deviceops.EINVALID, "log: there is no level %q; levels are %v", l.Level, levels)
-	}
-	account := in.Account
-	if in.Device != "" {
-		device, err := in.target(ctx, d)
+func writeLog(ctx context.Context, c *Call, args logArgs) (None, error) {
+	return None{}, c.tell(ctx, EventRunLog, args.Level, map[string]any{"text": args.Message})
+}
+
+// tell writes an event about the step's device or, without one, about the run's
+// account.
+func (c *Call) tell(ctx context.Context, eventType, severity string, data map[string]any) error {
+	account := c.Account
+	if c.in.Device != "" {
+		device, err := c.Device(ctx)
 		if err != nil {
-			return ActionOutput{}, err
+			return err
 		}
 		account = device.Account
 	}
-	now := d.now()
-	return ActionOutput{}, d.Store.AppendEvents(ctx, []deviceops.Event{{
-		Account: account, Device: in.Device, Type: EventRunLog, Severity: l.Level, At: now, ReceivedAt: now,
-		Data: map[string]any{"text": l.Message, "run": in.RunID, "step": in.Step},
+	data["run"], data["step"] = c.Run, c.Step
+	return c.deps.Store.AppendEvents(ctx, []deviceops.Event{{
+		Account: account, Device: c.in.Device, Type: eventType, Severity: severity, At: c.Now(), ReceivedAt: c.Now(), Data: data,
 	}})
 }

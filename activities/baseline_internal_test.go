@@ -115,12 +115,12 @@ func TestConfigureDeviceMerges(t *testing.T) {
 		"a removal":   {map[string]any{"b": nil}, map[string]any{"a": 1.0}, 4},
 		"nothing new": {map[string]any{"a": int64(1), "c": nil}, map[string]any{"a": 1.0, "b": 2.0}, 3},
 	} {
-		after := (&configureDevice{Configuration: c.change}).apply(desired)
+		after := configureChange{Configuration: c.change}.apply(desired)
 		require.Equal(t, c.want, after.Configuration, name)
 		require.Equal(t, c.version, after.Version, name)
 		require.Len(t, desired.Configuration, 2, "what was desired is not changed in place")
 	}
-	first := (&configureDevice{}).apply(deviceops.Desired{})
+	first := configureChange{}.apply(deviceops.Desired{})
 	require.EqualValues(t, 1, first.Version)
 	require.Equal(t, deviceops.DefaultHeartbeat, first.Heartbeat)
 }

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/deviceops/deviceops"
@@ -14,8 +15,15 @@ type Deps struct {
 	Gateway deviceops.Gateway
 	Catalog deviceops.Catalog
 	Secrets deviceops.Secrets // nil where no action needs any
-	Now     func() time.Time  // nil: the machine's clock
-	Log     *slog.Logger      // nil: the default logger
+	Broker  deviceops.Broker  // nil where no action publishes messages
+
+	// Actions are more actions than every installation has.
+	Actions []Action
+	// Networks are the private networks that http.request may reach.
+	Networks []netip.Prefix
+
+	Now func() time.Time // nil: the machine's clock
+	Log *slog.Logger     // nil: the default logger
 }
 
 // now gives the time to the millisecond: what is stored and read again is then

@@ -30,7 +30,7 @@ type Registry interface {
 // Register registers all activities with r.
 func Register(r Registry, d Deps) {
 	commands, provision := &Commands{deps: d}, &Provision{deps: d}
-	approvals, runs := &Approvals{deps: d}, &Runs{deps: d}
+	approvals, runs := &Approvals{deps: d}, newRuns(d)
 	for _, a := range []struct {
 		name     string
 		activity any

@@ -7,7 +7,15 @@ import (
 )
 
 // Runs keeps the rows of runs and performs their actions.
-type Runs struct{ deps Deps }
+type Runs struct {
+	deps    Deps
+	actions actionTable
+	client  *outbound
+}
+
+func newRuns(d Deps) *Runs {
+	return &Runs{deps: d, actions: core.with(d.Actions), client: newOutbound(d.Networks)}
+}
 
 // PinInput names the definition that a run executes.
 type PinInput struct {

@@ -29,9 +29,9 @@ type world struct {
 	now     time.Time
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, configure ...func(*activities.Deps)) *world {
 	t.Helper()
-	return newWorldOn(t, postgrestest.New(t))
+	return newWorldOn(t, postgrestest.New(t), configure...)
 }
 
 // newNarrowWorld is a world whose store has a single connection and whose
@@ -47,7 +47,7 @@ func newNarrowWorld(t *testing.T) *world {
 	return w
 }
 
-func newWorldOn(t *testing.T, store deviceops.Store) *world {
+func newWorldOn(t *testing.T, store deviceops.Store, configure ...func(*activities.Deps)) *world {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(quiet{})
@@ -55,10 +55,14 @@ func newWorldOn(t *testing.T, store deviceops.Store) *world {
 		TestActivityEnvironment: suite.NewTestActivityEnvironment(), store: store,
 		broker: &broker{}, catalog: &catalog{profile: kiosk()}, now: noon,
 	}
-	activities.Register(w, activities.Deps{
-		Store: w.store, Gateway: w.broker, Catalog: w.catalog, Now: func() time.Time { return w.now },
+	deps := activities.Deps{
+		Store: w.store, Gateway: w.broker, Broker: w.broker, Catalog: w.catalog, Now: func() time.Time { return w.now },
 		Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	for _, change := range configure {
+		change(&deps)
+	}
+	activities.Register(w, deps)
 	return w
 }
 
@@ -158,6 +162,7 @@ type broker struct {
 	fails     bool
 	published []deviceops.Command
 	canceled  []string
+	messages  map[string]string // payload by topic
 }
 
 func (b *broker) PublishCommands(_ context.Context, commands []deviceops.Command, _ time.Time) (sent []deviceops.Sent, err error) {
@@ -177,6 +182,22 @@ func (b *broker) PublishCancel(_ context.Context, _, id string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.canceled = append(b.canceled, id)
+	return nil
+}
+
+func (b *broker) PublishMessage(_ context.Context, topic string, payload []byte, retain bool) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.fails {
+		return deviceops.Errorf(deviceops.EUNAVAILABLE, "the broker does not answer")
+	}
+	if b.messages == nil {
+		b.messages = map[string]string{}
+	}
+	if retain {
+		topic += " (retained)"
+	}
+	b.messages[topic] = string(payload)
 	return nil
 }
 

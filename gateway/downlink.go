@@ -11,6 +11,7 @@ import (
 type publication struct {
 	topic   string
 	payload []byte
+	retain  bool // the broker keeps it for those who subscribe later
 }
 
 // encoder turns what the engine says into publications.

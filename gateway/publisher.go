@@ -156,7 +156,7 @@ func (b *batch) hand(ctx context.Context) []mqtt.Token {
 		case ctx.Err() != nil:
 			b.errs[i] = deviceops.Errorf(deviceops.EUNAVAILABLE, "the broker takes no messages: %w", ctx.Err())
 		default:
-			tokens[i] = b.link.client.Publish(p.topic, 1, false, p.payload)
+			tokens[i] = b.link.client.Publish(p.topic, 1, p.retain, p.payload)
 		}
 	}
 	return tokens

@@ -6,6 +6,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/activities"
 	"github.com/deviceops/deviceops/dsl"
 )
 
@@ -22,7 +23,7 @@ func (x *execution) again(ctx workflow.Context, step *dsl.Step, s *settlement) b
 		s.Error = failureOf(err)
 		return false
 	}
-	delay := r.Delay(s.Call.Tries)
+	delay := max(r.Delay(s.Call.Tries), activities.RetryAfter(s.Error))
 	remaining, over := left(ctx, s.Call.Deadline, 0)
 	if !wanted || over || !s.Call.Deadline.IsZero() && delay >= remaining {
 		return false

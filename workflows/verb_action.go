@@ -3,6 +3,7 @@ package workflows
 import (
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/deviceops/deviceops/activities"
@@ -11,8 +12,13 @@ import (
 
 var _ = addVerb("action", verb{try: tryAction, giveUp: giveUpCommand})
 
-// actionTimeout is how long an action may take where its step does not say.
-const actionTimeout = 2 * time.Minute
+const (
+	// actionTimeout is how long an action may take where its step does not say.
+	actionTimeout = 2 * time.Minute
+	// actionSilence is how long an action may give no sign of life: its worker
+	// is dead then.
+	actionSilence = 30 * time.Second
+)
 
 // tryAction performs an action of the engine. An action that reaches the device
 // itself goes on as a command; the step's output is that of the action.
@@ -21,12 +27,10 @@ func tryAction(x *execution, ctx workflow.Context, step *dsl.Step, c *call) outc
 	if err != nil {
 		return faulty(err)
 	}
+	in.Round = c.Round
 	limit, err := step.AttemptTimeout.Duration(x.env(ctx))
 	if err != nil {
 		return faulty(err)
-	}
-	if limit == 0 {
-		limit = actionTimeout
 	}
 	timeout, over := left(ctx, c.Deadline, limit)
 	if over {
@@ -36,13 +40,33 @@ func tryAction(x *execution, ctx workflow.Context, step *dsl.Step, c *call) outc
 	run, landed := x.ride()
 	in.Run = run
 	var out activities.ActionOutput
-	err = remote(ctx, activities.NameAction, timeout, in, &out)
+	err = perform(ctx, timeout, limit, in, &out)
 	landed(err == nil)
 	x.facts = nil
 	if err != nil {
 		return faulty(err)
 	}
 	return x.goOn(ctx, step, c, in.Device, out)
+}
+
+// perform executes an action. limit bounds one try of it with all that Temporal
+// repeats; without one, a try whose surroundings are out of reach (the store, the
+// provider of secrets, the broker) waits for them as long as the step may take.
+func perform(ctx workflow.Context, timeout, limit time.Duration, in activities.ActionInput, out *activities.ActionOutput) error {
+	if timeout == 0 {
+		timeout = storePatience
+	}
+	once := timeout
+	if limit == 0 {
+		once = min(timeout, actionTimeout)
+	}
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout:    once,
+		ScheduleToCloseTimeout: timeout,
+		HeartbeatTimeout:       actionSilence,
+		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 500 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 15 * time.Second},
+	})
+	return workflow.ExecuteActivity(ctx, activities.NameAction, in).Get(ctx, out)
 }
 
 func (x *execution) actionInput(ctx workflow.Context, step *dsl.Step) (activities.ActionInput, error) {
