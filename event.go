@@ -31,6 +31,11 @@ const (
 	EventProvision          = "device.provisioning" // a step of provisioning was reached
 	EventCommand            = "device.command"      // a command changed its status
 	EventClock              = "device.clock_wrong"
+
+	EventApprovalOpened    = "approval.opened"       // somebody is asked
+	EventApprovalEscalated = "approval.escalated"    // time has passed: more are asked
+	EventApprovalDelegated = "approval.delegated"    // it was handed on
+	EventBreakGlass        = "approval.broken_glass" // critical: approved in an emergency
 )
 
 // ClockTolerance is how far in the future, and ClockHistory how far in the

@@ -22,19 +22,23 @@ const (
 	RoleOperator = "operator" // works with devices
 	RoleApprover = "approver" // decides what waits for a person
 	RoleAuthor   = "author"   // publishes documents
-	RoleAdmin    = "admin"    // all of it
+	RoleAdmin    = "admin"    // all of it but to break the glass
+
+	// RoleBreakGlass approves in an emergency what others are asked. It is a
+	// right of its own, which is given by name: no other role includes it.
+	RoleBreakGlass = "break-glass"
 )
 
 // Engine is the principal under which the engine itself acts.
 var Engine = Principal{Name: "engine", Account: RootAccount, Roles: []string{RoleAdmin}}
 
-// Has reports whether p holds the role; an admin holds every role, and every
-// role includes viewer.
+// Has reports whether p holds the role; an admin holds every role but
+// break-glass, and every role includes viewer.
 func (p Principal) Has(role string) bool {
 	if role == RoleViewer && len(p.Roles) > 0 {
 		return true
 	}
-	return slices.Contains(p.Roles, role) || slices.Contains(p.Roles, RoleAdmin)
+	return slices.Contains(p.Roles, role) || role != RoleBreakGlass && slices.Contains(p.Roles, RoleAdmin)
 }
 
 // MayDecide reports whether p is among those whom an approval asks:

@@ -134,8 +134,20 @@ type RunRequest struct {
 // DecideRequest answers an approval.
 type DecideRequest struct {
 	Approve bool           `json:"approve"`
-	Comment string         `json:"comment,omitempty"`
-	Form    map[string]any `json:"form,omitempty"`
+	Comment string         `json:"comment,omitempty" doc:"Kept by the run and the audit log; an approval may demand one"`
+	Form    map[string]any `json:"form,omitempty" doc:"The fields of the approval's form_schema; those with a default may be left out"`
+}
+
+// DelegateRequest hands an approval on.
+type DelegateRequest struct {
+	To     []string `json:"to" minItems:"1" doc:"Who is asked besides: role:ROLE or user:NAME" example:"[\"user:maria\"]"`
+	Reason string   `json:"reason,omitempty"`
+}
+
+// BreakGlassRequest approves in an emergency.
+type BreakGlassRequest struct {
+	Reason string         `json:"reason,omitempty" doc:"Why it cannot wait for those who are asked; X-Reason does as well"`
+	Form   map[string]any `json:"form,omitempty" doc:"As in a decision"`
 }
 
 // ApplyRequest asks to publish the documents of several files, together.

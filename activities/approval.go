@@ -2,51 +2,142 @@ package activities
 
 import (
 	"context"
+	"strings"
+	"time"
 
 	"github.com/deviceops/deviceops"
 )
 
-// ApprovalInput is an approval as it stands now.
+// ApprovalInput is an approval as it stands now, with what has happened to it
+// since it was saved last.
 type ApprovalInput struct {
 	Approval deviceops.Approval `json:"approval"`
 	// Run carries rows of the timeline that are to be saved with it; nil: none.
-	Run *deviceops.Run `json:"run,omitempty"`
-	// By is who changed it; empty: the engine.
-	By string `json:"by,omitempty"`
+	Run     *deviceops.Run   `json:"run,omitempty"`
+	Changes []ApprovalChange `json:"changes,omitempty"` // in the order in which they came
+}
+
+// ApprovalChange is one thing that happened to an approval.
+type ApprovalChange struct {
+	Kind   string    `json:"kind"`         // ChangeOpened ...
+	By     string    `json:"by,omitempty"` // empty: the engine
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason,omitempty"`
+	To     []string  `json:"to,omitempty"`     // who is asked from now on, besides
+	Notify string    `json:"notify,omitempty"` // the channel to tell
+}
+
+// Kinds of changes. In the audit log they follow "approval.".
+const (
+	ChangeOpened      = "opened"
+	ChangeVoted       = "voted" // approved by one of several people
+	ChangeApproved    = "approved"
+	ChangeRejected    = "rejected"
+	ChangeBrokenGlass = "broken_glass"
+	ChangeDelegated   = "delegated"
+	ChangeEscalated   = "escalated"
+	ChangeExpired     = "expired"
+	ChangeCanceled    = "canceled"
+)
+
+// told are the changes that are events too, with the type and severity of the
+// event: those after which somebody has to be told.
+var told = map[string]struct{ event, severity string }{
+	ChangeOpened:      {deviceops.EventApprovalOpened, "info"},
+	ChangeDelegated:   {deviceops.EventApprovalDelegated, "info"},
+	ChangeEscalated:   {deviceops.EventApprovalEscalated, "warning"},
+	ChangeBrokenGlass: {deviceops.EventBreakGlass, "critical"},
 }
 
 // Approvals keeps the inbox of people in step with the workflows that wait.
 type Approvals struct{ deps Deps }
 
-// Save writes an approval that was opened, decided, expired or withdrawn. A
-// change of an approval is audited, an opening is not: nobody decided anything.
+// Save writes an approval that was opened, changed or ended. What the store has
+// already, since this is a repetition, changes and tells nothing.
 func (a *Approvals) Save(ctx context.Context, in ApprovalInput) error {
-	return Failure(a.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+	var saved bool
+	err := a.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) (err error) {
 		if in.Run != nil {
 			if err := tx.SaveRun(ctx, *in.Run); err != nil {
 				return err
 			}
 		}
-		return a.save(ctx, tx, in)
-	}))
+		if saved, err = tx.SaveApproval(ctx, in.Approval); err != nil || !saved {
+			return err
+		}
+		return a.record(ctx, tx, in)
+	})
+	if err == nil && saved {
+		a.announce(ctx, in)
+	}
+	return Failure(err)
 }
 
-func (a *Approvals) save(ctx context.Context, tx deviceops.Tx, in ApprovalInput) error {
-	stored, err := tx.FindApproval(ctx, in.Approval.ID)
-	if err != nil && deviceops.ErrorCode(err) != deviceops.ENOTFOUND {
+// record audits what people and time have done to an approval, and makes events
+// of what somebody has to be told. An opening is not audited: nobody decided
+// anything.
+func (a *Approvals) record(ctx context.Context, tx deviceops.Tx, in ApprovalInput) error {
+	var entries []deviceops.AuditEntry
+	var events []deviceops.Event
+	for _, c := range in.Changes {
+		if c.Kind != ChangeOpened {
+			entries = append(entries, auditChange(in.Approval, c))
+		}
+		if t, ok := told[c.Kind]; ok {
+			events = append(events, deviceops.Event{
+				Account: in.Approval.Account, Type: t.event, Severity: t.severity, Data: tellChange(in.Approval, c),
+				At: c.At, ReceivedAt: a.deps.now(),
+			})
+		}
+	}
+	if err := tx.AppendAudit(ctx, entries...); err != nil {
 		return err
 	}
-	if err == nil && stored.Status != deviceops.ApprovalOpen {
-		return nil // saved before this call was repeated
+	return tx.AppendEvents(ctx, events)
+}
+
+func auditChange(a deviceops.Approval, c ApprovalChange) deviceops.AuditEntry {
+	evidence := map[string]any{"question": a.Question, "device": a.Device, "asked": a.By, "approvals": a.Approvals(), "needed": a.Needed()}
+	for name, value := range map[string]string{"show_sha256": a.ShowHash, "barred": strings.Join(a.Barred, " "), "to": strings.Join(c.To, " ")} {
+		if value != "" {
+			evidence[name] = value
+		}
 	}
-	if err := tx.SaveApproval(ctx, in.Approval); err != nil || in.Approval.Status == deviceops.ApprovalOpen {
-		return err
+	if len(a.Form) > 0 {
+		evidence["form"] = a.Form
 	}
-	return tx.AppendAudit(ctx, deviceops.AuditEntry{
-		At: a.deps.now(), Account: in.Approval.Account, Actor: actor(in.By), Action: "approval." + string(in.Approval.Status),
-		Target: "approval:" + in.Approval.ID, Reason: in.Approval.Comment,
-		Evidence: map[string]any{"question": in.Approval.Question, "device": in.Approval.Device},
-	})
+	return deviceops.AuditEntry{
+		At: c.At, Account: a.Account, Actor: actor(c.By), Action: "approval." + c.Kind,
+		Target: "approval:" + a.ID, Reason: c.Reason, Evidence: evidence,
+	}
+}
+
+// tellChange is the data of an event. The device is here and not in the event
+// itself: its timeline has the approval already.
+func tellChange(a deviceops.Approval, c ApprovalChange) map[string]any {
+	data := map[string]any{"approval": a.ID, "question": a.Question, "asked": a.By, "step": a.Step, "workflow": a.Workflow}
+	for name, value := range map[string]string{"device": a.Device, "by": c.By, "reason": c.Reason, "notify": c.Notify} {
+		if value != "" {
+			data[name] = value
+		}
+	}
+	if !a.ExpiresAt.IsZero() {
+		data["expires_at"] = a.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	return data
+}
+
+// announce puts what somebody has to be told into the log too.
+func (a *Approvals) announce(ctx context.Context, in ApprovalInput) {
+	for _, c := range in.Changes {
+		log := a.deps.log().With("approval", in.Approval.ID, "question", in.Approval.Question)
+		switch c.Kind {
+		case ChangeBrokenGlass:
+			log.ErrorContext(ctx, "The glass was broken: an approval was given in an emergency", "by", c.By, "reason", c.Reason)
+		case ChangeOpened, ChangeEscalated, ChangeDelegated:
+			log.InfoContext(ctx, "People are asked to decide", "because", c.Kind, "asked", in.Approval.By, "channel", c.Notify)
+		}
+	}
 }
 
 func actor(by string) string {

@@ -27,6 +27,9 @@ type PinOutput struct {
 	Version int    `json:"version"`
 	Hash    string `json:"hash"`
 	Source  string `json:"source"`
+	// Behind are those behind the run besides its starter: who started the run
+	// that started it, who published the automation that did.
+	Behind []string `json:"behind,omitempty"`
 }
 
 // Pin reads the definition of a run and makes sure that the run has its row,
@@ -49,7 +52,11 @@ func (a *Runs) pin(ctx context.Context, r deviceops.Run) (PinOutput, error) {
 	if _, createErr := a.deps.Store.CreateRun(ctx, r); createErr != nil {
 		return PinOutput{}, createErr
 	}
-	return PinOutput{Version: doc.Version, Hash: doc.Hash, Source: doc.Source}, err
+	if err != nil {
+		return PinOutput{}, err
+	}
+	behind, err := a.behind(ctx, r)
+	return PinOutput{Version: doc.Version, Hash: doc.Hash, Source: doc.Source, Behind: behind}, err
 }
 
 // Save writes the state of a run and the given rows of its timeline.

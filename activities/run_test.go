@@ -176,6 +176,7 @@ func TestActions(t *testing.T) {
 	})
 }
 
+<<<<<<< Updated upstream
 func TestApprovalsAreAuditedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -200,4 +201,9 @@ func TestApprovalsAreAuditedOnce(t *testing.T) {
 	require.Len(t, entries, 1)
 	require.Equal(t, "approval.approved", entries[0].Action)
 	require.Equal(t, "user:maria", entries[0].Actor)
+=======
+func TestActionsAreThoseOfTheLanguage(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, slices.Sorted(maps.Keys(dsl.CoreActions)), activities.ActionNames())
+>>>>>>> Stashed changes
 }

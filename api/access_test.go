@@ -54,9 +54,7 @@ func TestOtherAccountsAreNotFound(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.device("k1", "acme/emea", deviceops.Active)
-	require.NoError(t, r.store.SaveApproval(t.Context(), deviceops.Approval{
-		ID: "run-1/ok", Account: "acme", Workflow: "run-1", Step: "ok", Question: "Sure?", By: []string{"role:admin"}, Status: deviceops.ApprovalOpen, OpenedAt: now,
-	}))
+	r.asks(func(*deviceops.Approval) {})
 	for _, c := range []struct {
 		method, path string
 		body         any
@@ -70,6 +68,7 @@ func TestOtherAccountsAreNotFound(t *testing.T) {
 		{http.MethodPost, "/v1/devices/k1/commands", deviceops.CommandRequest{Name: "reboot"}},
 		{http.MethodGet, "/v1/approvals/run-1%2Fok", nil},
 		{http.MethodPost, "/v1/approvals/run-1%2Fok/decide", deviceops.DecideRequest{Approve: true}},
+		{http.MethodPost, "/v1/approvals/run-1%2Fok/delegate", deviceops.DelegateRequest{To: []string{"user:eve"}}},
 		{http.MethodGet, "/v1/devices?account=acme", nil},
 		{http.MethodGet, "/v1/devices/stats/stream?account=acme", nil},
 	} {

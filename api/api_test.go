@@ -198,8 +198,9 @@ type orchestrator struct {
 	mu       sync.Mutex
 	starts   []deviceops.Start
 	canceled []string
-	updates  []deviceops.Decision
+	updates  []any // decisions and delegations
 	updateID []string
+	ended    bool // no workflow is running any more
 	runs     map[string]deviceops.Run // answers of the query run
 	down     bool
 }
@@ -224,9 +225,11 @@ func (o *orchestrator) Signal(context.Context, string, string, any) error { retu
 
 func (o *orchestrator) Update(_ context.Context, _, updateID, _ string, arg, result any) error {
 	defer o.locked()()
-	decision := arg.(deviceops.Decision)
-	o.updates, o.updateID = append(o.updates, decision), append(o.updateID, updateID)
-	*result.(*deviceops.Approval) = deviceops.Approval{ID: decision.Approval, Status: deviceops.ApprovalApproved, DecidedBy: decision.By.Name}
+	if o.ended {
+		return deviceops.Errorf(deviceops.ENOTFOUND, "no workflow of this id is running")
+	}
+	o.updates, o.updateID = append(o.updates, arg), append(o.updateID, updateID)
+	*result.(*deviceops.Approval) = deviceops.Approval{Status: deviceops.ApprovalApproved}
 	return nil
 }
 

@@ -2,10 +2,7 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
-	"strings"
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/workflows"
@@ -26,6 +23,15 @@ func (s *server) approvalRoutes(a approvalService) {
 		id: "decide-approval", method: http.MethodPost, path: "/v1/approvals/{id}/decide", role: deviceops.RoleViewer,
 		summary: "Approve or reject", about: "Allowed to those whom the approval asks. Repeating a decision is harmless.",
 	}, a.decide)
+	handle(s, route{
+		id: "delegate-approval", method: http.MethodPost, path: "/v1/approvals/{id}/delegate", role: deviceops.RoleViewer,
+		summary: "Hand an open approval on", about: "Allowed to those who may decide it. Whoever is named is asked besides those who are.",
+	}, a.delegate)
+	handle(s, route{
+		id: "break-glass", method: http.MethodPost, path: "/v1/approvals/{id}/break-glass", role: deviceops.RoleBreakGlass,
+		summary: "Approve in an emergency",
+		about:   "Whoever is asked, and however many have to approve. It takes a reason, is audited, opens a ticket and raises a critical event.",
+	}, a.breakGlass)
 }
 
 type approvalFilter struct {
@@ -64,53 +70,88 @@ type decideInput struct {
 }
 
 func (a approvalService) decide(ctx context.Context, p deviceops.Principal, in *decideInput) (deviceops.Approval, error) {
+	return a.take(ctx, deviceops.Decision{
+		Approval: in.ID, Approve: in.Body.Approve, By: p, Comment: in.because(in.Body.Comment), Form: in.Body.Form,
+	})
+}
+
+type breakGlassInput struct {
+	Reasoned
+	ApprovalPath
+	Body deviceops.BreakGlassRequest
+}
+
+func (a approvalService) breakGlass(ctx context.Context, p deviceops.Principal, in *breakGlassInput) (deviceops.Approval, error) {
+	return a.take(ctx, deviceops.Decision{
+		Approval: in.ID, Approve: true, BreakGlass: true, By: p, Comment: in.because(in.Body.Reason), Form: in.Body.Form,
+	})
+}
+
+// take hands a decision to the workflow that waits, which checks it once more
+// and writes it with its audit entry in one transaction.
+func (a approvalService) take(ctx context.Context, d deviceops.Decision) (deviceops.Approval, error) {
+	approval, err := a.get(ctx, d.By, &ApprovalPath{ID: d.Approval})
+	if err != nil {
+		return deviceops.Approval{}, err
+	}
+	if approval.Took(d) {
+		return approval, nil
+	}
+	if err := approval.Check(d, a.Now()); err != nil {
+		return deviceops.Approval{}, err
+	}
+	return a.update(ctx, approval, d.ID(), workflows.UpdateDecide, d)
+}
+
+type delegateInput struct {
+	Reasoned
+	ApprovalPath
+	Body deviceops.DelegateRequest
+}
+
+func (a approvalService) delegate(ctx context.Context, p deviceops.Principal, in *delegateInput) (deviceops.Approval, error) {
+	d := deviceops.Delegation{Approval: in.ID, By: p, To: in.Body.To, Reason: in.because(in.Body.Reason)}
 	approval, err := a.get(ctx, p, &in.ApprovalPath)
 	if err != nil {
 		return deviceops.Approval{}, err
 	}
-	if decidedSo(approval, p, in.Body.Approve) {
+	if approval.Handed(d) {
 		return approval, nil
 	}
-	if err := mayDecide(approval, p); err != nil {
+	if err := approval.CheckDelegation(d, a.Now()); err != nil {
 		return deviceops.Approval{}, err
 	}
-	decision := deviceops.Decision{
-		Approval: approval.ID, Approve: in.Body.Approve, By: p, Comment: in.because(in.Body.Comment), Form: in.Body.Form,
-	}
-	// The workflow writes the decision and its audit entry in one transaction.
-	var decided deviceops.Approval
-	err = a.Orchestrator.Update(ctx, approval.Workflow, decisionID(decision), workflows.UpdateDecide, decision, &decided)
-	return decided, err
+	return a.update(ctx, approval, d.ID(), workflows.UpdateDelegate, d)
 }
 
-// decidedSo reports whether this principal has decided just this already.
-func decidedSo(a deviceops.Approval, p deviceops.Principal, approve bool) bool {
-	want := deviceops.ApprovalRejected
-	if approve {
-		want = deviceops.ApprovalApproved
+func (a approvalService) update(ctx context.Context, approval deviceops.Approval, id, name string, arg any) (deviceops.Approval, error) {
+	var changed deviceops.Approval
+	err := a.Orchestrator.Update(ctx, approval.Workflow, id, name, arg, &changed)
+	if deviceops.ErrorCode(err) == deviceops.ENOTFOUND {
+		return deviceops.Approval{}, a.withdraw(ctx, approval.ID)
 	}
-	return a.Status == want && a.DecidedBy == p.Name
+	return changed, err
 }
 
-// mayDecide is the check of every surface: the approval is open and asks p.
-func mayDecide(a deviceops.Approval, p deviceops.Principal) error {
-	switch {
-	case !p.MayDecide(a.By):
-		return deviceops.Errorf(deviceops.EFORBIDDEN, "approval %s asks %s; %s is not among them", a.ID, strings.Join(a.By, ", "), p.Name)
-	case a.Status != deviceops.ApprovalOpen:
-		return deviceops.Errorf(deviceops.ECONFLICT, "approval %s is %s already", a.ID, a.Status)
-	default:
-		return nil
+// withdraw closes an approval that nobody waits for any more, since its workflow
+// was ended from outside and could not do that itself. ECONFLICT says so to
+// whoever wanted to decide.
+func (a approvalService) withdraw(ctx context.Context, id string) error {
+	err := a.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		approval, err := tx.FindApproval(ctx, id)
+		if err != nil || approval.Status != deviceops.ApprovalOpen {
+			return err
+		}
+		approval.Status, approval.DecidedAt, approval.Revision = deviceops.ApprovalCanceled, a.Now(), approval.Revision+1
+		if saved, err := tx.SaveApproval(ctx, approval); err != nil || !saved {
+			return err
+		}
+		return tx.AppendAudit(ctx, a.entry(deviceops.Engine, change{
+			account: approval.Account, action: "approval.canceled", target: "approval:" + id, reason: "its workflow has ended",
+		}))
+	})
+	if err != nil {
+		return err
 	}
-}
-
-// decisionID names the decision for the workflow, so that a repeat is answered
-// like the first.
-func decisionID(d deviceops.Decision) string {
-	verdict := "reject"
-	if d.Approve {
-		verdict = "approve"
-	}
-	sum := sha256.Sum256([]byte(d.Approval + "\x00" + d.By.Name + "\x00" + verdict))
-	return hex.EncodeToString(sum[:16])
+	return deviceops.Errorf(deviceops.ECONFLICT, "nobody waits for %s any more: what asked has ended", id)
 }

@@ -165,36 +165,6 @@ func (r *rig) createRun(id string, status deviceops.RunStatus) error {
 	return err
 }
 
-func TestDecide(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	approval := deviceops.Approval{
-		ID: "run-1/ok", Account: "acme", Workflow: "run-1", Step: "ok", Question: "Reboot?", By: []string{"role:operator"}, Status: deviceops.ApprovalOpen, OpenedAt: now,
-	}
-	require.NoError(t, r.store.SaveApproval(t.Context(), approval))
-	path := "/v1/approvals/run-1%2Fok"
-	var list struct{ Items []deviceops.Approval }
-	r.as(victor, http.MethodGet, "/v1/approvals?status=open", nil).into(&list)
-	require.Len(t, list.Items, 1)
-
-	detail := r.as(victor, http.MethodPost, path+"/decide", deviceops.DecideRequest{Approve: true}).refused(403, deviceops.EFORBIDDEN)
-	require.Contains(t, detail, "role:operator")
-	var decided deviceops.Approval
-	for range 2 {
-		r.as(olga, http.MethodPost, path+"/decide", deviceops.DecideRequest{Approve: true, Comment: "go"}).into(&decided)
-	}
-	require.Equal(t, deviceops.ApprovalApproved, decided.Status)
-	require.Equal(t, "go", r.orchestrator.updates[0].Comment)
-	require.Equal(t, "user:olga", r.orchestrator.updates[0].By.Name)
-	require.Equal(t, r.orchestrator.updateID[0], r.orchestrator.updateID[1], "a repeat is the same update")
-
-	approval.Status, approval.DecidedBy, approval.DecidedAt = deviceops.ApprovalApproved, "user:olga", now
-	require.NoError(t, r.store.SaveApproval(t.Context(), approval))
-	r.as(olga, http.MethodPost, path+"/decide", deviceops.DecideRequest{Approve: true}).into(&decided)
-	r.as(olga, http.MethodPost, path+"/decide", deviceops.DecideRequest{Approve: false}).refused(409, deviceops.ECONFLICT)
-	require.Len(t, r.orchestrator.updates, 2)
-}
-
 // streamOf opens a stream and gives what it says: "event data".
 func (r *rig) streamOf(token, path string, headers ...string) (<-chan string, context.CancelFunc) {
 	r.Helper()

@@ -145,17 +145,27 @@ func (e *engine) Start(ctx context.Context, s deviceops.Start) (bool, error) {
 func (e *engine) Signal(context.Context, string, string, any) error { return nil }
 
 func (e *engine) Update(ctx context.Context, _, _, _ string, arg, result any) error {
-	decision := arg.(deviceops.Decision)
-	a, err := e.store.FindApproval(ctx, decision.Approval)
+	a, err := e.store.FindApproval(ctx, approvalOf(arg))
 	if err != nil {
 		return err
 	}
-	a.Status, a.DecidedBy, a.DecidedAt, a.Comment = deviceops.ApprovalRejected, decision.By.Name, time.Now(), decision.Comment
-	if decision.Approve {
-		a.Status = deviceops.ApprovalApproved
+	switch change := arg.(type) {
+	case deviceops.Decision:
+		a.Take(change, time.Now())
+	case deviceops.Delegation:
+		a.Hand(change, time.Now())
 	}
+	a.Revision++
 	*result.(*deviceops.Approval) = a
-	return e.store.SaveApproval(ctx, a)
+	_, err = e.store.SaveApproval(ctx, a)
+	return err
+}
+
+func approvalOf(arg any) string {
+	if d, ok := arg.(deviceops.Delegation); ok {
+		return d.Approval
+	}
+	return arg.(deviceops.Decision).Approval
 }
 
 func (e *engine) Query(context.Context, string, string, any) error {

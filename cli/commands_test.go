@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
@@ -147,24 +146,6 @@ func TestRuns(t *testing.T) {
 	require.Contains(t, m.run("runs", "cancel", run.ID).failed(cli.ExitFailed), "ended already")
 	require.Contains(t, m.run("run", "check", "-i", "battery").failed(cli.ExitUsage), "write key=value")
 	require.Contains(t, m.run("run", "check", "-i", "battery=200", "--device", "k1").failed(cli.ExitFailed), "battery")
-}
-
-func TestApprovals(t *testing.T) {
-	t.Parallel()
-	m := newTerminal(t)
-	for _, id := range []string{"run-1/ok", "run-2/ok"} {
-		require.NoError(t, m.store.SaveApproval(t.Context(), deviceops.Approval{
-			ID: id, Account: deviceops.RootAccount, Workflow: id[:5], Step: "ok", Question: "Reboot?", By: []string{"role:operator"},
-			Status: deviceops.ApprovalOpen, OpenedAt: time.Now(),
-		}))
-	}
-	require.Regexp(t, `run-1/ok +open`, m.run("approvals", "list").done())
-	require.Equal(t, "run-1/ok is approved\n", m.run("approvals", "approve", "run-1/ok", "--comment", "go").done())
-	require.Equal(t, "run-2/ok is rejected\n", m.run("approvals", "reject", "run-2/ok", "--reason", "no").done())
-	require.Contains(t, m.run("approvals", "approve", "run-2/ok").failed(cli.ExitFailed), "rejected already")
-	require.Contains(t, m.run("approvals", "show", "run-2/ok").done(), "comment     no")
-	require.NotContains(t, m.run("approvals", "list").done(), "run-1/ok")
-	require.Contains(t, m.run("approvals", "list", "--status", "all").done(), "run-1/ok")
 }
 
 func TestAccountsAndDoctor(t *testing.T) {

@@ -37,6 +37,14 @@ func TestRequests(t *testing.T) {
 			_, err := c.Decide(t.Context(), "run-1/ok", deviceops.DecideRequest{Approve: true, Comment: "go"})
 			return err
 		}, `POST /v1/approvals/run-1%2Fok/decide  {"approve":true,"comment":"go"}`},
+		"delegation": {func(c *client.Client) error {
+			_, err := c.Delegate(t.Context(), "run-1/ok", deviceops.DelegateRequest{To: []string{"user:maria"}, Reason: "on leave"})
+			return err
+		}, `POST /v1/approvals/run-1%2Fok/delegate  {"to":["user:maria"],"reason":"on leave"}`},
+		"emergency": {func(c *client.Client) error {
+			_, err := c.BreakGlass(t.Context(), "run-1/ok", deviceops.BreakGlassRequest{Reason: "fire"})
+			return err
+		}, `POST /v1/approvals/run-1%2Fok/break-glass  {"reason":"fire"}`},
 		"reason on one line": {func(c *client.Client) error {
 			_, err := c.CancelRun(t.Context(), "run-1", "wrong\n site")
 			return err

@@ -98,73 +98,6 @@ func TestListRuns(t *testing.T) {
 	})
 }
 
-func approval(id string) deviceops.Approval {
-	return deviceops.Approval{
-		ID: id, Account: "acme", Workflow: "w", Step: "decision", Device: "k1", Question: "may it?", Show: []any{int64(1), 2.0},
-		By: []string{"role:operator", "user:maria"}, Status: deviceops.ApprovalOpen, OpenedAt: noon, ExpiresAt: after(time.Hour),
-	}
-}
-
-func TestApprovals(t *testing.T) {
-	both(t, func(t *testing.T, s deviceops.Tx) {
-		_, err := s.FindApproval(t.Context(), "a1")
-		requireCode(t, deviceops.ENOTFOUND, err)
-		save := func(a deviceops.Approval) {
-			t.Helper()
-			require.NoError(t, s.SaveApproval(t.Context(), a))
-		}
-		is := func(want deviceops.Approval) {
-			t.Helper()
-			found, err := s.FindApproval(t.Context(), want.ID)
-			require.NoError(t, err)
-			require.Equal(t, want, found)
-		}
-		a := approval("a1")
-		save(a)
-		is(a)
-		a.By = []string{"role:admin"}
-		save(a)
-		is(a)
-		a.Status, a.DecidedAt, a.DecidedBy = deviceops.ApprovalApproved, after(1e6), "user:maria"
-		a.Comment, a.Form = "go", map[string]any{"mode": "hard", "n": int64(2)}
-		save(a)
-		is(a)
-		again := approval("a1")
-		save(again)
-		again.Status = deviceops.ApprovalRejected
-		save(again)
-		is(a)
-
-		b, c := approval("b"), approval("c")
-		b.OpenedAt, b.Account, b.Device, b.By = after(time.Minute), "acme/emea", "k2", []string{}
-		c.OpenedAt, c.Account = after(2*time.Minute), "beta"
-		save(b)
-		save(c)
-		for _, f := range []struct {
-			account string
-			status  deviceops.ApprovalStatus
-			device  string
-			limit   int
-			want    []string
-		}{
-			{"", "", "", 0, []string{"c", "b", "a1"}},
-			{"acme", "", "", 0, []string{"b", "a1"}},
-			{"", deviceops.ApprovalOpen, "", 0, []string{"c", "b"}},
-			{"", "", "k1", 0, []string{"c", "a1"}},
-			{"", "", "", 1, []string{"c"}},
-			{"beta", deviceops.ApprovalApproved, "", 0, []string{}},
-		} {
-			found, err := s.ListApprovals(t.Context(), f.account, f.status, f.device, f.limit)
-			require.NoError(t, err)
-			ids := []string{}
-			for _, a := range found {
-				ids = append(ids, a.ID)
-			}
-			require.Equal(t, f.want, ids, "%+v", f)
-		}
-	})
-}
-
 func TestDeviceTimeline(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
 		at := func(minute int) time.Time { return after(time.Duration(minute) * time.Minute) }
@@ -184,10 +117,11 @@ func TestDeviceTimeline(t *testing.T) {
 			deviceops.AuditEntry{At: at(6), Account: "acme", Actor: "user:maria", Action: "device.transition", Target: "device:k2"}))
 		a := approval("a1")
 		a.OpenedAt, a.DecidedAt, a.DecidedBy, a.Status, a.Comment = at(7), at(9), "user:maria", deviceops.ApprovalApproved, "fine"
-		require.NoError(t, s.SaveApproval(t.Context(), a))
+		_, err := s.SaveApproval(t.Context(), a)
+		require.NoError(t, err)
 		r := run("r1", at(8))
 		r.Error = &deviceops.RunError{Code: "timeout", Message: "too late"}
-		_, err := s.CreateRun(t.Context(), r)
+		_, err = s.CreateRun(t.Context(), r)
 		require.NoError(t, err)
 
 		timeline, err := s.DeviceTimeline(t.Context(), "k1", 0)

@@ -14,6 +14,7 @@ const (
 // Names of messages to workflows.
 const (
 	UpdateDecide   = "decide"   // deviceops.Decision → deviceops.Approval; Provision and Run
+	UpdateDelegate = "delegate" // deviceops.Delegation → deviceops.Approval; Provision and Run
 	QueryRun       = "run"      // → deviceops.Run with steps; Run
 	QueryProvision = "progress" // → ProvisionProgress; Provision
 )

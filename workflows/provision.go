@@ -69,7 +69,8 @@ func (p *provision) setup(ctx workflow.Context) (err error) {
 	p.progress = ProvisionProgress{Phase: "claim", WaitsFor: "the claim check"}
 	err = workflow.SetQueryHandler(ctx, QueryProvision, func() (ProvisionProgress, error) { return p.progress, nil })
 	if err == nil {
-		p.desk, err = newDesk(ctx)
+		p.desk = &desk{}
+		err = p.desk.open(ctx)
 	}
 	return err
 }
@@ -134,7 +135,7 @@ func (p *provision) askPeople(ctx workflow.Context) *setback {
 		Account: p.plan.Account, Workflow: info.WorkflowExecution.ID, Step: "admit", Device: p.in.Device,
 		Question: fmt.Sprintf("Admit device %s (profile %s)?", p.in.Device, p.plan.Profile),
 		By:       p.plan.ApproveBy, ExpiresAt: workflow.Now(ctx).Add(approvalPatience),
-	}, nil)
+	}, nil, nil)
 	switch {
 	case err != nil:
 		return p.technical(err, "the approval failed")

@@ -41,7 +41,8 @@ func (x *execution) setup(ctx workflow.Context) (err error) {
 	x.state = state{Engine: engine, Vars: dsl.Object{}, Results: map[string]dsl.StepResult{}, Rounds: map[string]int{}}
 	err = workflow.SetQueryHandler(ctx, QueryRun, func() (deviceops.Run, error) { return x.snapshot(x.state.Rows), nil })
 	if err == nil {
-		x.desk, err = newDesk(ctx)
+		x.desk = &desk{}
+		err = x.desk.open(ctx)
 	}
 	return err
 }
@@ -68,7 +69,7 @@ func (x *execution) pin(ctx workflow.Context, known *programs) error {
 	if err := local(ctx, activities.NamePinDefinition, activities.PinInput{Run: x.run}, &pinned); err != nil {
 		return err
 	}
-	x.run.Version, x.run.Hash = pinned.Version, pinned.Hash
+	x.run.Version, x.run.Hash, x.desk.Behind = pinned.Version, pinned.Hash, pinned.Behind
 	program, err := known.get(pinned.Hash, pinned.Source)
 	if err != nil {
 		return deviceops.Errorf(deviceops.ErrorCode(err), "%s@%d cannot be executed: %w", x.run.Workflow, x.run.Version, err)
