@@ -175,35 +175,3 @@ func TestActions(t *testing.T) {
 		requireCode(t, deviceops.EINVALID, err)
 	})
 }
-
-<<<<<<< Updated upstream
-func TestApprovalsAreAuditedOnce(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	a := deviceops.Approval{
-		ID: "r1/decision", Account: "acme", Workflow: "r1", Step: "decision", Question: "Reboot?", By: []string{"role:operator"},
-		Status: deviceops.ApprovalOpen, OpenedAt: noon,
-	}
-	save := func(by string) {
-		_, err := do[any](w, activities.NameSaveApproval, activities.ApprovalInput{Approval: a, By: by})
-		require.NoError(t, err)
-	}
-	save("")
-	a.Status, a.DecidedBy, a.DecidedAt = deviceops.ApprovalApproved, "user:maria", noon
-	save("user:maria")
-	save("user:maria") // repeated
-
-	stored, err := w.store.FindApproval(t.Context(), a.ID)
-	require.NoError(t, err)
-	require.Equal(t, deviceops.ApprovalApproved, stored.Status)
-	entries, err := w.store.ListAudit(t.Context(), deviceops.AuditFilter{Target: "approval:" + a.ID})
-	require.NoError(t, err)
-	require.Len(t, entries, 1)
-	require.Equal(t, "approval.approved", entries[0].Action)
-	require.Equal(t, "user:maria", entries[0].Actor)
-=======
-func TestActionsAreThoseOfTheLanguage(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, slices.Sorted(maps.Keys(dsl.CoreActions)), activities.ActionNames())
->>>>>>> Stashed changes
-}
