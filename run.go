@@ -70,6 +70,11 @@ type RunStep struct {
 	Output     any       `json:"output,omitempty"`
 	Error      *RunError `json:"error,omitempty"`
 	WaitsFor   string    `json:"waits_for,omitempty"`
+
+	// What whoever follows the run is told of a step that waits. It is looked up
+	// when it is asked for, and no part of the row.
+	Progress string    `json:"progress,omitempty"` // "installing, 40 %"
+	Until    time.Time `json:"until,omitzero"`     // the wait is over then at the latest; zero: not known
 }
 
 // RunFilter selects runs. Zero fields select all.
@@ -93,6 +98,12 @@ type Runs interface {
 
 	// ListRuns gives runs without steps, newest first.
 	ListRuns(ctx context.Context, f RunFilter) ([]Run, error)
+
+	// UncheckedRuns gives up to limit open runs, without steps, of which nobody
+	// has asked Temporal since before, those first that were left alone longest,
+	// and counts them as asked about at now. Runs whose start waits in the outbox
+	// are left out.
+	UncheckedRuns(ctx context.Context, before, now time.Time, limit int) ([]Run, error)
 
 	// SaveRun writes status, outputs, error and finish of a run and upserts
 	// the given steps by index. A run that has ended stays as it is. ENOTFOUND.

@@ -52,7 +52,7 @@ const (
 
 // Sweeper does what is due: starts that wait in the outbox, commands to be
 // published (again), devices that fell silent, commands that expired, partitions
-// of events. Any number of them may run: each step locks or leases what it
+// of events, runs that Temporal ended. Any number of them may run: each step locks or leases what it
 // takes and checks under the lock that it is still due.
 type Sweeper struct {
 	config     SweeperConfig
@@ -93,7 +93,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 		name string
 		do   func(context.Context, time.Time) (int, error)
 	}{
-		{"maintain", s.maintain}, {"starts", s.starts}, {"silent", s.silent}, {"expired", s.expired}, {"dispatch", s.dispatch},
+		{"maintain", s.maintain}, {"starts", s.starts}, {"silent", s.silent}, {"expired", s.expired}, {"dispatch", s.dispatch}, {"runs", s.runs},
 	}
 	var errs []error
 	for _, step := range steps {

@@ -134,6 +134,18 @@ func (t tx) ListRuns(ctx context.Context, f deviceops.RunFilter) ([]deviceops.Ru
 		order by started_at desc, id desc limit `+where.arg(limitOf(f.Limit)), where.args...)
 }
 
+// UncheckedRuns implements deviceops.Runs.
+func (t tx) UncheckedRuns(ctx context.Context, before, now time.Time, limit int) ([]deviceops.Run, error) {
+	return list(ctx, t, "find unchecked runs", scanRun, `
+		update runs set checked_at = $2 where id in (
+			select id from runs
+			where status in ('pending', 'running', 'waiting') and coalesce(checked_at, started_at) <= $1
+				and not exists (select from starts where workflow_id = runs.id)
+			order by coalesce(checked_at, started_at) limit $3
+			for update skip locked)
+		returning `+runColumns, before, now, limitOf(limit))
+}
+
 func recordRun(r deviceops.Run) runRecord {
 	return runRecord{
 		ID: r.ID, Account: r.Account, Workflow: r.Workflow, Version: r.Version, Hash: r.Hash, Device: r.Device,

@@ -143,3 +143,27 @@ func TestDeviceTimeline(t *testing.T) {
 		require.Len(t, timeline, 2)
 	})
 }
+
+func TestUncheckedRunsAreGivenOneByOne(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		for i, status := range []deviceops.RunStatus{deviceops.RunRunning, deviceops.RunWaiting, deviceops.RunPending, deviceops.RunFailed, deviceops.RunRunning} {
+			r := run(fmt.Sprintf("r%d", i), after(time.Duration(i)*time.Minute))
+			r.Status = status
+			_, err := s.CreateRun(t.Context(), r)
+			require.NoError(t, err)
+		}
+		require.NoError(t, s.RequestStarts(t.Context(), []deviceops.Start{{WorkflowID: "r2", Type: "Run"}}, noon))
+		ids := func(before, now time.Time) (ids []string) {
+			runs, err := s.UncheckedRuns(t.Context(), before, now, 2)
+			require.NoError(t, err)
+			for _, r := range runs {
+				ids = append(ids, r.ID)
+			}
+			return ids
+		}
+		require.Equal(t, []string{"r0"}, ids(noon, after(time.Hour)), "the others are too young")
+		require.ElementsMatch(t, []string{"r1", "r4"}, ids(after(time.Hour-1), after(time.Hour)), "one has ended, one waits to be started")
+		require.Empty(t, ids(after(time.Hour-1), after(time.Hour)))
+		require.Len(t, ids(after(time.Hour), after(2*time.Hour)), 2, "no more than asked for")
+	})
+}
