@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/activities"
 )
 
 // Config is what the API needs. Store, Orchestrator, Gateway and Catalog are
@@ -19,6 +20,10 @@ type Config struct {
 	Orchestrator deviceops.Orchestrator
 	Gateway      deviceops.Gateway
 	Catalog      deviceops.Catalog // compiled profiles
+
+	// Actions are those that documents may use. Default: those that every
+	// installation has.
+	Actions []deviceops.ActionSpec
 
 	// Version of the product, for /openapi.json. Default "dev".
 	Version string
@@ -42,6 +47,9 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
+	if c.Actions == nil {
+		c.Actions = activities.Actions()
+	}
 	if c.Version == "" {
 		c.Version = "dev"
 	}
@@ -85,7 +93,9 @@ func (s *server) routes() {
 	s.importRoutes(importService{s.core})
 	s.commandRoutes(commandService{s.core})
 	s.runRoutes(runService{s.core})
+	s.graphRoutes(runService{s.core}, documentService{s.core})
 	s.approvalRoutes(approvalService{s.core})
+	s.ticketRoutes(ticketService{s.core})
 	s.eventRoutes(eventService{s.core})
 	s.accountRoutes(accountService{s.core})
 }

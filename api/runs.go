@@ -131,6 +131,7 @@ func (r runService) find(ctx context.Context, p deviceops.Principal, id string) 
 	if live.StartedAt.IsZero() {
 		live.StartedAt = run.StartedAt
 	}
+	r.tellWaits(ctx, &live)
 	return live, nil
 }
 

@@ -74,6 +74,20 @@ func get[T any](ctx context.Context, c *Client, path string, query url.Values) (
 	return do[T](ctx, c, call{method: http.MethodGet, path: path, query: query})
 }
 
+// text gets an answer that is no JSON.
+func (c *Client) text(ctx context.Context, path string, query url.Values) (string, error) {
+	response, err := c.send(ctx, call{method: http.MethodGet, path: path, query: query})
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return "", deviceops.Errorf(deviceops.EUNAVAILABLE, "the answer of %s broke off: %w", path, err)
+	}
+	return string(body), nil
+}
+
 // send makes a call and gives the answer, the body of which the caller closes.
 func (c *Client) send(ctx context.Context, k call) (*http.Response, error) {
 	request, err := c.request(ctx, k)

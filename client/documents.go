@@ -49,6 +49,12 @@ func (c *Client) DocumentVersions(ctx context.Context, account, kind, name strin
 	return get[Page[deviceops.Document]](ctx, c, documentPath(kind, name)+"/versions", query("account", account))
 }
 
+// WorkflowGraph draws a workflow as "svg" or "text"; version 0 means the newest.
+// ENOTFOUND.
+func (c *Client) WorkflowGraph(ctx context.Context, account, name string, version int, format string) (string, error) {
+	return c.text(ctx, documentPath(deviceops.KindWorkflow, name)+"/graph", query("account", account, "version", version, "format", format))
+}
+
 // RetireDocument hides a document from lookups. ENOTFOUND.
 func (c *Client) RetireDocument(ctx context.Context, account, kind, name, reason string) (deviceops.Document, error) {
 	return do[deviceops.Document](ctx, c, call{

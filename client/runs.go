@@ -27,6 +27,11 @@ func (c *Client) Run(ctx context.Context, id string) (deviceops.Run, error) {
 	return get[deviceops.Run](ctx, c, "/v1/runs/"+url.PathEscape(id), nil)
 }
 
+// RunGraph draws a run as "svg" or "text". ENOTFOUND.
+func (c *Client) RunGraph(ctx context.Context, id, format string) (string, error) {
+	return c.text(ctx, "/v1/runs/"+url.PathEscape(id)+"/graph", query("format", format))
+}
+
 // CancelRun asks a run to end. ENOTFOUND, ECONFLICT.
 func (c *Client) CancelRun(ctx context.Context, id, reason string) (deviceops.Run, error) {
 	return do[deviceops.Run](ctx, c, call{method: http.MethodPost, path: "/v1/runs/" + url.PathEscape(id) + "/cancel", reason: reason})
