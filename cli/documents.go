@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -90,14 +91,21 @@ func version(n int) string {
 func (a *app) getCommand() *cobra.Command {
 	var account string
 	var number int
+	var graph graphFlag
 	cmd := &cobra.Command{
 		Use: "get KIND [NAME]", Short: "List documents, or show one", Args: args(1, 2),
 		Long: `KIND is profile or workflow. With a NAME it shows the versions; with -o yaml the
-source as it was published, which "deviceops apply" takes back.`,
+source as it was published, which "deviceops apply" takes back. --graph draws a
+workflow.`,
 		Example: `  deviceops get workflow
-  deviceops get profile kiosk --version 3 -o yaml > kiosk.yaml`,
+  deviceops get profile kiosk --version 3 -o yaml > kiosk.yaml
+  deviceops get workflow reboot-with-approval --graph`,
 		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
 			switch {
+			case graph != "" && (len(args) == 1 || args[0] != deviceops.KindWorkflow):
+				return Usage(errors.New("--graph draws a workflow: write deviceops get workflow NAME --graph"))
+			case graph != "":
+				return a.draw(graph, func(format string) (string, error) { return c.WorkflowGraph(ctx, account, args[1], number, format) })
 			case len(args) == 1:
 				return a.listDocuments(ctx, c, account, args[0])
 			case a.output == outputTable && number == 0:
@@ -108,6 +116,7 @@ source as it was published, which "deviceops apply" takes back.`,
 		}),
 	}
 	cmd.Flags().IntVar(&number, "version", 0, "a version (default: the newest)")
+	graph.add(cmd)
 	accountFlag(cmd, &account)
 	return cmd
 }

@@ -109,8 +109,12 @@ func TestRenderRun(t *testing.T) {
 		Inputs: map[string]any{"battery": 18}, StartedAt: ago(time.Hour), FinishedAt: ago(55 * time.Minute),
 		Error: &deviceops.RunError{Code: "busy", Message: "in use", Step: "reboot"},
 		Steps: []deviceops.RunStep{
-			{Step: "diagnostics", Verb: "command", Status: deviceops.RunSucceeded, Attempts: 1, StartedAt: ago(time.Hour), FinishedAt: ago(time.Hour - 1500*time.Millisecond), Output: map[string]any{"uptime_s": 5}},
-			{Step: "decision", Verb: "approve", Status: deviceops.RunWaiting, Attempts: 1, StartedAt: ago(time.Minute), WaitsFor: "role:operator"},
+			{Step: "diagnostics", Verb: "command", Status: deviceops.RunSucceeded, Attempts: 1, StartedAt: ago(time.Hour), FinishedAt: ago(time.Hour - 1500*time.Millisecond), Input: map[string]any{"device": "k1"}, Output: map[string]any{"uptime_s": 5}},
+			{Step: "first", Verb: "approve", Status: deviceops.RunSucceeded, Attempts: 1, StartedAt: ago(59 * time.Minute), FinishedAt: ago(39 * time.Minute), Output: map[string]any{"decision": "approved", "by": "user:maria"}},
+			{
+				Step: "decision", Verb: "approve", Status: deviceops.RunWaiting, Attempts: 1, StartedAt: ago(time.Minute), WaitsFor: "role:operator",
+				Progress: "1 of 2 decided", Until: now.Add(2 * time.Hour),
+			},
 			{Step: "reboot", Verb: "command", Status: deviceops.RunFailed, Attempts: 4, Error: &deviceops.RunError{Code: "busy", Message: "in use"}},
 		},
 	}
@@ -126,17 +130,53 @@ started   1h ago
 took      5m
 failure   in use (busy, at step reboot)
 
-STEP         VERB     STATUS     ATTEMPTS  TOOK  NOTE
-diagnostics  command  succeeded  1         1.5s  {"uptime_s":5}
-decision     approve  waiting    1         1m    waits for role:operator
-reboot       command  failed     4         -     in use (busy)
+UTC                  STEP         VERB     STATUS     TRIES  TOOK
+2026-11-20 11:00:00  diagnostics  command  succeeded  1      1.5s
+                     in          {"device":"k1"}
+                     out         {"uptime_s":5}
+2026-11-20 11:01:00  first        approve  succeeded  1      20m
+                     out         {"by":"user:maria","decision":"approved"}
+                     decided by  user:maria
+2026-11-20 11:59:00  decision     approve  waiting    1      1m
+                     waits for   role:operator; 1 of 2 decided; until 2026-11-20 14:00:00, in 2h
+-                    reboot       command  failed     4      -
+                     failure     in use (busy)
 `, func(w *screen) { w.run(run) })
+}
 
-	seen := map[int]string{}
-	drawn(t, `
-12:00:00  diagnostics           succeeded  {"uptime_s":5}
-`, func(w *screen) { w.newSteps(deviceops.Run{Steps: run.Steps[:1]}, seen) })
-	drawn(t, "", func(w *screen) { w.newSteps(deviceops.Run{Steps: run.Steps[:1]}, seen) })
+func TestRenderChangesOfSteps(t *testing.T) {
+	t.Parallel()
+	seen := map[int]seenStep{}
+	step := deviceops.RunStep{Step: "install", Verb: "command", Status: deviceops.RunRunning, Attempts: 1}
+	show := func(want string) {
+		t.Helper()
+		drawn(t, want, func(w *screen) { w.newSteps(deviceops.Run{Steps: []deviceops.RunStep{step}}, seen) })
+	}
+	show(`
+12:00:00  install               running
+`)
+	show("")
+	step.Status, step.WaitsFor, step.Progress, step.Until = deviceops.RunWaiting, "device k1 to carry out install", "accepted, downloading, 40 %", now.Add(time.Hour)
+	show(`
+12:00:00  install               waiting  waits for device k1 to carry out install; accepted, downloading, 40 %; until 2026-11-20 13:00:00, i…
+`)
+	show("")
+	step.Progress, step.Until = "accepted, installing", time.Time{}
+	show(`
+12:00:00  install               waiting  waits for device k1 to carry out install; accepted, installing
+`)
+	step.Attempts = 2
+	show(`
+12:00:00  install #2            waiting  waits for device k1 to carry out install; accepted, installing
+`)
+	step = deviceops.RunStep{Step: "ok", Verb: "approve", Status: deviceops.RunSucceeded, Attempts: 1, Output: map[string]any{"by": "user:maria"}}
+	show(`
+12:00:00  ok                    succeeded  decided by user:maria
+`)
+	step.Error, step.Status = &deviceops.RunError{Code: "busy", Message: "in use"}, deviceops.RunFailed
+	show(`
+12:00:00  ok                    failed  in use (busy)
+`)
 }
 
 func TestRenderTimeline(t *testing.T) {

@@ -61,22 +61,13 @@ func anyMap(texts map[string]string) map[string]any {
 }
 
 func (a *app) runsCommand() *cobra.Command {
-	show := &cobra.Command{
-		Use: "show RUN", Short: "Show a run with its steps", Args: args(1, 1),
-		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
-			run, err := c.Run(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			return a.show(run, func(w *screen) { w.run(run) })
-		}),
-	}
 	watch := &cobra.Command{
 		Use: "watch RUN", Short: "Follow a run until it ends", Args: args(1, 1),
-		Long: "Shows each step when it changes. Exits with 1 unless the run succeeds.",
+		Long: `Shows each step when it changes: what it waits for, how far the device is, until
+when. Exits with 1 unless the run succeeds.`,
 		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error { return a.followRun(ctx, c, args[0]) }),
 	}
-	return group("runs", "See and cancel runs of workflows", a.runsList(), show, watch, a.runsCancel())
+	return group("runs", "See and cancel runs of workflows", a.runsList(), a.runsShow(), watch, a.runsCancel())
 }
 
 func (a *app) runsList() *cobra.Command {
@@ -114,23 +105,6 @@ func (w *screen) runs(runs []deviceops.Run) {
 
 func workflowOf(r deviceops.Run) string { return fmt.Sprintf("%s@%d", r.Workflow, r.Version) }
 
-func (w *screen) run(r deviceops.Run) {
-	w.fields(
-		"run", r.ID, "workflow", workflowOf(r), "status", string(r.Status), "device", r.Device, "account", r.Account,
-		"by", r.StartedBy, "reason", r.Reason, "inputs", compact(r.Inputs),
-		"started", w.when(r.StartedAt), "took", w.took(r.StartedAt, r.FinishedAt), "outputs", compact(r.Outputs), "failure", runError(r.Error),
-	)
-	if len(r.Steps) == 0 {
-		return
-	}
-	w.line("")
-	rows := make([][]string, len(r.Steps))
-	for i, s := range r.Steps {
-		rows[i] = []string{s.Step, s.Verb, string(s.Status), fmt.Sprint(s.Attempts), w.took(s.StartedAt, s.FinishedAt), cut(stepNote(s), 80)}
-	}
-	w.table([]string{"STEP", "VERB", "STATUS", "ATTEMPTS", "TOOK", "NOTE"}, rows)
-}
-
 func runError(e *deviceops.RunError) string {
 	if e == nil {
 		return ""
@@ -140,18 +114,6 @@ func runError(e *deviceops.RunError) string {
 		at = ", at step " + e.Step
 	}
 	return fmt.Sprintf("%s (%s%s)", strings.TrimSpace(e.Message), e.Code, at)
-}
-
-// stepNote says the most telling thing about a step.
-func stepNote(s deviceops.RunStep) string {
-	switch {
-	case s.Error != nil:
-		return runError(s.Error)
-	case s.WaitsFor != "":
-		return "waits for " + s.WaitsFor
-	default:
-		return compact(s.Output)
-	}
 }
 
 func (a *app) runsCancel() *cobra.Command {
@@ -175,7 +137,7 @@ func (a *app) runsCancel() *cobra.Command {
 // or YAML only its end is shown.
 func (a *app) followRun(ctx context.Context, c *client.Client, id string) error {
 	var last deviceops.Run
-	seen := map[int]string{}
+	seen := map[int]seenStep{}
 	for run, err := range c.FollowRun(ctx, id) {
 		if err != nil {
 			return err
@@ -197,25 +159,5 @@ func (a *app) followRun(ctx context.Context, c *client.Client, id string) error 
 		return failed("run %s %s: %s", id, last.Status, runError(last.Error))
 	default:
 		return deviceops.Errorf(deviceops.EUNAVAILABLE, "the server ended the stream before run %s did", id)
-	}
-}
-
-// newSteps shows the steps that changed since seen.
-func (w *screen) newSteps(r deviceops.Run, seen map[int]string) {
-	for _, s := range r.Steps {
-		note := cut(stepNote(s), 80)
-		state := string(s.Status) + note
-		if seen[s.Index] == state {
-			continue
-		}
-		seen[s.Index] = state
-		w.line("%s", strings.TrimRight(fmt.Sprintf("%s  %-20s  %s  %s", w.now.Format("15:04:05"), s.Step, w.paint(string(s.Status)), note), " "))
-	}
-}
-
-func (w *screen) runEnd(r deviceops.Run) {
-	w.line("%s %s after %s", workflowOf(r), w.paint(string(r.Status)), w.took(r.StartedAt, r.FinishedAt))
-	if outputs := compact(r.Outputs); outputs != "" {
-		w.line("outputs  %s", outputs)
 	}
 }
