@@ -1,0 +1,350 @@
+package rehearsal
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/dsl"
+	"github.com/deviceops/deviceops/workflows"
+)
+
+// month is how long a case goes on after the last thing that it tells, where it
+// does not say.
+const month = 30 * 24 * time.Hour
+
+// driver plays a case: a workflow of its own, which lets events happen, judges
+// windows and starts runs as its children, all on one virtual clock.
+type driver struct {
+	*world
+	about   subject
+	keys    map[slot]*memory
+	brakes  map[string]deviceops.LimitState // by automation
+	running map[string]workflow.CancelFunc  // by id of run
+}
+
+// slot is one key of one automation.
+type slot struct{ automation, key string }
+
+// memory is what is remembered of a slot.
+type memory struct {
+	window   deviceops.WindowState
+	deadline time.Time
+	runs     deviceops.ConcurrencyState
+}
+
+func (w *world) driver(about subject) *driver {
+	return &driver{
+		world: w, about: about, keys: map[slot]*memory{},
+		brakes: map[string]deviceops.LimitState{}, running: map[string]workflow.CancelFunc{},
+	}
+}
+
+// play is the workflow.
+func (d *driver) play(ctx workflow.Context) error {
+	if d.about.workflow != nil {
+		d.begin(ctx, d.about.workflow, deviceops.Run{Inputs: d.story.Inputs, Device: d.story.Device, StartedBy: d.story.By}, nil)
+	}
+	events := d.story.Events
+	for {
+		next, ok := d.next(events)
+		if !ok || next.Sub(d.start) > d.end() {
+			break
+		}
+		if err := workflow.Sleep(ctx, next.Sub(workflow.Now(ctx))); err != nil {
+			return err
+		}
+		d.now = workflow.Now(ctx)
+		d.tick(ctx)
+		for len(events) > 0 && !d.start.Add(events[0].At).After(d.now) {
+			d.happen(ctx, events[0])
+			events = events[1:]
+		}
+	}
+	return d.rest(ctx)
+}
+
+// rest lets the runs go on to their end, and looks at the outcome when nothing
+// more can come.
+func (d *driver) rest(ctx workflow.Context) error {
+	ended := func() bool { return len(d.running) == 0 }
+	if _, err := workflow.AwaitWithTimeout(ctx, d.start.Add(d.end()).Sub(workflow.Now(ctx)), ended); err != nil {
+		return err
+	}
+	d.now, d.frozen = workflow.Now(ctx), true
+	d.cancelAll()
+	_, err := workflow.AwaitWithTimeout(ctx, month, ended)
+	return err
+}
+
+func (d *driver) cancelAll() {
+	for _, id := range slices.Sorted(maps.Keys(d.running)) {
+		d.running[id]()
+	}
+}
+
+// end is when to stop looking.
+func (d *driver) end() time.Duration {
+	if d.story.Until > 0 {
+		return d.story.Until
+	}
+	return lastTold(d.story) + month
+}
+
+// lastTold is the time of the last thing that a case tells.
+func lastTold(c *dsl.TestCase) time.Duration {
+	var last time.Duration
+	for _, e := range c.Events {
+		last = max(last, e.At)
+	}
+	for _, a := range c.Answers {
+		last = max(last, a.At)
+	}
+	if c.Cancel != nil {
+		last = max(last, *c.Cancel)
+	}
+	return last
+}
+
+// next gives the time of the next event or deadline.
+func (d *driver) next(events []dsl.TestEvent) (at time.Time, ok bool) {
+	if len(events) > 0 {
+		at, ok = d.start.Add(events[0].At), true
+	}
+	for _, m := range d.keys {
+		if !m.deadline.IsZero() && (!ok || m.deadline.Before(at)) {
+			at, ok = m.deadline, true
+		}
+	}
+	return at, ok
+}
+
+// tick lets the windows judge that the clock goes on, in the order of their keys.
+func (d *driver) tick(ctx workflow.Context) {
+	slots := slices.SortedFunc(maps.Keys(d.keys), func(a, b slot) int {
+		return cmp.Or(strings.Compare(a.automation, b.automation), strings.Compare(a.key, b.key))
+	})
+	for _, s := range slots {
+		a := d.automation(s.automation)
+		d.decide(ctx, a, s, a.Window.Tick(d.keys[s].window, d.now))
+	}
+}
+
+func (d *driver) automation(name string) *dsl.Automation {
+	for _, a := range d.about.automations {
+		if a.Name == name {
+			return a
+		}
+	}
+	return nil
+}
+
+// happen lets one event come in.
+func (d *driver) happen(ctx workflow.Context, e dsl.TestEvent) {
+	d.apply(e)
+	event := e.Event
+	event.At, event.ReceivedAt = d.now.Add(-e.Age), d.now
+	for _, a := range d.about.automations {
+		if a.Hears(event.Type) && (e.Name == "" || e.Name == a.Name || e.Name == a.Trigger.Path) {
+			d.sample(ctx, a, e, event)
+		}
+	}
+}
+
+// apply changes the device as the event says.
+func (d *driver) apply(e dsl.TestEvent) {
+	if e.Event.Device == "" {
+		return
+	}
+	device := d.device(e.Event.Device)
+	to, _ := e.Event.Data["to"].(string)
+	switch e.Event.Type {
+	case deviceops.EventDeviceState:
+		device.State, device.StateSince = deviceops.State(to), d.now
+	case deviceops.EventDeviceConnectivity:
+		device.Session.Connectivity = deviceops.Connectivity(to)
+	}
+	if len(e.Metrics) > 0 {
+		device.Metrics = maps.Clone(device.Metrics)
+		if device.Metrics == nil {
+			device.Metrics = map[string]any{}
+		}
+		maps.Copy(device.Metrics, e.Metrics)
+	}
+}
+
+// sample judges an event for an automation and hands it to the window of its key.
+func (d *driver) sample(ctx workflow.Context, a *dsl.Automation, e dsl.TestEvent, event deviceops.Event) {
+	occasion := dsl.Occasion{Event: dsl.EventFacts(event), Device: d.facts(event.Device)}
+	judged, err := a.Judge(occasion)
+	key := ""
+	if err == nil {
+		key, err = a.Key(occasion)
+	}
+	if err != nil {
+		d.fault(e.Place, "", "the automation %s cannot judge this event: %s", a.Name, deviceops.ErrorMessage(err))
+		return
+	}
+	data, err := json.Marshal(occasion.Event)
+	if err != nil {
+		d.fault(e.Place, "", "this event is not JSON: %s", err)
+		return
+	}
+	s := slot{a.Name, key}
+	if d.keys[s] == nil {
+		d.keys[s] = &memory{}
+	}
+	sample := deviceops.Sample{At: event.At, Holds: d.holds(a, event.Device, judged), Event: data}
+	d.decide(ctx, a, s, a.Window.Take(d.keys[s].window, sample, d.now))
+}
+
+// holds turns a judgement into yes or no. What cannot be told of a device that
+// the case does not describe is taken to hold.
+func (d *driver) holds(a *dsl.Automation, device string, judged dsl.Judgement) bool {
+	if judged.Verdict == deviceops.Unknown && !d.described[device] && device != "" {
+		for _, part := range judged.Unknown {
+			d.noteOnce("%s: taken to hold, since the case does not describe device %s: %s", a.Name, device, part)
+		}
+		return true
+	}
+	for _, part := range judged.Unknown {
+		d.noteOnce("%s: unknown, so it does not hold: %s", a.Name, part)
+	}
+	return judged.Verdict == deviceops.Yes
+}
+
+// decide does what a window decided.
+func (d *driver) decide(ctx workflow.Context, a *dsl.Automation, s slot, step deviceops.WindowStep) {
+	m := d.keys[s]
+	m.window, m.deadline = step.State, step.Deadline
+	for _, decision := range step.Decisions {
+		d.note("%s%s: %s", a.Name, forKey(s.key), decision.Outcome)
+		if decision.Outcome == deviceops.WindowFired {
+			d.fire(ctx, a, s, decision.Samples)
+		}
+	}
+}
+
+func forKey(key string) string {
+	if key == "" {
+		return ""
+	}
+	return " for " + key
+}
+
+// fire starts a run, unless a run that goes on or the brake forbids it.
+func (d *driver) fire(ctx workflow.Context, a *dsl.Automation, s slot, samples []deviceops.Sample) {
+	m := d.keys[s]
+	runs, admission := a.Concurrency.Admit(m.runs, samples)
+	m.runs = runs
+	switch admission {
+	case deviceops.AdmitStart:
+		d.launch(ctx, a, s, samples)
+	case deviceops.AdmitCancel:
+		d.note("%s%s: the run before is canceled", a.Name, forKey(s.key))
+		for _, id := range slices.Clone(m.runs.Running) {
+			d.running[id]()
+		}
+	default:
+		d.note("%s%s: a run goes on: %s", a.Name, forKey(s.key), admission)
+	}
+}
+
+// launch starts the run of one firing.
+func (d *driver) launch(ctx workflow.Context, a *dsl.Automation, s slot, samples []deviceops.Sample) {
+	brake, ok := a.Limit.Take(d.brakes[a.Name], d.now)
+	d.brakes[a.Name] = brake
+	if !ok {
+		d.note("%s: stopped, since more than %d runs in %s were to start; a person has to resume it", a.Name, a.Limit.N, dsl.FormatDuration(a.Limit.Per))
+		return
+	}
+	occasion, err := occasionOf(samples)
+	var inputs map[string]any
+	if err == nil {
+		device, _ := occasion.Event["device"].(string)
+		occasion.Device = d.facts(device)
+		inputs, err = a.InputsFor(occasion)
+	}
+	if err != nil {
+		d.fault(d.story.Place, "", "the automation %s cannot make the inputs of its run: %s", a.Name, deviceops.ErrorMessage(err))
+		return
+	}
+	device, _ := occasion.Event["device"].(string)
+	id := d.begin(ctx, d.suite.workflow(a.Workflow, a.WorkflowVersion), deviceops.Run{Inputs: inputs, Device: device, StartedBy: "automation:" + a.Name}, func(ctx workflow.Context, id string) { d.ended(ctx, a, s, id) })
+	d.keys[s].runs = d.keys[s].runs.Started(id)
+}
+
+// occasionOf gives back the events of samples.
+func occasionOf(samples []deviceops.Sample) (dsl.Occasion, error) {
+	var o dsl.Occasion
+	for _, sample := range samples {
+		v, err := dsl.DecodeJSON(sample.Event)
+		if err != nil {
+			return o, err
+		}
+		o.Event, _ = v.(map[string]any)
+		o.Events = append(o.Events, v)
+	}
+	return o, nil
+}
+
+// ended starts what waited for the end of a run.
+func (d *driver) ended(ctx workflow.Context, a *dsl.Automation, s slot, id string) {
+	if d.frozen {
+		return
+	}
+	runs, next := d.keys[s].runs.Ended(id)
+	d.keys[s].runs = runs
+	if next != nil {
+		d.launch(ctx, a, s, next)
+	}
+}
+
+// begin starts a run and gives its id; then is called at its end.
+func (d *driver) begin(ctx workflow.Context, def *definition, r deviceops.Run, then func(ctx workflow.Context, id string)) string {
+	r.ID = fmt.Sprintf("run-%d", len(d.roots)+1)
+	r.Account, r.Workflow, r.Version, r.Hash = deviceops.RootAccount, def.Name, def.version, def.Hash
+	r.Status, r.StartedAt = deviceops.RunRunning, workflow.Now(ctx)
+	d.roots = append(d.roots, r.ID)
+	d.enter(r)
+	d.note("%s starts: %s%s", r.ID, reference(r.Workflow, r.Version), onDevice(r.Device))
+	child, cancel := workflow.WithCancel(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: r.ID, WaitForCancellation: true}))
+	d.running[r.ID] = cancel
+	future := workflow.ExecuteChildWorkflow(child, workflows.TypeRun, workflows.RunInput{Run: r})
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		err := future.Get(ctx, nil)
+		delete(d.running, r.ID)
+		d.now = workflow.Now(ctx)
+		d.conclude(r.ID, err)
+		if then != nil {
+			then(ctx, r.ID)
+		}
+	})
+	return r.ID
+}
+
+// conclude notes how a run ended. One that did not say so itself has a fault.
+func (d *driver) conclude(id string, err error) {
+	if d.frozen {
+		return
+	}
+	r := d.byID[id]
+	d.notes = append(d.notes, Note{At: d.now.Sub(d.world.start), Text: fmt.Sprintf("%s %s", id, r.Status), rank: rankOfEnds})
+	if !r.Status.Ended() {
+		d.fault(d.story.Place, "", "%s broke off: %v", id, err)
+	}
+}
+
+func onDevice(device string) string {
+	if device == "" {
+		return ""
+	}
+	return " on " + device
+}
