@@ -20,17 +20,23 @@ type ActionInput struct {
 	Args    map[string]any `json:"args,omitempty"`
 	RunID   string         `json:"run_id"`
 	Step    string         `json:"step"`
-	Round   int            `json:"round,omitempty"` // how often the step was begun before
-	By      string         `json:"by"`              // who acts: run:<id>
+	Branch  string         `json:"branch,omitempty"` // tells the branches of a run apart; "": the run itself
+	Round   int            `json:"round,omitempty"`  // how often the step was begun before
+	By      string         `json:"by"`               // who acts: run:<id>
 
 	// Run carries rows of the timeline that are to be saved first; nil: none.
 	Run *deviceops.Run `json:"run,omitempty"`
 }
 
 // effect names what the step does: the same however often it is repeated or
-// tried again, and another one in the next round of a loop.
+// tried again, and another one in the next round of a loop and
+// in another branch.
 func (in ActionInput) effect() string {
-	return in.RunID + "." + in.Step + "." + strconv.Itoa(in.Round)
+	step := in.Step
+	if in.Branch != "" {
+		step += "." + in.Branch
+	}
+	return in.RunID + "." + step + "." + strconv.Itoa(in.Round)
 }
 
 // ActionOutput is what an action gives.

@@ -27,6 +27,10 @@ type CommandInput struct {
 	Prepared  bool `json:"prepared,omitempty"`
 	Exclusive bool `json:"exclusive,omitempty"`
 
+	// OnlineOnly says that a device that is not online now does not get the
+	// command later: the attempt fails with the code offline.
+	OnlineOnly bool `json:"online_only,omitempty"`
+
 	// Run carries rows of the timeline that are to be saved first; nil: none.
 	Run *deviceops.Run `json:"run,omitempty"`
 }
@@ -117,11 +121,26 @@ func (a *Commands) prepare(ctx context.Context, in CommandInput) (deviceops.Comm
 	if device.State == deviceops.Quarantined || device.State == deviceops.Retired {
 		return c, deviceops.Errorf(deviceops.ECONFLICT, "device %s is %s and gets no commands", device.ID, device.State)
 	}
+	if in.OnlineOnly && device.Session.Connectivity != deviceops.Online {
+		return c, offline(device)
+	}
 	c.Account, c.Exclusive = device.Account, spec.Exclusive
 	if spec.Prepare != nil {
 		c.Args, err = spec.Prepare(in.Args)
 	}
 	return c, err
+}
+
+// StatusOffline is the status, in the data of a failure, of a command that was
+// not sent because its device is not online.
+const StatusOffline = "offline"
+
+// offline is the failure of a command that does not wait for its device.
+func offline(d deviceops.Device) error {
+	return RunFailure(&deviceops.RunError{
+		Code: StatusOffline, Message: "device " + d.ID + " is not online", Retryable: true,
+		Data: map[string]any{"status": StatusOffline},
+	})
 }
 
 func (a *Commands) spec(ctx context.Context, account, id, name string) (deviceops.Device, deviceops.CommandSpec, error) {

@@ -20,6 +20,8 @@ const (
 	NameSaveRun       = "SaveRun"       // deviceops.Run → nothing
 	NameDeviceFacts   = "DeviceFacts"   // FactsInput → deviceops.Device
 	NameAction        = "Action"        // ActionInput → ActionOutput
+	NameEmitEvent     = "EmitEvent"     // EmitInput → nothing
+	NameWatchEvents   = "WatchEvents"   // WatchInput → WatchOutput
 )
 
 // Registry takes activities: a worker or a test environment.
@@ -47,6 +49,8 @@ func Register(r Registry, d Deps) {
 		{NameSaveRun, runs.Save},
 		{NameDeviceFacts, runs.Facts},
 		{NameAction, runs.Action},
+		{NameEmitEvent, runs.Emit},
+		{NameWatchEvents, runs.Watch},
 	} {
 		r.RegisterActivityWithOptions(a.activity, activity.RegisterOptions{Name: a.name})
 	}

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -17,7 +18,37 @@ import (
 type desk struct {
 	Cases  []*inquiry `json:"cases,omitempty"`  // in the order of asking
 	Behind []string   `json:"behind,omitempty"` // who is behind the workflow besides its starter, for four eyes
+
+	stops func() bool // the workflow has to go on in a new execution; nil: it never has to
 }
+
+// keptCases is how many ended approvals a workflow remembers over its
+// executions, to tell who is late with a decision that it was taken.
+const keptCases = 100
+
+// carry gives the desk for the next execution: the open cases, and the last of
+// those that have ended, without what was shown.
+func (d *desk) carry() *desk {
+	next := &desk{Behind: d.Behind}
+	ended := 0
+	for _, q := range slices.Backward(d.Cases) {
+		if !q.pending() {
+			if ended++; ended > keptCases {
+				continue
+			}
+			q.Approval.Show = nil
+		}
+		next.Cases = append(next.Cases, q)
+	}
+	slices.Reverse(next.Cases)
+	return next
+}
+
+// restore takes over what carry gave.
+func (d *desk) restore(from *desk) { d.Cases, d.Behind = from.Cases, from.Behind }
+
+// stopping reports whether nobody can be waited for in this execution any more.
+func (d *desk) stopping() bool { return d.stops != nil && d.stops() }
 
 // inquiry is one approval that was asked for.
 type inquiry struct {
@@ -128,6 +159,8 @@ func (d *desk) delegate(ctx workflow.Context, delegation deviceops.Delegation) (
 // ask opens an approval and waits until it ends; rows ride with its opening. The
 // approval comes back approved, rejected, expired or, when the workflow was
 // canceled, canceled. An approval that is open already is waited for as it is.
+// It comes back open when the workflow has to go on in a new execution, which
+// asks again.
 func (d *desk) ask(ctx workflow.Context, a deviceops.Approval, form dsl.Form, rows *deviceops.Run) (deviceops.Approval, error) {
 	q, err := d.find(a.ID)
 	if err != nil {
@@ -138,7 +171,10 @@ func (d *desk) ask(ctx workflow.Context, a deviceops.Approval, form dsl.Form, ro
 		err = q.give(ctx, rows)
 	}
 	if err == nil {
-		err = q.wait(ctx)
+		err = q.wait(ctx, d.stopping)
+	}
+	if err == nil && q.pending() && d.stopping() && !q.expired(workflow.Now(ctx)) {
+		return q.Approval, nil
 	}
 	if q.pending() {
 		q.Approval.Status, q.Approval.DecidedAt = endOf(ctx, err), workflow.Now(ctx)
@@ -148,19 +184,19 @@ func (d *desk) ask(ctx workflow.Context, a deviceops.Approval, form dsl.Form, ro
 	return q.Approval, errors.Join(q.save(ctx), err)
 }
 
-// wait returns when the approval is decided, has expired or the workflow is
-// canceled. Time widens it on its way and never decides it.
-func (q *inquiry) wait(ctx workflow.Context) error {
-	decided := func() bool { return !q.pending() }
-	for q.pending() {
+// wait returns when the approval is decided, has expired, or the workflow is
+// canceled or stops. Time widens it on its way and never decides it.
+func (q *inquiry) wait(ctx workflow.Context, stops func() bool) error {
+	over := func() bool { return !q.pending() || stops() }
+	for !over() {
 		next := q.Approval.NextChange()
 		if next.IsZero() {
-			return workflow.Await(ctx, decided)
+			return workflow.Await(ctx, over)
 		}
-		if _, err := workflow.AwaitWithTimeout(ctx, next.Sub(workflow.Now(ctx)), decided); err != nil {
+		if _, err := workflow.AwaitWithTimeout(ctx, next.Sub(workflow.Now(ctx)), over); err != nil {
 			return err
 		}
-		if !q.pending() || q.expired(workflow.Now(ctx)) {
+		if over() || q.expired(workflow.Now(ctx)) {
 			return nil
 		}
 		if err := q.escalate(ctx); err != nil {

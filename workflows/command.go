@@ -23,20 +23,39 @@ type delivery struct {
 	Ended   bool          `json:"ended"`   // the command's row has ended
 	Expires time.Time     `json:"expires"` // the device must not begin after this
 	Each    time.Duration `json:"each"`    // one try, where the step does not say; 0: until Expires
+	Until   time.Time     `json:"until"`   // end of the try that is going on; zero: none is
 }
 
-// send makes one try: a new attempt if the device reported the last one as
-// failed, else the same one again. Its error is what the device said, ETIMEOUT
-// when it said nothing, or ECANCELED when the workflow was canceled.
-func (d *delivery) send(ctx workflow.Context, in activities.CommandInput, timeout time.Duration) (map[string]any, *deviceops.RunError) {
+// deliver makes one try and waits for its end.
+func (d *delivery) deliver(ctx workflow.Context, in activities.CommandInput, timeout time.Duration) (map[string]any, *deviceops.RunError) {
+	d.begin(workflow.Now(ctx).Add(timeout))
+	return d.result(ctx, d.send(ctx, in))
+}
+
+// begin begins a try that may last until a time: a new attempt if the device
+// reported the last one as failed, else the same one again.
+func (d *delivery) begin(until time.Time) {
 	if !d.Silent {
 		d.Attempt++
 	}
 	d.Tries++
+	d.Until = until
+}
+
+// send sends the try that is going on, which is harmless if that was done before.
+func (d *delivery) send(ctx workflow.Context, in activities.CommandInput) workflow.Future {
 	in.ID, in.Attempt, in.ExpiresAt = d.ID, d.Attempt, d.Expires
-	ctx = workflow.WithActivityOptions(ctx, leased(d.ID+"#"+strconv.Itoa(d.Tries), max(timeout, time.Millisecond)))
+	timeout := max(d.Until.Sub(workflow.Now(ctx)), time.Millisecond)
+	ctx = workflow.WithActivityOptions(ctx, leased(d.ID+"#"+strconv.Itoa(d.Tries), timeout))
+	return workflow.ExecuteActivity(ctx, activities.NameExecuteCommand, in)
+}
+
+// result waits for the end of a try. Its error is what the device said, ETIMEOUT
+// when it said nothing, or ECANCELED when the workflow was canceled.
+func (d *delivery) result(ctx workflow.Context, future workflow.Future) (map[string]any, *deviceops.RunError) {
 	var out activities.CommandOutput
-	err := workflow.ExecuteActivity(ctx, activities.NameExecuteCommand, in).Get(ctx, &out)
+	err := future.Get(ctx, &out)
+	d.Until = time.Time{}
 	d.judge(err)
 	return out.Output, activities.Cause(err)
 }
@@ -52,7 +71,7 @@ func (d *delivery) judge(err error) {
 		status, _ := cause.Data["status"].(string)
 		d.Silent = status == "" && cause.Retryable // the store was out of reach all the time
 		d.Ended = !d.Silent
-		d.Final = d.Ended && status != string(deviceops.CommandFailed)
+		d.Final = d.Ended && status != string(deviceops.CommandFailed) && status != activities.StatusOffline
 	default:
 		d.Silent, d.Ended = true, false
 	}

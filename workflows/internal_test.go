@@ -78,15 +78,23 @@ func TestStateIsData(t *testing.T) {
 	c := call{Step: "s", Row: 1, Round: 2, Tries: 3, Deadline: at, Delivery: &delivery{ID: "c", Attempt: 2, Tries: 3, Silent: true, Expires: at, Each: time.Minute}}
 	before := state{
 		Engine: engine, Inputs: dsl.Object{"n": int64(1 << 60)}, Vars: dsl.Object{"f": 1.5},
-		Results: map[string]dsl.StepResult{"a": {Status: dsl.StatusSucceeded, Output: map[string]any{"n": int64(1 << 60)}, Attempts: 1}},
-		Rounds:  map[string]int{"a": 1},
-		Frames: []frame{
-			{Block: "steps", Next: 1, Deadline: at},
-			{Block: "steps[1].catch", Owner: &c, Catching: true, Error: &dsl.Failure{Code: "busy", Message: "busy", Retryable: true}},
+		Root: branch{
+			Results: map[string]dsl.StepResult{"a": {Status: dsl.StatusSucceeded, Output: map[string]any{"n": int64(1 << 60)}, Attempts: 1}},
+			Rounds:  map[string]int{"a": 1},
+			Frames: []frame{
+				{Block: "steps", Next: 1, Deadline: at},
+				{Block: "steps[1].catch", Owner: &c, Phase: inCatch, Error: &dsl.Failure{Code: "busy", Message: "busy", Retryable: true}},
+				{Owner: &c, Fork: &fork{Items: []datum{{int64(1 << 60)}, {"b"}}, Next: 1, Results: make([]datum, 2), Branches: []*branch{{
+					Key: "steps.1.0-0", Label: "[0]", Locals: dsl.Object{"item": int64(1 << 60)}, Results: map[string]dsl.StepResult{}, Rounds: map[string]int{},
+					Frames: []frame{{Block: "steps[1].foreach"}}, Parked: &c,
+				}}}},
+			},
+			Settling: &settlement{Call: c, Output: datum{int64(1 << 60)}},
+			Undo:     []undoable{{Step: "a", At: 3, Locals: dsl.Object{"index": int64(2)}}},
 		},
-		Settling: &settlement{Call: c, Output: "x"},
-		Rows:     []deviceops.RunStep{{Index: 0, Step: "a", Verb: "set", Status: deviceops.RunSucceeded, StartedAt: at, FinishedAt: at}},
-		Dirty:    []int{0},
+		Rows:  []deviceops.RunStep{{Index: 7, Step: "a", Verb: "set", Status: deviceops.RunSucceeded, StartedAt: at, FinishedAt: at}},
+		Next:  8,
+		Dirty: []int{7},
 	}
 	data, err := json.Marshal(before)
 	require.NoError(t, err)
@@ -99,7 +107,7 @@ func TestRowsComeBackWhenTheyWereNotSaved(t *testing.T) {
 	t.Parallel()
 	var s state
 	for range 3 {
-		s.openRow(&dsl.Step{ID: "a", Verb: "set"}, time.Time{})
+		s.openRow(&dsl.Step{ID: "a", Verb: "set"}, "", time.Time{})
 	}
 	_, taken := s.take()
 	require.Empty(t, s.Dirty)
@@ -110,7 +118,9 @@ func TestRowsComeBackWhenTheyWereNotSaved(t *testing.T) {
 
 func TestEveryVerbOfTheLanguageIsExecuted(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"action", "approve", "command", "fail", "return", "run", "set", "try", "wait"} {
+	for _, name := range []string{
+		"action", "approve", "command", "emit", "fail", "foreach", "parallel", "return", "run", "set", "switch", "try", "wait", "while",
+	} {
 		require.Contains(t, verbs, name)
 	}
 }

@@ -10,49 +10,79 @@ import (
 	"github.com/deviceops/deviceops/dsl"
 )
 
-// execution executes the program of one run.
-type execution struct {
+// process is what the branches of a run share.
+type process struct {
 	run     deviceops.Run // the header: no steps
 	depth   int           // how many runs started one another down to this
+	source  string        // the definition
 	program *dsl.Program
 	desk    *desk
 	state   state
-	facts   map[string]any // of the run's device; nil: to be read again before the next expression
+	relay   relay
 }
 
-// execute goes on with the program until the run has ended.
+// execution executes one branch of a run.
+type execution struct {
+	*process
+	at     *branch
+	parent *execution     // of the branch that this one was forked from; nil: the run itself
+	facts  map[string]any // of the run's device; nil: to be read again before the next expression
+}
+
+// execute goes on with the program until the branch has ended, or has to stop
+// so that the run can go on in a new execution.
 func (x *execution) execute(ctx workflow.Context) {
-	for x.state.End == nil {
-		if ctx.Err() != nil {
-			x.cancel(ctx)
+	shield, lower := workflow.NewDisconnectedContext(ctx)
+	defer lower()
+	for x.at.Exit == nil {
+		at := ctx
+		if x.at.shielded() {
+			at = shield
+		}
+		if at.Err() == nil && x.stops(at) {
 			return
 		}
-		switch block, ok := x.program.Block(x.state.top().Block); {
-		case !ok:
-			x.end(ending{Status: deviceops.RunFailed, Error: &dsl.Failure{Code: deviceops.EINTERNAL, Message: "the program has no block " + x.state.top().Block}})
-		case x.state.Settling != nil:
-			x.settle(ctx)
-		case x.state.top().Next < len(block.Steps):
-			x.begin(ctx, block.Steps[x.state.top().Next])
-		default:
-			x.leave(ctx)
-		}
+		x.step(at)
 	}
 }
 
-func (x *execution) end(e ending) { x.state.End = &e }
+// step does what is next.
+func (x *execution) step(ctx workflow.Context) {
+	top := x.at.top()
+	block, known := x.program.Block(top.Block)
+	switch {
+	case top.Fork != nil:
+		x.join(ctx)
+	case !known:
+		x.leave(ctx, exit{Error: &dsl.Failure{Code: deviceops.EINTERNAL, Message: "the program has no block " + top.Block}})
+	case ctx.Err() != nil:
+		x.abandon(ctx)
+	case x.at.Parked != nil:
+		x.resume(ctx)
+	case x.at.Settling != nil:
+		x.settle(ctx)
+	case top.Next < len(block.Steps):
+		x.begin(ctx, block.Steps[top.Next])
+	default:
+		x.leave(ctx, exit{})
+	}
+}
 
-// cancel ends the run because somebody called it off.
-func (x *execution) cancel(ctx workflow.Context) {
-	cause := &dsl.Failure{Code: deviceops.ECANCELED, Message: "the run was canceled"}
-	x.state.cancelOpen(workflow.Now(ctx), cause)
-	x.end(ending{Status: deviceops.RunCanceled, Error: cause})
+// resume goes on with a try that an earlier execution of the run began.
+func (x *execution) resume(ctx workflow.Context) {
+	c := *x.at.Parked
+	x.at.Parked = nil
+	step, _ := x.program.Step(c.Step)
+	x.take(ctx, step, verbs[step.Verb].try(x, ctx, step, &c), c)
 }
 
 // begin begins the next step of the top frame, unless its condition says no.
 func (x *execution) begin(ctx workflow.Context, step *dsl.Step) {
-	now, top := workflow.Now(ctx), x.state.top()
-	c := call{Step: step.ID, Round: x.state.Rounds[step.ID], Deadline: top.Deadline}
+	if x.relay.begun++; x.relay.begun%breath == 0 {
+		x.breathe(ctx)
+	}
+	now, top := workflow.Now(ctx), x.at.top()
+	c := call{Step: step.ID, Round: x.at.Rounds[step.ID], Deadline: top.Deadline}
 	if err := x.refresh(ctx); err != nil {
 		x.stumble(ctx, step, c, err)
 		return
@@ -64,12 +94,13 @@ func (x *execution) begin(ctx workflow.Context, step *dsl.Step) {
 		return
 	}
 	if !wanted {
-		x.state.closeRow(x.state.openRow(step, now), deviceops.RunSkipped, now, nil, nil)
-		delete(x.state.Results, step.ID)
-		top.Next++
+		x.skip(ctx, step)
 		return
 	}
 	timeout, err := step.Timeout.Duration(env)
+	if err == nil && step.Undo != nil && len(x.at.Undo) >= maxUndo {
+		err = deviceops.Errorf(deviceops.EEXHAUSTED, "a run can take back at most %d steps", maxUndo)
+	}
 	if err != nil {
 		x.stumble(ctx, step, c, err)
 		return
@@ -77,96 +108,86 @@ func (x *execution) begin(ctx workflow.Context, step *dsl.Step) {
 	if timeout > 0 {
 		c.Deadline = earliest(c.Deadline, now.Add(timeout))
 	}
-	c.Row = x.state.openRow(step, now)
-	x.state.Rounds[step.ID]++
+	c.Row = x.state.openRow(step, x.at.Label, now)
+	x.at.Rounds[step.ID]++
 	x.try(ctx, step, c)
+}
+
+func (x *execution) skip(ctx workflow.Context, step *dsl.Step) {
+	now := workflow.Now(ctx)
+	x.state.closeRow(x.state.openRow(step, x.at.Label, now), deviceops.RunSkipped, now, nil, nil)
+	delete(x.at.Results, step.ID)
+	x.advance(nil)
+}
+
+// advance makes the step after the present one the next.
+func (x *execution) advance(output any) {
+	x.at.top().Next++
+	if len(x.at.Frames) == 1 {
+		x.at.Output = datum{output}
+	}
 }
 
 // stumble fails a step that could not even begin.
 func (x *execution) stumble(ctx workflow.Context, step *dsl.Step, c call, err error) {
-	c.Row = x.state.openRow(step, workflow.Now(ctx))
-	x.state.Settling = &settlement{Call: c, Error: failureOf(err)}
+	c.Row = x.state.openRow(step, x.at.Label, workflow.Now(ctx))
+	x.at.Settling = &settlement{Call: c, Error: failureOf(err)}
 }
 
 // try makes one try of a step.
 func (x *execution) try(ctx workflow.Context, step *dsl.Step, c call) {
 	c.Tries++
-	x.state.Rows[c.Row].Attempts = c.Tries
+	x.state.row(c.Row).Attempts = c.Tries
 	x.state.touch(c.Row)
 	v, ok := verbs[step.Verb]
 	if !ok {
-		x.take(ctx, faulty(deviceops.Errorf(deviceops.EINVALID, "this engine has no verb %q", step.Verb)), c)
+		x.take(ctx, step, faulty(deviceops.Errorf(deviceops.EINVALID, "this engine has no verb %q", step.Verb)), c)
 		return
 	}
-	x.take(ctx, v.try(x, ctx, step, &c), c)
+	x.take(ctx, step, v.try(x, ctx, step, &c), c)
 }
 
 // take turns an outcome into what happens next.
-func (x *execution) take(ctx workflow.Context, o outcome, c call) {
+func (x *execution) take(ctx workflow.Context, step *dsl.Step, o outcome, c call) {
 	switch {
-	case ctx.Err() != nil:
-		return // the loop ends the run
+	case o.parked:
+		x.at.Parked = &c
+	case ctx.Err() != nil && (o.failure != nil || o.enter != nil):
+		x.interrupt(ctx, step, c)
 	case o.end != nil:
-		x.finish(ctx, *o.end)
+		x.state.closeRow(c.Row, deviceops.RunSucceeded, workflow.Now(ctx), nil, nil)
+		x.leave(ctx, exit{Return: o.end})
 	case o.enter != nil:
-		x.state.Frames = append(x.state.Frames, frame{Block: o.enter.Path, Deadline: c.Deadline, Owner: &c})
+		f := *o.enter
+		f.Deadline, f.Owner, f.Base = c.Deadline, &c, len(x.at.Undo)
+		x.at.push(f)
 	default:
-		x.state.Settling = &settlement{Call: c, Output: o.output, Error: o.failure}
+		x.at.Settling = &settlement{Call: c, Output: datum{o.output}, Error: o.failure}
 	}
-}
-
-// finish ends the run successfully from within: the steps around the return
-// have succeeded.
-func (x *execution) finish(ctx workflow.Context, e ending) {
-	now := workflow.Now(ctx)
-	for i := range x.state.Rows {
-		if !x.state.Rows[i].Status.Ended() {
-			x.state.closeRow(i, deviceops.RunSucceeded, now, nil, nil)
-		}
-	}
-	x.end(e)
-}
-
-// leave ends the top frame, whose steps are done: its owner has succeeded, or
-// the run has.
-func (x *execution) leave(ctx workflow.Context) {
-	owner := x.state.top().Owner
-	if owner != nil {
-		x.state.pop()
-		x.state.Settling = &settlement{Call: *owner}
-		return
-	}
-	err := x.refresh(ctx)
-	var outputs map[string]any
-	if err == nil {
-		outputs, err = x.program.EvalOutputs(x.env(ctx))
-	}
-	if err != nil {
-		x.end(ending{Status: deviceops.RunFailed, Error: failureOf(err)})
-		return
-	}
-	x.end(ending{Status: deviceops.RunSucceeded, Outputs: outputs})
 }
 
 // settle decides what the end of a try means: the step is done, is tried again,
 // or has failed, and with it the block around it.
 func (x *execution) settle(ctx workflow.Context) {
-	s := *x.state.Settling
+	s := *x.at.Settling
 	step, _ := x.program.Step(s.Call.Step)
-	if s.Error != nil && x.again(ctx, step, &s) {
-		x.state.Settling = nil
+	switch x.again(ctx, step, &s) {
+	case parked:
+		x.at.Settling = &s
+		return
+	case yes:
+		x.at.Settling = nil
 		x.try(ctx, step, s.Call)
 		return
 	}
 	if ctx.Err() != nil {
-		s.Call.abandon(ctx)
-		return
+		return // abandon comes next
 	}
 	if giveUp := verbs[step.Verb].giveUp; s.Error != nil && giveUp != nil {
 		o := giveUp(x, ctx, step, &s.Call, s.Error)
-		s.Output, s.Error = o.output, o.failure
+		s.Output, s.Error = datum{o.output}, o.failure
 	}
-	x.state.Settling = nil
+	x.at.Settling = nil
 	if s.Error == nil {
 		x.succeed(ctx, step, s)
 		return
@@ -175,13 +196,13 @@ func (x *execution) settle(ctx workflow.Context) {
 }
 
 func (x *execution) succeed(ctx workflow.Context, step *dsl.Step, s settlement) {
-	x.state.closeRow(s.Call.Row, deviceops.RunSucceeded, workflow.Now(ctx), s.Output, nil)
-	x.remember(step, dsl.StepResult{Status: dsl.StatusSucceeded, Output: s.Output, Attempts: s.Call.Tries})
-	x.state.top().Next++
+	x.state.closeRow(s.Call.Row, deviceops.RunSucceeded, workflow.Now(ctx), s.Output.value, nil)
+	x.remember(step, dsl.StepResult{Status: dsl.StatusSucceeded, Output: s.Output.value, Attempts: s.Call.Tries})
+	x.complete(step)
+	x.advance(s.Output.value)
 }
 
-// fail records the failure of a step and unwinds to the next catch block, the
-// owner of the block, or the end of the run.
+// fail records the failure of a step and leaves the block around it.
 func (x *execution) fail(ctx workflow.Context, step *dsl.Step, s settlement) {
 	failure := *s.Error
 	if failure.Step == "" {
@@ -189,54 +210,16 @@ func (x *execution) fail(ctx workflow.Context, step *dsl.Step, s settlement) {
 	}
 	x.state.closeRow(s.Call.Row, deviceops.RunFailed, workflow.Now(ctx), nil, &failure)
 	x.remember(step, dsl.StepResult{Status: dsl.StatusFailed, Error: &failure, Attempts: s.Call.Tries})
-	f := x.state.pop()
-	switch {
-	case f.Owner == nil:
-		x.state.Frames = append(x.state.Frames, f)
-		x.end(ending{Status: deviceops.RunFailed, Error: &failure})
-	case x.catches(ctx, f):
-		x.state.Frames = append(x.state.Frames, frame{
-			Block: x.catchBlock(f).Path, Deadline: f.Deadline, Owner: f.Owner, Error: &failure, Catching: true,
-		})
-	default:
-		x.state.Settling = &settlement{Call: *f.Owner, Error: &failure}
+	if s.Call.unsure(&failure) {
+		x.complete(step)
 	}
-}
-
-// catches reports whether a failure in f goes to a catch block. One whose time
-// is over does not: the timeout of a try covers its catch.
-func (x *execution) catches(ctx workflow.Context, f frame) bool {
-	if f.Catching || x.catchBlock(f) == nil {
-		return false
-	}
-	return f.Deadline.IsZero() || workflow.Now(ctx).Before(f.Deadline)
-}
-
-func (x *execution) catchBlock(f frame) *dsl.Block {
-	step, ok := x.program.Step(f.Owner.Step)
-	if !ok {
-		return nil
-	}
-	if op, ok := step.Op.(*dsl.Try); ok {
-		return op.Catch
-	}
-	return nil
+	x.leave(ctx, exit{Error: &failure})
 }
 
 // remember makes the result of a step visible to expressions.
 func (x *execution) remember(step *dsl.Step, r dsl.StepResult) {
 	if step.Named {
-		x.state.Results[step.ID] = r
-	}
-}
-
-// env gives what expressions see now.
-func (x *execution) env(ctx workflow.Context) dsl.Env {
-	return dsl.Env{
-		Inputs: x.state.Inputs, Steps: x.state.Results, Vars: x.state.Vars, Error: x.state.caught(), Device: x.facts,
-		Run: dsl.RunInfo{
-			ID: x.run.ID, Workflow: x.run.Workflow, Version: x.run.Version, StartedBy: x.run.StartedBy, Now: workflow.Now(ctx),
-		},
+		x.at.Results[step.ID] = r
 	}
 }
 

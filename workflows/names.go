@@ -38,6 +38,11 @@ type ProvisionProgress struct {
 type RunInput struct {
 	Run   deviceops.Run `json:"run"`             // id, account, workflow, version, hash, device, inputs, started_by, reason
 	Depth int           `json:"depth,omitempty"` // how many runs started one another down to this; 0: no run started it
+
+	// Every is the number of steps after which the run goes on in a new
+	// execution; 0: when its history has grown long.
+	Every   int      `json:"every,omitempty"`
+	Carried *carried `json:"carried,omitempty"` // set by the engine alone: where the execution before stopped
 }
 
 // ProvisionID gives the workflow id under which a device is provisioned: one

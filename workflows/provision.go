@@ -212,7 +212,7 @@ func (p *provision) command(ctx workflow.Context, name, what string, args map[st
 		Reason: "provisioning", Prepared: true, Exclusive: true,
 	}
 	for {
-		_, cause := d.send(ctx, in, p.left(ctx))
+		_, cause := d.deliver(ctx, in, p.left(ctx))
 		switch {
 		case cause == nil:
 			return nil

@@ -23,12 +23,25 @@ type runner struct{ programs *programs }
 // Temporal workflow too, with the code of the failure as type; a run that is
 // canceled withdraws its approvals and calls its commands off before it ends.
 func (r *runner) Run(ctx workflow.Context, in RunInput) (RunResult, error) {
-	x := &execution{run: in.Run, depth: in.Depth}
+	x := &execution{process: &process{run: in.Run, depth: in.Depth, relay: relay{every: in.Every}}}
 	if err := x.setup(ctx); err != nil {
 		return RunResult{}, err
 	}
-	if x.prepare(ctx, r.programs) {
+	var err error
+	if in.Carried != nil {
+		err = x.takeOver(r.programs, in.Carried)
+	} else {
+		x.prepare(ctx, r.programs)
+	}
+	if err != nil {
+		return RunResult{}, err
+	}
+	if x.state.End == nil {
 		x.execute(ctx)
+		if x.at.Exit == nil {
+			return RunResult{}, x.handOver(ctx)
+		}
+		x.conclude(ctx)
 	}
 	return x.close(ctx)
 }
@@ -38,29 +51,60 @@ func (x *execution) setup(ctx workflow.Context) (err error) {
 	if x.run.StartedAt.IsZero() {
 		x.run.StartedAt = workflow.Now(ctx)
 	}
-	x.state = state{Engine: engine, Vars: dsl.Object{}, Results: map[string]dsl.StepResult{}, Rounds: map[string]int{}}
+	x.state = state{Engine: engine, Vars: dsl.Object{}, Root: newBranch()}
+	x.at = &x.state.Root
 	err = workflow.SetQueryHandler(ctx, QueryRun, func() (deviceops.Run, error) { return x.snapshot(x.state.Rows), nil })
 	if err == nil {
-		x.desk = &desk{}
+		x.desk = &desk{stops: func() bool { return x.relay.stopping }}
 		err = x.desk.open(ctx)
 	}
 	return err
 }
 
-// prepare pins the definition and checks the inputs. It reports whether there
-// is something to execute; if not, the run has ended.
-func (x *execution) prepare(ctx workflow.Context, known *programs) bool {
+// prepare pins the definition and checks the inputs. A run that cannot be
+// executed has ended after it.
+func (x *execution) prepare(ctx workflow.Context, known *programs) {
 	err := x.pin(ctx, known)
 	if err == nil {
 		err = x.takeInputs(ctx)
 	}
 	switch {
 	case ctx.Err() != nil:
-		x.cancel(ctx)
+		x.end(ending{Status: deviceops.RunCanceled, Error: errCanceled()})
 	case err != nil:
 		x.end(ending{Status: deviceops.RunFailed, Error: failureOf(err)})
 	}
-	return x.state.End == nil
+}
+
+func (x *execution) end(e ending) { x.state.End = &e }
+
+// conclude turns how the last step was left into the end of the run.
+func (x *execution) conclude(ctx workflow.Context) {
+	switch e := x.at.Exit; {
+	case e.Return != nil:
+		x.state.End = e.Return
+	case e.Canceled:
+		cause := errCanceled()
+		x.state.cancelOpen(workflow.Now(ctx), cause)
+		x.end(ending{Status: deviceops.RunCanceled, Error: cause})
+	case e.Error != nil:
+		x.end(ending{Status: deviceops.RunFailed, Error: e.Error})
+	default:
+		x.end(x.succeeded(ctx))
+	}
+}
+
+// succeeded evaluates the outputs of a run whose steps are done.
+func (x *execution) succeeded(ctx workflow.Context) ending {
+	err := x.refresh(ctx)
+	var outputs map[string]any
+	if err == nil {
+		outputs, err = x.program.EvalOutputs(x.env(ctx))
+	}
+	if err != nil {
+		return ending{Status: deviceops.RunFailed, Error: failureOf(err)}
+	}
+	return ending{Status: deviceops.RunSucceeded, Outputs: outputs}
 }
 
 // pin puts the definition into the history and compiles it.
@@ -74,12 +118,12 @@ func (x *execution) pin(ctx workflow.Context, known *programs) error {
 	if err != nil {
 		return deviceops.Errorf(deviceops.ErrorCode(err), "%s@%d cannot be executed: %w", x.run.Workflow, x.run.Version, err)
 	}
-	x.program = program
+	x.program, x.source = program, pinned.Source
 	root := frame{Block: program.Root.Path}
 	if program.Limits.Timeout > 0 {
 		root.Deadline = workflow.Now(ctx).Add(program.Limits.Timeout)
 	}
-	x.state.Frames = []frame{root}
+	x.at.push(root)
 	return nil
 }
 
@@ -113,14 +157,15 @@ func declaresDevice(p *dsl.Program) bool {
 	return false
 }
 
-// with gives a copy of m with one more entry.
+// with gives a copy of m in which name has the value.
 //
 //workflowcheck:ignore the order in which a map is copied does not matter
 func with(m map[string]any, name string, value any) map[string]any {
-	out := map[string]any{name: value}
+	out := make(map[string]any, len(m)+1)
 	for k, v := range m {
 		out[k] = v
 	}
+	out[name] = value
 	return out
 }
 

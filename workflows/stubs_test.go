@@ -42,6 +42,7 @@ type world struct {
 	closing func(activities.CloseInput) (activities.CommandOutput, error)
 	action  func(activities.ActionInput) (activities.ActionOutput, error)
 	facts   func() deviceops.Device
+	watch   func(activities.WatchInput) (activities.WatchOutput, error)
 	sources map[string]string // by name of workflow
 
 	commands  []activities.CommandInput
@@ -51,6 +52,8 @@ type world struct {
 	notes     []activities.NoteInput
 	approvals []deviceops.Approval
 	actions   []activities.ActionInput
+	emitted   []activities.EmitInput
+	watched   []activities.WatchInput
 	saved     []deviceops.Run
 }
 
@@ -83,6 +86,9 @@ func (w *world) defaults() {
 		return activities.CommandResult(deviceops.Command{ID: in.ID, Attempt: 1, Status: in.Status, Error: &deviceops.CommandError{Code: "timeout", Message: in.Reason}})
 	}
 	w.action = func(activities.ActionInput) (activities.ActionOutput, error) { return activities.ActionOutput{}, nil }
+	w.watch = func(activities.WatchInput) (activities.WatchOutput, error) {
+		return activities.WatchOutput{}, temporal.NewTimeoutError(enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, nil)
+	}
 	w.facts = func() deviceops.Device { return deviceops.Device{ID: "k1", State: deviceops.Active} }
 }
 
@@ -137,6 +143,16 @@ func (w *world) register() {
 			return err
 		},
 		activities.NameDeviceFacts: func(context.Context, activities.FactsInput) (deviceops.Device, error) { return w.facts(), nil },
+		activities.NameEmitEvent: func(_ context.Context, in activities.EmitInput) error {
+			_, err := note(w, &w.emitted, in, func(activities.EmitInput) (bool, error) { return true, nil })
+			return err
+		},
+		activities.NameWatchEvents: func(_ context.Context, in activities.WatchInput) (activities.WatchOutput, error) {
+			w.mu.Lock()
+			w.watched = append(w.watched, in)
+			w.mu.Unlock()
+			return w.watch(in)
+		},
 		activities.NameAction: func(_ context.Context, in activities.ActionInput) (activities.ActionOutput, error) {
 			return note(w, &w.actions, in, w.action)
 		},

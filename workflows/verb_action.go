@@ -28,6 +28,9 @@ func tryAction(x *execution, ctx workflow.Context, step *dsl.Step, c *call) outc
 		return faulty(err)
 	}
 	in.Round = c.Round
+	if c.Action != nil {
+		return x.goOn(ctx, step, c, in.Device, *c.Action)
+	}
 	limit, err := step.AttemptTimeout.Duration(x.env(ctx))
 	if err != nil {
 		return faulty(err)
@@ -36,7 +39,7 @@ func tryAction(x *execution, ctx workflow.Context, step *dsl.Step, c *call) outc
 	if over {
 		return failed(outOfTime(step))
 	}
-	x.state.Rows[c.Row].Input = map[string]any{"action": in.Action, "device": in.Device, "with": in.Args}
+	x.state.row(c.Row).Input = map[string]any{"action": in.Action, "device": in.Device, "with": in.Args}
 	run, landed := x.ride()
 	in.Run = run
 	var out activities.ActionOutput
@@ -78,7 +81,7 @@ func (x *execution) actionInput(ctx workflow.Context, step *dsl.Step) (activitie
 	device, err := x.device(ctx, step)
 	return activities.ActionInput{
 		Action: op.Name, Account: x.run.Account, Device: device, Args: args,
-		RunID: x.run.ID, Step: step.ID, By: "run:" + x.run.ID,
+		RunID: x.run.ID, Step: step.ID, Branch: x.at.Key, By: "run:" + x.run.ID,
 	}, err
 }
 
@@ -92,8 +95,13 @@ func (x *execution) goOn(ctx workflow.Context, step *dsl.Step, c *call, device s
 		return gave(output)
 	}
 	o := x.deliver(ctx, step, c, device, *out.Command)
-	if o.failure == nil {
-		return gave(output)
+	switch {
+	case o.parked:
+		c.Action = &out
+		return o
+	case o.failure == nil:
+		o = gave(output)
 	}
+	c.Action = nil
 	return o
 }

@@ -27,8 +27,11 @@ func tryApprove(x *execution, ctx workflow.Context, step *dsl.Step, c *call) out
 	a, err = x.desk.ask(ctx, a, step.Op.(*dsl.Approve).Form, run)
 	landed(err == nil)
 	x.facts = nil
-	if err != nil {
+	switch {
+	case err != nil:
 		return faulty(err)
+	case a.Status == deviceops.ApprovalOpen:
+		return outcome{parked: true}
 	}
 	x.state.waiting(c.Row, "")
 	if a.Status != deviceops.ApprovalApproved {
@@ -76,7 +79,7 @@ func (x *execution) question(ctx workflow.Context, step *dsl.Step, c *call) (dev
 	}
 	device, err := x.device(ctx, step)
 	a := deviceops.Approval{
-		ID: approvalID(x.run.ID, step, c), Account: x.run.Account, Workflow: workflow.GetInfo(ctx).WorkflowExecution.ID,
+		ID: approvalID(x.run.ID, x.at.Key, step, c), Account: x.run.Account, Workflow: workflow.GetInfo(ctx).WorkflowExecution.ID,
 		Step: step.ID, Device: device, Question: title, Show: show, ShowHash: deviceops.EvidenceHash(show),
 		CommentRequired: op.Comment, FormSchema: op.Form.Schema(), Notify: op.Notify, ExpiresAt: c.Deadline,
 	}
@@ -101,10 +104,13 @@ func (x *execution) whom(a *deviceops.Approval, op *dsl.Approve, now time.Time) 
 	}
 }
 
-// approvalID names an approval by run and step, and the ones after the first by
-// their number too.
-func approvalID(run string, step *dsl.Step, c *call) string {
+// approvalID names an approval by run, step and branch, and the ones after the
+// first by their number too.
+func approvalID(run, branch string, step *dsl.Step, c *call) string {
 	id := run + "/" + step.ID
+	if branch != "" {
+		id += "/" + branch
+	}
 	if n := c.Round + c.Tries; n > 1 {
 		id = fmt.Sprintf("%s/%d", id, n)
 	}

@@ -38,18 +38,26 @@ func (x *execution) deliver(ctx workflow.Context, step *dsl.Step, c *call, devic
 	if limit == 0 {
 		limit = c.Delivery.Each
 	}
-	timeout, over := left(ctx, c.Delivery.Expires, limit)
-	if over {
-		return failed(outOfTime(step))
+	if c.Delivery.Until.IsZero() {
+		timeout, over := left(ctx, c.Delivery.Expires, limit)
+		if over {
+			return failed(outOfTime(step))
+		}
+		c.Delivery.begin(workflow.Now(ctx).Add(timeout))
 	}
-	x.state.Rows[c.Row].Input = map[string]any{"device": device, "command": command.Name, "with": command.Args, "id": c.Delivery.ID}
+	x.state.row(c.Row).Input = map[string]any{"device": device, "command": command.Name, "with": command.Args, "id": c.Delivery.ID}
 	x.state.waiting(c.Row, "device "+device+" to carry out "+command.Name)
 	x.facts = nil
 	run, landed := x.ride()
-	output, cause := c.Delivery.send(ctx, activities.CommandInput{
+	future := c.Delivery.send(ctx, activities.CommandInput{
 		Account: x.run.Account, Device: device, Name: command.Name, Args: command.Args,
-		By: "run:" + x.run.ID, Reason: x.run.Reason, Run: run,
-	}, timeout)
+		By: "run:" + x.run.ID, Reason: x.run.Reason, Run: run, OnlineOnly: step.FailOffline,
+	})
+	if x.arrives(ctx, future) {
+		landed(false)
+		return outcome{parked: true}
+	}
+	output, cause := c.Delivery.result(ctx, future)
 	landed(c.Delivery.Ended)
 	x.state.waiting(c.Row, "")
 	if ctx.Err() != nil {
@@ -76,7 +84,7 @@ func (x *execution) expect(ctx workflow.Context, step *dsl.Step, c *call, device
 		}
 		deadline = earliest(deadline, workflow.Now(ctx).Add(allTries(step, each)))
 	}
-	c.Delivery = &delivery{ID: effectID(x.run.ID, step.Path, c.Round), Expires: deadline, Each: each}
+	c.Delivery = &delivery{ID: effectID(x.run.ID, x.place(step), c.Round), Expires: deadline, Each: each}
 	return nil
 }
 

@@ -40,6 +40,8 @@ func tryRun(x *execution, ctx workflow.Context, step *dsl.Step, c *call) outcome
 		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
 		WaitForCancellation:   true,
 	})
+	x.relay.children++
+	defer func() { x.relay.children-- }()
 	var result RunResult
 	err, timedOut := within(ctx, timeout, func(ctx workflow.Context) workflow.Future {
 		return workflow.ExecuteChildWorkflow(ctx, TypeRun, in)
@@ -67,7 +69,7 @@ func (x *execution) childInput(ctx workflow.Context, step *dsl.Step, c *call) (R
 	}
 	device, err := x.device(ctx, step)
 	return RunInput{Depth: x.depth + 1, Run: deviceops.Run{
-		ID:      effectID(x.run.ID, step.Path+"."+strconv.Itoa(c.Round), c.Tries),
+		ID:      effectID(x.run.ID, x.place(step)+"."+strconv.Itoa(c.Round), c.Tries),
 		Account: x.run.Account, Workflow: op.Workflow, Version: op.Version, Device: device, Inputs: inputs,
 		Status: deviceops.RunRunning, StartedBy: "run:" + x.run.ID, Reason: x.run.Reason, StartedAt: workflow.Now(ctx),
 	}}, err

@@ -9,7 +9,7 @@ import (
 var _ = addVerb("try", verb{try: tryTry})
 
 // tryTry enters the body. What a failure in it leads to is decided where all
-// failures are: in execution.fail.
+// failures are: in execution.leave.
 func tryTry(_ *execution, _ workflow.Context, step *dsl.Step, _ *call) outcome {
-	return outcome{enter: step.Op.(*dsl.Try).Body}
+	return entering(step.Op.(*dsl.Try).Body)
 }

@@ -23,14 +23,18 @@ func addVerb(name string, v verb) bool {
 	return true
 }
 
-// outcome is what a try of a step gave: an output or a failure, or a block that
-// is to be executed first, or the end of the run.
+// outcome is what a try of a step gave: an output or a failure, or blocks that
+// are to be executed first, or the end of the run.
 type outcome struct {
 	output  any
 	failure *dsl.Failure
-	enter   *dsl.Block
+	enter   *frame
 	end     *ending
+	parked  bool // it goes on in the next execution of the run
 }
+
+// entering gives the outcome of a step whose block comes first.
+func entering(block *dsl.Block) outcome { return outcome{enter: &frame{Block: block.Path}} }
 
 func gave(output any) outcome { return outcome{output: dsl.Canonical(output)} }
 
