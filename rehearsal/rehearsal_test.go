@@ -183,6 +183,52 @@ cases:
       - { at: 10m, event: device.battery, device: k1, data: { pct: 18 } }
     expect: { runs: 0 }
 `,
+		"a run waits for an event, and makes one": `
+workflow: visit
+inputs: { device: device }
+device: ${{ inputs.device }}
+steps:
+  - id: arrival
+    wait: { event: door.opened, where: event.data.badge == "maria", timeout: 1d }
+  - id: told
+    emit: visit.begun
+    with: { badge: "${{ steps.arrival.output.data.badge }}" }
+  - id: again
+    wait: { event: visit.begun, timeout: 5m }
+---
+test: visit
+cases:
+  - name: maria comes
+    inputs: { device: k1 }
+    events:
+      - { at: 1h, event: door.opened, device: k1, data: { badge: paul } }
+      - { at: 3h, event: door.opened, device: k2, data: { badge: maria } }
+      - { at: 5h, event: door.opened, device: k1, data: { badge: maria } }
+    expect: { status: succeeded, ran: [arrival, told, again], took: 5h }
+`,
+		"loops, branches and what is taken back": `
+workflow: rounds
+inputs: { devices: { type: integer, default: 3 } }
+outputs: { tries: "${{ vars.tries }}" }
+steps:
+  - set: { tries: 0 }
+  - id: rounds
+    while: vars.tries < inputs.devices
+    steps:
+      - set: { tries: "${{ vars.tries + 1 }}" }
+      - wait: 10m
+  - id: both
+    parallel:
+      left: [ { command: health, device: k1 } ]
+      right: [ { command: health, device: k2 } ]
+---
+test: rounds
+mock: { health: [ { output: { online: true }, after: 20s }, { output: { online: true }, after: 5s } ] }
+cases:
+  - name: three rounds
+    inputs: {}
+    expect: { status: succeeded, outputs: { tries: 3 }, calls: { health: 2 }, took: 30m20s }
+`,
 		"what is expected of each run": `
 test: low-battery
 cases:

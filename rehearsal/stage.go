@@ -53,7 +53,10 @@ func (o *outbound) ExecuteLocalActivity(ctx workflow.Context, name string, args 
 // answer that takes longer than the activity may is none.
 func (w *world) answer(ctx workflow.Context, name string, args []any, limit time.Duration) workflow.Future {
 	w.now = workflow.Now(ctx)
-	r := w.perform(name, args)
+	if in, ok := first(args).(activities.WatchInput); ok {
+		return w.watch(ctx, in, limit)
+	}
+	r := w.perform(name, first(args))
 	future, settle := workflow.NewFuture(ctx)
 	if limit > 0 && (r.silent || r.after >= limit) {
 		r = reply{err: temporal.NewTimeoutError(enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, nil), after: limit}
@@ -75,12 +78,15 @@ func (w *world) answer(ctx workflow.Context, name string, args []any, limit time
 	return future
 }
 
-// perform gives the answer to one activity.
-func (w *world) perform(name string, args []any) reply {
-	var in any
-	if len(args) > 0 {
-		in = args[0]
+func first(args []any) any {
+	if len(args) == 0 {
+		return nil
 	}
+	return args[0]
+}
+
+// perform gives the answer to one activity.
+func (w *world) perform(name string, in any) reply {
 	switch in := in.(type) {
 	case activities.PinInput:
 		return w.pin(in.Run)
@@ -101,6 +107,8 @@ func (w *world) perform(name string, args []any) reply {
 		return gives(*w.device(in.Device), nil)
 	case activities.ActionInput:
 		return w.action(in)
+	case activities.EmitInput:
+		return w.emit(in)
 	}
 	w.fault(w.story.Place, "leave the step out of what is tested", "a rehearsal cannot do what the activity %s does", name)
 	return gives(nil, activities.Failure(deviceops.Errorf(deviceops.EINVALID, "a rehearsal cannot do %s", name)))

@@ -24,6 +24,7 @@ type world struct {
 	described map[string]bool // devices that the case describes
 	calls     map[string]int  // by name of command, action or workflow
 	tickets   []map[string]any
+	emitted   []deviceops.Event // by runs
 
 	runs      []*deviceops.Run // as stored, in the order of start, with those that runs started
 	byID      map[string]*deviceops.Run
