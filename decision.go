@@ -173,10 +173,10 @@ func (a *Approval) checkDelegate(who string) error {
 	}
 }
 
-// Take records a decision that Check let pass. The first who approves fills in
-// the form; who rejects, breaks the glass or completes the quorum ends the
+// Take records a decision that Check let pass, with the form as it is then
+// filled in. Who rejects, breaks the glass or completes the quorum ends the
 // approval.
-func (a *Approval) Take(d Decision, now time.Time) {
+func (a *Approval) Take(d Decision, form map[string]any, now time.Time) {
 	if a.Took(d) {
 		return
 	}
@@ -184,7 +184,7 @@ func (a *Approval) Take(d Decision, now time.Time) {
 		ID: d.ID(), By: d.By.Name, Approve: d.Approve, At: now, Comment: d.Comment, BreakGlass: d.BreakGlass,
 	})
 	if d.Approve {
-		a.Form = d.Form
+		a.Form = form
 	}
 	switch {
 	case !d.Approve:

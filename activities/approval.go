@@ -83,6 +83,11 @@ func (a *Approvals) record(ctx context.Context, tx deviceops.Tx, in ApprovalInpu
 		if c.Kind != ChangeOpened {
 			entries = append(entries, auditChange(in.Approval, c))
 		}
+		if c.Kind == ChangeBrokenGlass {
+			if _, _, err := tx.OpenTicket(ctx, brokenGlass(in.Approval, c), openingEntry(in.Approval, c)); err != nil {
+				return err
+			}
+		}
 		if t, ok := told[c.Kind]; ok {
 			events = append(events, deviceops.Event{
 				Account: in.Approval.Account, Type: t.event, Severity: t.severity, Data: tellChange(in.Approval, c),
@@ -125,6 +130,18 @@ func tellChange(a deviceops.Approval, c ApprovalChange) map[string]any {
 		data["expires_at"] = a.ExpiresAt.UTC().Format(time.RFC3339)
 	}
 	return data
+}
+
+// brokenGlass is the ticket that has somebody look into an emergency afterwards.
+func brokenGlass(a deviceops.Approval, c ApprovalChange) deviceops.Ticket {
+	return deviceops.Ticket{
+		ID: "ticket-" + shortHash("broken-glass\x00"+a.ID), Account: a.Account, Device: a.Device, Severity: "critical",
+		Title: c.By + " broke the glass: " + a.Question, Body: c.Reason, Fingerprint: "broken-glass|" + a.ID, Run: a.Workflow,
+	}
+}
+
+func openingEntry(a deviceops.Approval, c ApprovalChange) deviceops.TicketEntry {
+	return deviceops.TicketEntry{ID: "broken-glass/" + a.ID, At: c.At, By: c.By, Text: c.Reason}
 }
 
 // announce puts what somebody has to be told into the log too.

@@ -39,7 +39,7 @@ func TestDecisionsAreAuditedOnce(t *testing.T) {
 	opened := activities.ApprovalChange{Kind: activities.ChangeOpened, At: noon, Notify: "ops"}
 	w.save(t, a, opened)
 	require.Empty(t, w.audited(t, "approval:r1/decision"), "nobody decided anything")
-	a.Take(deviceops.Decision{Approval: a.ID, Approve: true, By: deviceops.Principal{Name: "user:maria"}, Form: map[string]any{"mode": "hard"}}, noon)
+	a.Take(deviceops.Decision{Approval: a.ID, Approve: true, By: deviceops.Principal{Name: "user:maria"}}, map[string]any{"mode": "hard"}, noon)
 	a.Revision = 2
 	approved := activities.ApprovalChange{Kind: activities.ChangeApproved, By: "user:maria", At: noon, Reason: "go"}
 	w.save(t, a, approved)
@@ -85,6 +85,13 @@ func TestPeopleAreTold(t *testing.T) {
 	require.Equal(t, "pager", events[2].Data["notify"])
 	require.Equal(t, deviceops.EventBreakGlass, events[0].Type)
 	require.Equal(t, "fire", events[0].Data["reason"])
+	tickets, err := w.store.ListTickets(t.Context(), deviceops.TicketFilter{Account: "acme"})
+	require.NoError(t, err)
+	require.Len(t, tickets, 1)
+	require.Equal(t, "user:bert broke the glass: Reboot?", tickets[0].Title)
+	require.Equal(t, "fire", tickets[0].Body)
+	require.Equal(t, "critical", tickets[0].Severity)
+	require.Equal(t, "user:bert", tickets[0].OpenedBy)
 	entries := w.audited(t, "approval:r1/decision")
 	require.Len(t, entries, 3)
 	require.Equal(t, "approval.broken_glass", entries[0].Action)

@@ -52,7 +52,7 @@ func TestDecide(t *testing.T) {
 	require.Equal(t, []any{want, want}, r.orchestrator.updates)
 	require.Equal(t, []string{want.ID(), want.ID()}, r.orchestrator.updateID, "a repeat is the same update")
 
-	r.asks(func(a *deviceops.Approval) { a.Take(want, now) })
+	r.asks(func(a *deviceops.Approval) { a.Take(want, want.Form, now) })
 	r.as(olga, http.MethodPost, asked+"/decide", yes).into(&decided)
 	require.Equal(t, "user:olga", decided.DecidedBy)
 	detail = r.as(olga, http.MethodPost, asked+"/decide", deviceops.DecideRequest{Approve: false}).refused(409, deviceops.ECONFLICT)

@@ -151,7 +151,7 @@ func (e *engine) Update(ctx context.Context, _, _, _ string, arg, result any) er
 	}
 	switch change := arg.(type) {
 	case deviceops.Decision:
-		a.Take(change, time.Now())
+		a.Take(change, change.Form, time.Now())
 	case deviceops.Delegation:
 		a.Hand(change, time.Now())
 	}

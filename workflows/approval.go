@@ -116,10 +116,11 @@ func (d *desk) decide(ctx workflow.Context, decision deviceops.Decision) (device
 		return deviceops.Approval{}, activities.Failure(err)
 	}
 	if !q.Approval.Took(decision) {
-		if decision.Form, err = q.fill(decision); err != nil {
+		form, err := q.fill(decision)
+		if err != nil {
 			return deviceops.Approval{}, activities.Failure(err)
 		}
-		q.Approval.Take(decision, workflow.Now(ctx))
+		q.Approval.Take(decision, form, workflow.Now(ctx))
 		q.note(activities.ApprovalChange{
 			Kind: q.changeBy(decision), By: decision.By.Name, At: workflow.Now(ctx), Reason: decision.Comment,
 		})
