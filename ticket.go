@@ -81,6 +81,11 @@ func (t *Ticket) Apply(e TicketEntry) error {
 	return nil
 }
 
+// TicketRequest is what a person says of a ticket.
+type TicketRequest struct {
+	Text string `json:"text" maxLength:"20000"` // the comment, the assignee or the resolution
+}
+
 // TicketFilter selects tickets. Zero fields select all.
 type TicketFilter struct {
 	Account     string // this account and all below it

@@ -95,6 +95,7 @@ func (s *server) routes() {
 	s.runRoutes(runService{s.core})
 	s.graphRoutes(runService{s.core}, documentService{s.core})
 	s.approvalRoutes(approvalService{s.core})
+	s.ticketRoutes(ticketService{s.core})
 	s.eventRoutes(eventService{s.core})
 	s.accountRoutes(accountService{s.core})
 }

@@ -93,7 +93,7 @@ func (d documentService) check(ctx context.Context, account string, files []devi
 		}
 	}
 	var failed error
-	options := dsl.Options{Profile: func(name string) *deviceops.Profile {
+	options := dsl.Options{Actions: d.Actions, Profile: func(name string) *deviceops.Profile {
 		if given[name] != nil {
 			return given[name]
 		}

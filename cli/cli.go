@@ -11,12 +11,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/activities"
 	"github.com/deviceops/deviceops/client"
 )
 
 // Config is the world around the commands.
 type Config struct {
 	Version string // default: dev
+
+	// Actions are those that documents may use. Default: those that every
+	// installation has.
+	Actions []deviceops.ActionSpec
 
 	In       io.Reader                // default: os.Stdin
 	Out, Err io.Writer                // default: os.Stdout, os.Stderr
@@ -27,6 +32,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Version == "" {
 		c.Version = "dev"
+	}
+	if c.Actions == nil {
+		c.Actions = activities.Actions()
 	}
 	if c.In == nil {
 		c.In = os.Stdin
@@ -89,7 +97,7 @@ func New(c Config) *cobra.Command {
 	root.AddCommand(
 		a.loginCommand(), a.doctorCommand(), a.versionCommand(),
 		a.validateCommand(), a.testCommand(), a.schemaCommand(), a.applyCommand(), a.getCommand(), a.deleteCommand(),
-		a.runCommand(), a.runsCommand(), a.devicesCommand(), a.explainCommand(), a.approvalsCommand(),
+		a.runCommand(), a.runsCommand(), a.devicesCommand(), a.explainCommand(), a.approvalsCommand(), a.ticketsCommand(),
 		a.eventsCommand(), a.auditCommand(), a.accountsCommand(), a.simulateCommand(),
 	)
 	return root

@@ -93,14 +93,15 @@ func (a *app) getCommand() *cobra.Command {
 	var number int
 	var graph graphFlag
 	cmd := &cobra.Command{
-		Use: "get KIND [NAME]", Short: "List documents, or show one", Args: args(1, 2),
-		Long: `KIND is profile or workflow. With a NAME it shows the versions; with -o yaml the
+		Use: "get KIND [NAME]", Short: "List documents or actions, or show one", Args: args(1, 2),
+		Long: `KIND is profile, workflow or action. Actions need no server. With a NAME it shows the versions; with -o yaml the
 source as it was published, which "deviceops apply" takes back. --graph draws a
 workflow.`,
 		Example: `  deviceops get workflow
+  deviceops get action http.request
   deviceops get profile kiosk --version 3 -o yaml > kiosk.yaml
   deviceops get workflow reboot-with-approval --graph`,
-		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
+		RunE: a.offlineActions(a.remote(func(ctx context.Context, c *client.Client, args []string) error {
 			switch {
 			case graph != "" && (len(args) == 1 || args[0] != deviceops.KindWorkflow):
 				return Usage(errors.New("--graph draws a workflow: write deviceops get workflow NAME --graph"))
@@ -113,7 +114,7 @@ workflow.`,
 			default:
 				return a.showDocument(ctx, c, account, args[0], args[1], number)
 			}
-		}),
+		})),
 	}
 	cmd.Flags().IntVar(&number, "version", 0, "a version (default: the newest)")
 	graph.add(cmd)

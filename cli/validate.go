@@ -38,7 +38,7 @@ one file says of a profile is known to the others. Exits with 1 on any error.
 		if err != nil {
 			return err
 		}
-		found, documents := checkAll(sources)
+		found, documents := a.checkAll(sources)
 		if err := write(a.Out, found); err != nil {
 			return err
 		}
@@ -74,7 +74,7 @@ func counted(n int, noun string) string {
 }
 
 // checkAll checks all sources, each knowing the profiles of the others.
-func checkAll(sources []deviceops.ApplyFile) (found dsl.Diagnostics, documents int) {
+func (a *app) checkAll(sources []deviceops.ApplyFile) (found dsl.Diagnostics, documents int) {
 	profiles := map[string]*deviceops.Profile{}
 	for _, s := range sources {
 		compiled, _ := dsl.CheckFile(s.Name, s.Source, dsl.Options{})
@@ -86,7 +86,7 @@ func checkAll(sources []deviceops.ApplyFile) (found dsl.Diagnostics, documents i
 		}
 	}
 	for _, s := range sources {
-		found = append(found, checkWith(s, profiles)...)
+		found = append(found, a.checkWith(s, profiles)...)
 	}
 	return found, documents
 }
@@ -94,15 +94,15 @@ func checkAll(sources []deviceops.ApplyFile) (found dsl.Diagnostics, documents i
 // checkWith checks a source against known profiles. When it names one that is
 // not known, which may be published all the same, nothing is said of profiles
 // outside the file.
-func checkWith(s deviceops.ApplyFile, profiles map[string]*deviceops.Profile) dsl.Diagnostics {
+func (a *app) checkWith(s deviceops.ApplyFile, profiles map[string]*deviceops.Profile) dsl.Diagnostics {
 	unknown := false
-	_, found := dsl.CheckFile(s.Name, s.Source, dsl.Options{Profile: func(name string) *deviceops.Profile {
+	_, found := dsl.CheckFile(s.Name, s.Source, dsl.Options{Actions: a.Actions, Profile: func(name string) *deviceops.Profile {
 		p := profiles[name]
 		unknown = unknown || p == nil
 		return p
 	}})
 	if unknown {
-		_, found = dsl.CheckFile(s.Name, s.Source, dsl.Options{})
+		_, found = dsl.CheckFile(s.Name, s.Source, dsl.Options{Actions: a.Actions})
 	}
 	return found
 }
@@ -184,7 +184,7 @@ to a file and name that in the first line of a document:
   # yaml-language-server: $schema=./deviceops.schema.json`,
 		Example: "  deviceops schema > deviceops.schema.json",
 		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(a.Out, "%s\n", strings.TrimRight(string(dsl.Schema()), "\n"))
+			_, err := fmt.Fprintf(a.Out, "%s\n", strings.TrimRight(string(dsl.Schema(a.Actions...)), "\n"))
 			return err
 		},
 	}

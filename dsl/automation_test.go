@@ -198,7 +198,7 @@ func TestAutomationsCheckTheWorkflowOfTheirFile(t *testing.T) {
 		{"w@7", "m: 1"}:          nil, // of a version that is not in the file nothing is known
 		{"other@latest", "m: 1"}: nil,
 	} {
-		_, found := CheckFile("a.yaml", sprintf(automation, given[0], given[1]), Options{})
+		_, found := CheckFile("a.yaml", sprintf(automation, given[0], given[1]), checked)
 		require.ElementsMatch(t, want, codes(found), "%v", given)
 	}
 }

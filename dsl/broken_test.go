@@ -24,7 +24,7 @@ func TestBroken(t *testing.T) {
 			t.Parallel()
 			source, err := os.ReadFile(path)
 			require.NoError(t, err)
-			_, diagnostics := CheckFile(filepath.Base(path), string(source), Options{})
+			_, diagnostics := CheckFile(filepath.Base(path), string(source), checked)
 			require.True(t, diagnostics.HasErrors())
 			var got strings.Builder
 			require.NoError(t, WriteText(&got, diagnostics))

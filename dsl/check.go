@@ -10,17 +10,17 @@ import (
 
 // Options say what a file is checked against.
 type Options struct {
-	// Actions are the actions that there are; nil means CoreActions.
-	Actions map[string]ActionSpec
+	// Actions are the actions that there are. When there are none, names and
+	// arguments of actions are not checked.
+	Actions []deviceops.ActionSpec
 
 	// Profile gives a published profile, or nil if there is none. Profiles of
 	// the file itself come first. When Profile is nil, profiles outside the file
 	// are not checked.
 	Profile func(name string) *deviceops.Profile
 
-	anyAction bool
-	local     map[string]*deviceops.Profile
-	calls     []call
+	local map[string]*deviceops.Profile
+	calls []call
 }
 
 // profile finds a profile; known is false when nothing can be said about it.
@@ -32,13 +32,6 @@ func (o *Options) profile(name string) (p *deviceops.Profile, known bool) {
 		return nil, false
 	}
 	return o.Profile(name), true
-}
-
-func (o *Options) actions() map[string]ActionSpec {
-	if o.Actions == nil {
-		return CoreActions
-	}
-	return o.Actions
 }
 
 // Compiled is one document of a file that was checked.
@@ -253,7 +246,7 @@ func CompileProfile(source string) (*deviceops.Profile, Diagnostics) {
 }
 
 func compileOne(text, kind string) (Compiled, Diagnostics) {
-	compiled, found := CheckFile(kind+".yaml", text, Options{anyAction: true})
+	compiled, found := CheckFile(kind+".yaml", text, Options{})
 	if len(compiled) == 1 && compiled[0].Kind == kind {
 		return compiled[0], found
 	}

@@ -42,7 +42,7 @@ func TestPublishedProfiles(t *testing.T) {
 	require.Contains(t, found[0].Message, `there is no profile "gateway"`)
 	require.Equal(t, "write battery_pct", found[2].Fix)
 
-	_, found = CheckFile("w.yaml", typedSource, Options{})
+	_, found = CheckFile("w.yaml", typedSource, checked)
 	require.Empty(t, found, "what is published is not known, so nothing can be said")
 
 	_, found = CheckFile("w.yaml", typedSource+"---\nprofile: kiosk\ncommands: { helth: }\nmetrics: { batery_pct: number }\n---\nprofile: gateway\n", opts)
@@ -51,7 +51,7 @@ func TestPublishedProfiles(t *testing.T) {
 
 func TestCheckFileGivesDocumentsInOrder(t *testing.T) {
 	t.Parallel()
-	docs, found := CheckFile("x.yaml", "# head\n---\nworkflow: w\nversion: 4\nsteps: [ { wait: 1m } ]\n---\nprofile: p\n---\nworkflow: broken\n---\nrollout: r\n", Options{})
+	docs, found := CheckFile("x.yaml", "# head\n---\nworkflow: w\nversion: 4\nsteps: [ { wait: 1m } ]\n---\nprofile: p\n---\nworkflow: broken\n---\nrollout: r\n", checked)
 	require.Len(t, docs, 3)
 	require.Equal(t, []string{"missing-key", "unsupported-kind"}, codes(found))
 	require.Equal(t, []string{"w", "p", "broken"}, []string{docs[0].Name, docs[1].Name, docs[2].Name})
@@ -68,11 +68,11 @@ func TestCheckFileGivesDocumentsInOrder(t *testing.T) {
 func TestFutureWords(t *testing.T) {
 	t.Parallel()
 	for _, kind := range futureKinds {
-		_, found := CheckFile("x.yaml", kind+": x\n", Options{})
+		_, found := CheckFile("x.yaml", kind+": x\n", checked)
 		require.Equal(t, []string{"unsupported-kind"}, codes(found), kind)
 	}
 	for _, key := range futureModifiers {
-		_, found := CheckFile("x.yaml", "workflow: w\nsteps:\n  - wait: 1m\n    "+key+": x\n", Options{})
+		_, found := CheckFile("x.yaml", "workflow: w\nsteps:\n  - wait: 1m\n    "+key+": x\n", checked)
 		require.Equal(t, []string{"unsupported-key"}, codes(found), key)
 	}
 }
@@ -96,7 +96,7 @@ steps:
 		"{ if: error.retryable, fail: again }": {"step-may-be-missing"},
 		"try: [ { fail: x } ]\n        catch: [ { return: } ]": nil,
 	} {
-		_, found := CheckFile("w.yaml", sprintf(form, last), Options{})
+		_, found := CheckFile("w.yaml", sprintf(form, last), checked)
 		require.Equal(t, want, codes(found), last)
 	}
 }

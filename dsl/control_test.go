@@ -185,7 +185,7 @@ func TestMissingAfterForks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, found := CheckFile("w.yaml", "workflow: w\ndevice: k1\nsteps:"+c.steps+"\n", Options{})
+			_, found := CheckFile("w.yaml", "workflow: w\ndevice: k1\nsteps:"+c.steps+"\n", checked)
 			require.Equal(t, c.want, codes(found))
 		})
 	}

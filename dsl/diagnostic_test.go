@@ -15,7 +15,7 @@ const brokenSource = "workflow: w\nsteps:\n  - if: inputs.x\n    wait: 1m\n  - w
 
 func TestWriteJSON(t *testing.T) {
 	t.Parallel()
-	_, found := CheckFile("w.yaml", brokenSource, Options{})
+	_, found := CheckFile("w.yaml", brokenSource, checked)
 	var b strings.Builder
 	require.NoError(t, WriteJSON(&b, found))
 	var back Diagnostics
@@ -33,7 +33,7 @@ func TestWriteJSON(t *testing.T) {
 
 func TestWriteGitHub(t *testing.T) {
 	t.Parallel()
-	_, found := CheckFile("a,b:100%.yaml", brokenSource, Options{})
+	_, found := CheckFile("a,b:100%.yaml", brokenSource, checked)
 	var b strings.Builder
 	require.NoError(t, WriteGitHub(&b, found))
 	require.Equal(t, `::error file=a%2Cb%3A100%25.yaml,line=3,col=16,endColumn=17,title=unknown-name::there is no input "x"%0Afix: declare it under inputs:
@@ -44,7 +44,7 @@ func TestWriteGitHub(t *testing.T) {
 func TestDiagnosticsErr(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, Diagnostics{{Severity: SeverityWarning}}.Err())
-	_, found := CheckFile("w.yaml", brokenSource, Options{})
+	_, found := CheckFile("w.yaml", brokenSource, checked)
 	require.Equal(t, deviceops.EINVALID, deviceops.ErrorCode(found.Err()))
 	require.True(t, strings.HasPrefix(found.Err().Error(), "w.yaml:3:16: error: there is no input"))
 }
@@ -75,7 +75,7 @@ func TestPlaces(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			text := "workflow: w\nsteps:\n- set:\n" + source + "\n- wait: 1m\n"
-			_, found := CheckFile("w.yaml", text, Options{})
+			_, found := CheckFile("w.yaml", text, checked)
 			require.Len(t, found, 1)
 			before, _, _ := strings.Cut(text, "WRONG")
 			line := strings.Count(before, "\n") + 1
@@ -160,13 +160,13 @@ func TestLimits(t *testing.T) {
 		"there are 201 inputs":          "workflow: w\nsteps: [ { wait: 1m } ]\ninputs:\n" + manyNames(MaxNames+1),
 		"this document is not UTF-8":    "workflow: w\nsteps: \xff\n",
 	} {
-		_, found := CheckFile("w.yaml", text, Options{})
+		_, found := CheckFile("w.yaml", text, checked)
 		require.Error(t, found.Err(), name)
 		if !strings.Contains(name, "deep") { // the reader has a limit of its own
 			require.Contains(t, found.Err().Error(), name)
 		}
 	}
-	_, found := CheckFile("w.yaml", "workflow: w\nsteps:\n"+strings.Repeat("  - wiat: 1m\n", 400), Options{})
+	_, found := CheckFile("w.yaml", "workflow: w\nsteps:\n"+strings.Repeat("  - wiat: 1m\n", 400), checked)
 	require.Len(t, found, maxProblems)
 }
 

@@ -24,7 +24,7 @@ func TestLanguagePage(t *testing.T) {
 	}
 	require.Len(t, documents, 2)
 	require.Empty(t, schemaErrors(t, compiledSchema(t), strings.Join(documents, "---\n")))
-	docs, found := CheckFile("language.md", strings.Join(documents, "---\n"), Options{})
+	docs, found := CheckFile("language.md", strings.Join(documents, "---\n"), checked)
 	require.NoError(t, found.Err())
 	require.NotNil(t, docs[0].Profile)
 	require.NotNil(t, docs[1].Program)

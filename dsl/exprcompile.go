@@ -7,6 +7,7 @@ import (
 
 	"github.com/expr-lang/expr/ast"
 	exprchecker "github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/checker/nature"
 	"github.com/expr-lang/expr/compiler"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/parser"
@@ -29,7 +30,25 @@ const (
 	wantDuration       // a duration, or the text of one
 	wantTime           // a time, or the text of one
 	wantList           // a list
+	wantText           // text
+	wantNumber         // a number
+	wantMap            // a map
 )
+
+// kindWants are what arguments of actions need, by type in a JSON Schema.
+var kindWants = map[string]want{
+	"string": wantText, "number": wantNumber, "integer": wantNumber, "boolean": wantBool, "array": wantList, "object": wantMap,
+}
+
+// wantedKinds are the wants that are no more than a kind of value.
+var wantedKinds = map[want]struct {
+	name, fix string
+	is        func(*nature.Nature) bool
+}{
+	wantText:   {"text", "write string(...) around it", (*nature.Nature).IsString},
+	wantNumber: {"a number", "write int(...) or float(...) around it", (*nature.Nature).IsNumber},
+	wantMap:    {"a map", `write { "key": value }`, (*nature.Nature).IsMap},
+}
 
 // problem is something wrong with an expression; from and to are runes of it.
 type problem struct {
@@ -94,6 +113,12 @@ func resultProblem(n ast.Node, source string, w want) *problem {
 			return nil
 		}
 		return &problem{0, runes(source), "expression-type", "a list is needed, and this gives " + friendlyTypes(result.String()), "use a list, such as inputs.devices or [1, 2]"}
+	case wantedKinds[w].is != nil:
+		kind := wantedKinds[w]
+		if kind.is(result) {
+			return nil
+		}
+		return &problem{0, runes(source), "expression-type", kind.name + " is needed, and this gives " + friendlyTypes(result.String()), kind.fix}
 	case result.IsBool():
 		return nil
 	}

@@ -30,7 +30,7 @@ func FuzzCheckFile(f *testing.F) {
 			return
 		}
 		start := time.Now()
-		docs, found := CheckFile("f.yaml", text, Options{})
+		docs, found := CheckFile("f.yaml", text, checked)
 		require.Less(t, time.Since(start), 5*time.Second)
 		for _, d := range found {
 			require.GreaterOrEqual(t, d.Line, 1)

@@ -14,7 +14,7 @@ func exampleProfile(t *testing.T, file, name string) *deviceops.Profile {
 	t.Helper()
 	source, err := os.ReadFile("../examples/" + file)
 	require.NoError(t, err)
-	docs, found := CheckFile(file, string(source), Options{})
+	docs, found := CheckFile(file, string(source), checked)
 	require.Empty(t, found)
 	for _, d := range docs {
 		if d.Profile != nil && d.Name == name {

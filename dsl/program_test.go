@@ -192,11 +192,11 @@ func TestCompileDoesNotAskForActions(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]any{"token": "secret:a/b", "text": "r1"}, args)
 
-	_, found := CheckFile("w.yaml", source, Options{})
+	_, found := CheckFile("w.yaml", source, checked)
 	require.True(t, found.HasErrors())
-	_, found = CheckFile("w.yaml", source, Options{Actions: map[string]ActionSpec{
-		"gone.away": {Args: []ArgSpec{{Name: "token", Kind: ArgSecret}, {Name: "text", Kind: ArgText}}},
-	}})
+	_, found = CheckFile("w.yaml", source, Options{Actions: []deviceops.ActionSpec{{
+		Name: "gone.away", Args: []byte(`{"properties": {"token": {"type": "string", "format": "secret"}, "text": {"type": "string"}}}`),
+	}}})
 	require.NoError(t, found.Err())
 }
 
@@ -288,7 +288,7 @@ func TestCatalog(t *testing.T) {
 	source, err := os.ReadFile("../examples/kiosk.yaml")
 	require.NoError(t, err)
 	store := documents{found: map[string]deviceops.Document{}}
-	docs, found := CheckFile("kiosk.yaml", string(source), Options{})
+	docs, found := CheckFile("kiosk.yaml", string(source), checked)
 	require.Empty(t, found)
 	for _, d := range docs {
 		store.found[d.Kind+" "+d.Name] = deviceops.Document{Account: "acme", Kind: d.Kind, Name: d.Name, Version: 7, Hash: d.Hash, Source: d.Source}

@@ -15,7 +15,7 @@ func TestReadme(t *testing.T) {
 	blocks := yamlBlock.FindAllStringSubmatch(string(page), -1)
 	require.NotEmpty(t, blocks)
 	for _, block := range blocks {
-		docs, found := CheckFile("README.md", block[1], Options{})
+		docs, found := CheckFile("README.md", block[1], checked)
 		require.NoError(t, found.Err())
 		require.NotEmpty(t, docs)
 	}

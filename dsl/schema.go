@@ -3,6 +3,8 @@ package dsl
 import (
 	"encoding/json"
 	"sort"
+
+	"github.com/deviceops/deviceops"
 )
 
 // schema is a JSON Schema.
@@ -26,8 +28,9 @@ func fieldNames(fields []fieldSpec) []string {
 const SchemaID = "https://deviceops.github.io/schema/deviceops.schema.json"
 
 // Schema gives the JSON Schema (draft 2020-12) of all documents that this
-// version reads, for editors. It is made from the tables that the parser uses.
-func Schema() []byte {
+// version reads, for editors. It is made from the tables that the parser uses,
+// and from the actions that there are.
+func Schema(actions ...deviceops.ActionSpec) []byte {
 	var kindSchemas []any
 	for _, k := range kinds() {
 		kindSchemas = append(kindSchemas, k.schema())
@@ -39,7 +42,7 @@ func Schema() []byte {
 		"oneOf":   kindSchemas,
 		"$defs": schema{
 			"steps":      schema{"type": "array", "minItems": 1, "maxItems": MaxSteps, "items": refTo("step"), "description": "run one after the other"},
-			"step":       stepSchema(),
+			"step":       stepSchema(actions),
 			"retry":      retrySchema(),
 			"duration":   schema{"type": "string", "pattern": `^(?:(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+|.*\$\{\{[\s\S]*\}\}.*)$`},
 			"expression": schema{"type": []any{"string", "boolean", "number"}},
@@ -56,10 +59,14 @@ func Schema() []byte {
 
 // stepSchema is one branch per verb, so that an editor offers the keys that
 // belong to the verb that was chosen.
-func stepSchema() schema {
+func stepSchema(actions []deviceops.ActionSpec) schema {
 	var branches []any
 	for _, name := range sortedKeys(verbs) {
-		branches = append(branches, verbs[name].schema())
+		branch := verbs[name].schema()
+		if name == "action" {
+			addActions(branch, actions)
+		}
+		branches = append(branches, branch)
 	}
 	return schema{"oneOf": branches}
 }

@@ -14,7 +14,7 @@ const schemaFile = "../examples/deviceops.schema.json"
 
 func compiledSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
-	s, err := compileSchema(Schema())
+	s, err := compileSchema(Schema(checked.Actions...))
 	require.NoError(t, err)
 	return s
 }
@@ -38,11 +38,11 @@ func schemaErrors(t *testing.T, s *jsonschema.Schema, text string) []error {
 func TestSchemaFileIsCurrent(t *testing.T) {
 	t.Parallel()
 	if *update {
-		require.NoError(t, os.WriteFile(schemaFile, Schema(), 0o644))
+		require.NoError(t, os.WriteFile(schemaFile, Schema(checked.Actions...), 0o644))
 	}
 	data, err := os.ReadFile(schemaFile)
 	require.NoError(t, err)
-	require.Equal(t, string(Schema()), string(data), "run: go test ./dsl -run TestSchemaFileIsCurrent -update")
+	require.Equal(t, string(Schema(checked.Actions...)), string(data), "run: go test ./dsl -run TestSchemaFileIsCurrent -update")
 }
 
 func TestSchemaAcceptsExamples(t *testing.T) {
@@ -72,7 +72,7 @@ func TestExamplesCompile(t *testing.T) {
 	t.Parallel()
 	for path, text := range examples(t) {
 		require.True(t, strings.HasPrefix(text, "# yaml-language-server: $schema=deviceops.schema.json\n"), path)
-		docs, found := CheckFile(path, text, Options{})
+		docs, found := CheckFile(path, text, checked)
 		require.Empty(t, found, path)
 		require.NotEmpty(t, docs)
 		for _, d := range docs {
@@ -102,7 +102,7 @@ func TestSchemaRefusesWhatTheCheckerRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			require.NotEmpty(t, schemaErrors(t, s, text))
-			_, found := CheckFile("x.yaml", text, Options{})
+			_, found := CheckFile("x.yaml", text, checked)
 			require.True(t, found.HasErrors())
 		})
 	}

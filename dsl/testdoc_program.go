@@ -32,12 +32,6 @@ func (p *Program) AllBlocks() []*Block {
 	return blocks
 }
 
-// IsAction reports whether every installation has an action.
-func IsAction(name string) bool {
-	_, ok := CoreActions[name]
-	return ok
-}
-
 // DidYouMean gives "; did you mean x?" for a name that is close to a known one,
 // else "".
 func DidYouMean(name string, known []string) string { return didYouMean(name, known) }

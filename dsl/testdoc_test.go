@@ -45,7 +45,7 @@ cases:
 
 func testOf(t *testing.T, source string) *Test {
 	t.Helper()
-	docs, found := CheckFile("story.yaml", source, Options{})
+	docs, found := CheckFile("story.yaml", source, checked)
 	require.NoError(t, found.Err())
 	return docs[0].Test
 }
@@ -138,7 +138,7 @@ func TestExpectations(t *testing.T) {
 
 func TestPlacesPointIntoTheFile(t *testing.T) {
 	t.Parallel()
-	docs, found := CheckFile("two.yaml", "workflow: w\nsteps: [ { wait: 1m } ]\n---\ntest: w\ncases:\n  - name: one\n    expect: { status: failed }\n", Options{})
+	docs, found := CheckFile("two.yaml", "workflow: w\nsteps: [ { wait: 1m } ]\n---\ntest: w\ncases:\n  - name: one\n    expect: { status: failed }\n", checked)
 	require.NoError(t, found.Err())
 	e := docs[1].Test.Cases[0].Expect[0]
 	require.Equal(t, `two.yaml:7:23: error: expected failed [expectation]

@@ -6,11 +6,13 @@ import (
 	"cmp"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/activities"
 	"github.com/deviceops/deviceops/gateway"
 	"github.com/deviceops/deviceops/vault"
 )
@@ -51,6 +53,13 @@ type Config struct {
 	// DefaultPayloadKeys. Default: nothing is encrypted.
 	PayloadKeys string
 
+	// AllowNetworks are the private networks that http.request may reach, as
+	// 10.1.0.0/16. Default: none.
+	AllowNetworks []string
+
+	// Actions are more actions than every installation has.
+	Actions []activities.Action
+
 	// Patience is how long to wait for the servers at the start. Default: one
 	// minute.
 	Patience time.Duration
@@ -78,6 +87,18 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+func (c Config) networks() ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, text := range c.AllowNetworks {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, deviceops.Errorf(deviceops.EINVALID, "--allow-network %s: write a network such as 10.1.0.0/16", text)
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
+}
+
 func (c Config) holds(role string) bool { return slices.Contains(c.Roles, role) }
 
 // check gives EINVALID for what is missing or unknown.
@@ -91,6 +112,9 @@ func (c Config) check() error {
 		if value == "" {
 			return deviceops.Errorf(deviceops.EINVALID, "--%s is missing; the roles need PostgreSQL, Temporal and an MQTT broker (deviceops dev brings its own)", flag)
 		}
+	}
+	if _, err := c.networks(); err != nil {
+		return err
 	}
 	if c.Listener == nil {
 		return deviceops.Errorf(deviceops.EINVALID, "there is no listener for HTTP")

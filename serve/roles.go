@@ -95,9 +95,11 @@ func (s *Server) startGateway(ctx context.Context) error {
 }
 
 func (s *Server) startWorker(ctx context.Context) {
+	networks, _ := s.config.networks() // they were checked
 	w := worker.New(s.Temporal, activities.Deps{
-		Store: s.Store, Gateway: s.publisher, Catalog: s.catalog, Secrets: s.secrets, Log: s.config.Log,
-	}, worker.Options{StopTimeout: closeTimeout / 2})
+		Store: s.Store, Gateway: s.publisher, Broker: s.publisher, Catalog: s.catalog, Secrets: s.secrets,
+		Networks: networks, Log: s.config.Log,
+	}, worker.Options{StopTimeout: closeTimeout / 2, Actions: s.config.Actions})
 	s.roles.Go(func() error { return w.Run(ctx) })
 }
 
@@ -106,7 +108,7 @@ func (s *Server) startWorker(ctx context.Context) {
 func (s *Server) startHTTP(ctx context.Context) {
 	config := api.Config{
 		Store: s.Store, Orchestrator: s.Orchestrator, Gateway: s.publisher, Catalog: s.catalog,
-		Version: s.config.Version, Checks: s.checks, Registry: s.registry, Log: s.config.Log,
+		Actions: activities.ActionsWith(s.config.Actions...), Version: s.config.Version, Checks: s.checks, Registry: s.registry, Log: s.config.Log,
 	}
 	handler := api.NewHealth(config)
 	if s.config.holds(RoleAPI) {

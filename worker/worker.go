@@ -5,6 +5,7 @@ package worker
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -25,6 +26,10 @@ type Options struct {
 	Pollers         int           // at most, for each kind of task; default 16
 	CachedWorkflows int           // kept in memory between their tasks, by all workers of the process; default 4096
 	StopTimeout     time.Duration // what is under way may take at the end; default 8s
+
+	// Actions are more actions than every installation has. The API and the
+	// command line have to know them too: see activities.ActionsWith.
+	Actions []activities.Action
 }
 
 func (o Options) withDefaults() Options {
@@ -54,6 +59,7 @@ type Worker struct {
 // New makes a worker that speaks through c. It does nothing before Run.
 func New(c client.Client, deps activities.Deps, o Options) *Worker {
 	o = o.withDefaults()
+	deps.Actions = append(slices.Clone(deps.Actions), o.Actions...)
 	w := &Worker{fatal: make(chan error, 1)}
 	worker.SetStickyWorkflowCacheSize(o.CachedWorkflows)
 	w.worker = worker.New(c, o.TaskQueue, worker.Options{

@@ -72,6 +72,7 @@ func (f *serveFlags) register(cmd *cobra.Command) {
 	flags.IntVar(&f.Lanes, "lanes", 4, "members of the engine's shared subscription, the same in every process")
 	flags.StringVar(&f.AdminToken, "admin-token", "", "an API token with all rights; better set by the environment")
 	f.registerSecrets(flags)
+	flags.StringSliceVar(&f.AllowNetworks, "allow-network", nil, "a private network that http.request may reach, such as 10.1.0.0/16; repeat for more")
 	flags.DurationVar(&f.KeepEvents, "keep-events", serve.DefaultKeepEvents, "how long events are kept")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 }

@@ -1,0 +1,43 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/deviceops/deviceops"
+)
+
+// ListTickets gives tickets without entries, newest first. f.After is not used;
+// cursor is.
+func (c *Client) ListTickets(ctx context.Context, f deviceops.TicketFilter, cursor string) (Page[deviceops.Ticket], error) {
+	return get[Page[deviceops.Ticket]](ctx, c, "/v1/tickets", query(
+		"account", f.Account, "status", f.Status, "device", f.Device, "assignee", f.Assignee, "limit", f.Limit, "cursor", cursor))
+}
+
+// Ticket gives a ticket with its entries. ENOTFOUND.
+func (c *Client) Ticket(ctx context.Context, id string) (deviceops.Ticket, error) {
+	return get[deviceops.Ticket](ctx, c, "/v1/tickets/"+url.PathEscape(id), nil)
+}
+
+// CommentTicket adds a comment. ENOTFOUND.
+func (c *Client) CommentTicket(ctx context.Context, id, text string) (deviceops.Ticket, error) {
+	return c.changeTicket(ctx, id, "comment", text)
+}
+
+// AssignTicket gives a ticket to somebody; "" takes it from whoever has it.
+// ENOTFOUND, ECONFLICT.
+func (c *Client) AssignTicket(ctx context.Context, id, assignee string) (deviceops.Ticket, error) {
+	return c.changeTicket(ctx, id, "assign", assignee)
+}
+
+// CloseTicket closes a ticket. ENOTFOUND, ECONFLICT.
+func (c *Client) CloseTicket(ctx context.Context, id, resolution string) (deviceops.Ticket, error) {
+	return c.changeTicket(ctx, id, "close", resolution)
+}
+
+func (c *Client) changeTicket(ctx context.Context, id, verb, text string) (deviceops.Ticket, error) {
+	return do[deviceops.Ticket](ctx, c, call{
+		method: http.MethodPost, path: "/v1/tickets/" + url.PathEscape(id) + "/" + verb, body: deviceops.TicketRequest{Text: text},
+	})
+}
