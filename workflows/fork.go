@@ -62,6 +62,9 @@ func (x *execution) join(ctx workflow.Context) {
 	for _, b := range f.Branches {
 		live = append(live, x.spawn(inner, b))
 	}
+	if rules.settled(f) {
+		callOff()
+	}
 	for {
 		for inner.Err() == nil && !x.relay.stopping && f.Next < rules.total(f) && len(f.Branches) < rules.limit() {
 			live = append(live, x.spawn(inner, x.branchOff(f, rules)))

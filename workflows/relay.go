@@ -10,10 +10,11 @@ import (
 // Each branch stops at its next boundary: between two steps, or while it waits
 // for a time, a person or a device.
 type relay struct {
-	every    int  // steps after which to go on in a new execution; 0: when Temporal suggests it
-	begun    int  // steps begun in this execution
-	children int  // runs that were started and are waited for, which no new execution could take over
-	stopping bool // branches are to stop
+	every    int         // steps after which to go on in a new execution; 0: when Temporal suggests it
+	begun    int         // steps begun in this execution
+	children int         // runs that were started and are waited for, which no new execution could take over
+	stopping bool        // branches are to stop
+	canceled func() bool // the run was called off: it ends in this execution
 }
 
 // carried is what a run hands over to its next execution.
@@ -27,6 +28,10 @@ type carried struct {
 // a new execution.
 func (x *execution) stops(ctx workflow.Context) bool {
 	r := &x.relay
+	if r.canceled() {
+		r.stopping = false
+		return false
+	}
 	if !r.stopping && r.children == 0 {
 		r.stopping = r.every > 0 && r.begun >= r.every || workflow.GetInfo(ctx).GetContinueAsNewSuggested()
 	}
@@ -64,12 +69,16 @@ func (x *execution) arrives(ctx workflow.Context, future workflow.Future) (stopp
 }
 
 // handOver saves what there is to save and gives the error that makes Temporal
-// go on with the run in a new execution.
+// go on with the run in a new execution; nil when the run was called off
+// meanwhile, of which a new execution would know nothing.
 func (x *execution) handOver(ctx workflow.Context) error {
-	if err := x.flush(ctx); err != nil {
-		return err
+	patient, done := workflow.NewDisconnectedContext(ctx)
+	defer done()
+	err := x.flush(patient)
+	if err == nil {
+		err = settle(ctx)
 	}
-	if err := settle(ctx); err != nil {
+	if err != nil || x.relay.canceled() {
 		return err
 	}
 	x.state.dropEnded()

@@ -176,7 +176,9 @@ steps:
   - return: { n: "${{ vars.n }}", by: "${{ steps.decision.output.by }}", at: "${{ string(run.now) }}" }
 `, 900, func(w *world, n int) {
 		if n == 5 {
-			w.at(time.Second, func() { w.mustDecide(t, deviceops.Decision{Approval: "r1/decision/steps.1.1-0", Approve: true, By: maria}) })
+			w.at(time.Second, func() {
+				w.mustDecide(t, deviceops.Decision{Approval: "r1/decision/steps.1.1-0", Approve: true, By: maria})
+			})
 		}
 		if n == 8 {
 			w.at(time.Second, func() {

@@ -23,7 +23,7 @@ type runner struct{ programs *programs }
 // Temporal workflow too, with the code of the failure as type; a run that is
 // canceled withdraws its approvals and calls its commands off before it ends.
 func (r *runner) Run(ctx workflow.Context, in RunInput) (RunResult, error) {
-	x := &execution{process: &process{run: in.Run, depth: in.Depth, relay: relay{every: in.Every}}}
+	x := &execution{process: &process{run: in.Run, depth: in.Depth, relay: relay{every: in.Every, canceled: func() bool { return ctx.Err() != nil }}}}
 	if err := x.setup(ctx); err != nil {
 		return RunResult{}, err
 	}
@@ -36,12 +36,13 @@ func (r *runner) Run(ctx workflow.Context, in RunInput) (RunResult, error) {
 	if err != nil {
 		return RunResult{}, err
 	}
-	if x.state.End == nil {
+	for x.state.End == nil {
 		x.execute(ctx)
-		if x.at.Exit == nil {
-			return RunResult{}, x.handOver(ctx)
+		if x.at.Exit != nil {
+			x.conclude(ctx)
+		} else if err := x.handOver(ctx); err != nil {
+			return RunResult{}, err
 		}
-		x.conclude(ctx)
 	}
 	return x.close(ctx)
 }
