@@ -90,6 +90,9 @@ func (s *session) renew(ctx context.Context, token string) error {
 		s.failed = time.Now()
 		return err
 	}
+	if s.auth != nil && auth.Auth.ClientToken != token {
+		s.config.Log.Info("logged in at Vault again", "address", s.config.Address, "auth", s.config.Auth)
+	}
 	s.auth = auth
 	s.client.SetToken(auth.Auth.ClientToken)
 	select {
@@ -154,7 +157,6 @@ func (s *session) again(ctx context.Context, token string) {
 		case err != nil:
 			log.Warn("no new login at Vault; trying again", "in", wait, "error", explain(err))
 		case s.client.Token() != token:
-			log.Info("logged in at Vault again")
 			return
 		case !told:
 			log.Warn("the token for Vault is about to end, and its file holds no other", "file", s.config.TokenFile)

@@ -30,16 +30,16 @@ import (
 	"github.com/deviceops/deviceops/vault"
 )
 
-const canary = "canary-d41d8cd98f"
+const planted = "planted-d41d8cd98f"
 
-// canaries takes a canary on every way by which a value gets into Temporal.
+// canaries takes a planted text on every way by which a value gets into Temporal.
 type canaries struct {
 	Text  string `json:"text"`
 	Large string `json:"large"` // large enough to be compressed
 }
 
 func newCanaries() canaries {
-	return canaries{canary, strings.Repeat("some text around "+canary, 200)}
+	return canaries{planted, strings.Repeat("some text around "+planted, 200)}
 }
 
 func failingActivity(ctx context.Context, in canaries) (canaries, error) {
@@ -54,7 +54,7 @@ func failingActivity(ctx context.Context, in canaries) (canaries, error) {
 
 func plainActivity(_ context.Context, in canaries) (canaries, error) { return in, nil }
 
-func canaryWorkflow(ctx workflow.Context, in canaries) (canaries, error) {
+func plantedWorkflow(ctx workflow.Context, in canaries) (canaries, error) {
 	signals := workflow.GetSignalChannel(ctx, "signal")
 	if err := workflow.SetUpdateHandler(ctx, "update", func(_ workflow.Context, in canaries) (canaries, error) { return in, nil }); err != nil {
 		return in, err
@@ -64,7 +64,7 @@ func canaryWorkflow(ctx workflow.Context, in canaries) (canaries, error) {
 	}
 	var out canaries
 	remote := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: patience, HeartbeatTimeout: patience, Summary: canary,
+		StartToCloseTimeout: patience, HeartbeatTimeout: patience, Summary: planted,
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 10 * time.Millisecond, MaximumAttempts: 2},
 	})
 	if err := workflow.ExecuteActivity(remote, plainActivity, in).Get(ctx, &out); err != nil {
@@ -77,7 +77,7 @@ func canaryWorkflow(ctx workflow.Context, in canaries) (canaries, error) {
 	signals.Receive(ctx, &out)
 	failure := workflow.ExecuteActivity(remote, failingActivity, out).Get(ctx, nil)
 	var application *temporal.ApplicationError
-	if !errors.As(failure, &application) || application.Message() != "it failed: "+canary {
+	if !errors.As(failure, &application) || application.Message() != "it failed: "+planted {
 		return in, errors.New("the failure lost its message")
 	}
 	return out, failure
@@ -99,7 +99,7 @@ func startEncryption(t *testing.T, payloads converter.PayloadCodec) *encryption 
 	e.client, err = starter.Dial(t.Context(), starter.Config{Address: server.Address(), Namespace: dev.Namespace, Codec: payloads, Log: quiet})
 	require.NoError(t, err)
 	w := sdkworker.New(e.client, "canaries", sdkworker.Options{})
-	w.RegisterWorkflow(canaryWorkflow)
+	w.RegisterWorkflow(plantedWorkflow)
 	w.RegisterActivity(plainActivity)
 	w.RegisterActivity(failingActivity)
 	require.NoError(t, w.Start())
@@ -114,7 +114,7 @@ func startEncryption(t *testing.T, payloads converter.PayloadCodec) *encryption 
 	return e
 }
 
-// run takes the canary through a workflow by start, memo, signal, update, query,
+// run takes the text through a workflow by start, memo, signal, update, query,
 // result and failure, and gives its history.
 func (e *encryption) run(t *testing.T) *historypb.History {
 	t.Helper()
@@ -122,8 +122,8 @@ func (e *encryption) run(t *testing.T) *historypb.History {
 	defer cancel()
 	in := newCanaries()
 	run, err := e.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: "canaries", TaskQueue: "canaries", Memo: map[string]any{"memo": in}, StaticSummary: canary, StaticDetails: canary,
-	}, canaryWorkflow, in)
+		ID: "canaries", TaskQueue: "canaries", Memo: map[string]any{"memo": in}, StaticSummary: planted, StaticDetails: planted,
+	}, plantedWorkflow, in)
 	require.NoError(t, err)
 	update, err := e.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		WorkflowID: run.GetID(), UpdateName: "update", Args: []any{in}, WaitForStage: client.WorkflowUpdateStageCompleted,
@@ -141,7 +141,7 @@ func (e *encryption) run(t *testing.T) *historypb.History {
 	err = run.Get(ctx, nil)
 	var application *temporal.ApplicationError
 	require.ErrorAs(t, err, &application)
-	require.Equal(t, "it failed: "+canary, application.Message())
+	require.Equal(t, "it failed: "+planted, application.Message())
 	require.NoError(t, application.Details(&out))
 	require.Equal(t, in, out)
 	return e.history(t, run.GetID())
@@ -158,7 +158,7 @@ func (e *encryption) history(t *testing.T, id string) *historypb.History {
 	return h
 }
 
-// found ends the server and counts its files that hold the canary.
+// found ends the server and counts its files that hold the text.
 func (e *encryption) found(t *testing.T) (files int) {
 	t.Helper()
 	e.end()
@@ -167,7 +167,7 @@ func (e *encryption) found(t *testing.T) (files int) {
 			return err
 		}
 		data, err := os.ReadFile(path)
-		if bytes.Contains(data, []byte(canary)) {
+		if bytes.Contains(data, []byte(planted)) {
 			files++
 		}
 		return err
@@ -186,22 +186,22 @@ func TestEncryption_NothingReadableReachesTemporal(t *testing.T) {
 	h := e.run(t)
 	raw, err := proto.Marshal(h)
 	require.NoError(t, err)
-	require.NotContains(t, string(raw), canary, "the history")
+	require.NotContains(t, string(raw), planted, "the history")
 	require.NotContains(t, string(raw), "encrypted_test.go", "a stack trace")
 	require.Zero(t, e.found(t), "the files of the server")
 
 	data, failure := starter.Encrypted(codec.New(keys))
 	replayer, err := sdkworker.NewWorkflowReplayerWithOptions(sdkworker.WorkflowReplayerOptions{DataConverter: data, FailureConverter: failure})
 	require.NoError(t, err)
-	replayer.RegisterWorkflow(canaryWorkflow)
+	replayer.RegisterWorkflow(plantedWorkflow)
 	require.NoError(t, replayer.ReplayWorkflowHistory(nil, h))
 }
 
-// Without a codec the same search finds the canary, so it would find it above.
+// Without a codec the same search finds the text, so it would find it above.
 func TestEncryption_TheSearchFindsWhatIsReadable(t *testing.T) {
 	e := startEncryption(t, nil)
 	raw, err := proto.Marshal(e.run(t))
 	require.NoError(t, err)
-	require.Greater(t, strings.Count(string(raw), canary), 20)
+	require.Greater(t, strings.Count(string(raw), planted), 20)
 	require.NotZero(t, e.found(t))
 }

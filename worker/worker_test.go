@@ -42,23 +42,30 @@ const patience = 90 * time.Second
 type stack struct {
 	client  client.Client
 	store   deviceops.Store
+	url     string // of the store's database
 	starter *starter.Starter
 	fleet   *fleet
 }
 
-func newStack(t *testing.T) *stack {
+// newStack starts a stack; changes adapt what its activities reach.
+func newStack(t *testing.T, changes ...func(*activities.Deps)) *stack {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	server, err := dev.StartTemporal(t.Context(), dev.TemporalConfig{Dir: t.TempDir(), Log: quiet})
 	require.NoError(t, err)
 	c, err := starter.Dial(t.Context(), starter.Config{Address: server.Address(), Namespace: dev.Namespace, Log: quiet})
 	require.NoError(t, err)
-	s := &stack{client: c, store: postgrestest.New(t), starter: starter.New(c, dev.Namespace)}
+	url := postgrestest.URL(t)
+	s := &stack{client: c, store: postgrestest.Open(t, url), url: url, starter: starter.New(c, dev.Namespace)}
 	s.fleet = &fleet{store: s.store, orchestrator: s.starter, failures: map[string]int{}}
 
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	w := worker.New(c, activities.Deps{Store: s.store, Gateway: s.fleet, Catalog: catalog{}, Log: quiet}, worker.Options{})
+	deps := activities.Deps{Store: s.store, Gateway: s.fleet, Catalog: catalog{}, Log: quiet}
+	for _, change := range changes {
+		change(&deps)
+	}
+	w := worker.New(c, deps, worker.Options{})
 	go func() { ended <- w.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
