@@ -398,6 +398,13 @@ func TestFilesKnowEachOther(t *testing.T) {
 	require.Empty(t, differences(suite.Run(rehearsal.Options{}).Results[0]))
 }
 
+func TestADocumentIsThereOnce(t *testing.T) {
+	t.Parallel()
+	_, found := rehearsal.Load([]deviceops.ApplyFile{{Name: "a.yaml", Source: kiosk + "test: reboot\ncases: [ { name: a, expect: { runs: 1 } } ]\n"}, {Name: "b.yaml", Source: "workflow: reboot\nversion: 2\nsteps: [ { wait: 1m } ]\n"}}, activities.Actions())
+	require.Len(t, found, 1)
+	require.Equal(t, "another of these files has a workflow reboot, too", found[0].Message)
+}
+
 func TestRunSelectsCases(t *testing.T) {
 	t.Parallel()
 	suite := load(t, "test: reboot\ncases:\n  - { name: one, inputs: { device: k1 }, expect: { runs: 1 } }\n  - { name: two, inputs: { device: k1 }, expect: { runs: 1 } }\n")

@@ -50,7 +50,7 @@ func Load(files []deviceops.ApplyFile, actions []deviceops.ActionSpec) (*Suite, 
 		compiled, diagnostics := dsl.CheckFile(file.Name, file.Source, dsl.Options{Profile: s.profileLookup(file)})
 		found = append(found, diagnostics...)
 		for _, c := range compiled {
-			s.add(file.Name, c)
+			found = append(found, s.add(file, c)...)
 		}
 	}
 	for _, versions := range s.workflows {
@@ -89,17 +89,31 @@ func (s *Suite) profileLookup(file deviceops.ApplyFile) func(string) *deviceops.
 	return lookup
 }
 
-func (s *Suite) add(file string, c dsl.Compiled) {
+// add takes a document into the suite, and reports one that another file has too.
+func (s *Suite) add(file deviceops.ApplyFile, c dsl.Compiled) dsl.Diagnostics {
 	switch {
 	case c.Test != nil:
 		s.tests = append(s.tests, c.Test)
 	case c.Automation != nil:
+		if s.automations[c.Name] != nil {
+			return again(file, c)
+		}
 		s.automations[c.Name] = c.Automation
 	case c.Program != nil:
+		if s.workflow(c.Name, max(c.Version, 1)) != nil {
+			return again(file, c)
+		}
 		s.workflows[c.Name] = append(s.workflows[c.Name], &definition{
-			Program: c.Program, version: max(c.Version, 1), file: file, offset: c.Offset, lines: strings.Split(c.Source, "\n"),
+			Program: c.Program, version: max(c.Version, 1), file: file.Name, offset: c.Offset, lines: strings.Split(c.Source, "\n"),
 		})
 	}
+	return nil
+}
+
+func again(file deviceops.ApplyFile, c dsl.Compiled) dsl.Diagnostics {
+	line := strings.Split(file.Source, "\n")[c.Line-1]
+	at := dsl.Place{File: file.Name, Line: c.Line, Column: 1, EndColumn: len(line) + 1, Snippet: line}
+	return dsl.Diagnostics{at.Diagnostic("duplicate-document", "give one of the files only, or other versions", "another of these files has a %s %s, too", c.Kind, c.Name)}
 }
 
 // workflow finds a version of a workflow; version 0 is the newest.
