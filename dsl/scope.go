@@ -12,7 +12,7 @@ type scope struct {
 	steps map[string]stepInfo
 	vars  map[string]bool
 	later map[string]hidden // steps that have no result at this place
-	used  *Uses           // collects what expressions need
+	used  *Uses             // collects what expressions need
 }
 
 // hidden says why a step has no result at a place. The zero value says that it
@@ -32,6 +32,7 @@ var (
 type stepInfo struct {
 	output  types.Type
 	missing string // why the step may have no result, as the end of a sentence; "" if it always has one
+	number  int    // how many steps had been read when it was
 }
 
 func newScope(env types.Map) *scope {

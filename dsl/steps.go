@@ -158,10 +158,13 @@ func (b *builder) step(n *yaml.Node, path string, around frame) *Step {
 	s.step = &Step{Path: path, Verb: v.name, Line: n.Line}
 	b.identify(s)
 	b.readModifiers(s)
-	known := sortedKeys(b.scope.steps)
+	outside, before := len(b.scope.steps), b.steps
 	s.step.Op = v.read(b, s)
 	b.readUntil(s)
-	b.define(s, known)
+	if s.step.If != nil && len(b.scope.steps) > outside {
+		b.doubt(before)
+	}
+	b.define(s)
 	b.readUndo(s)
 	return s.step
 }
@@ -256,20 +259,23 @@ func (b *builder) identify(s *reading) {
 	b.program.steps[s.step.ID] = s.step
 }
 
-// define makes the step known to those after it.
-func (b *builder) define(s *reading, before []string) {
-	if s.step.If != nil && len(b.scope.steps) > len(before) {
-		for id, info := range b.scope.steps { // what the step holds is as uncertain as itself
-			if !contains(before, id) && info.missing == "" {
-				info.missing = "is inside a step that has an if"
-				b.scope.steps[id] = info
-			}
+// doubt marks what a step with an if holds, the steps read after so many, as
+// uncertain as itself.
+func (b *builder) doubt(before int) {
+	for id, info := range b.scope.steps {
+		if info.number > before && info.missing == "" {
+			info.missing = "is inside a step that has an if"
+			b.scope.steps[id] = info
 		}
 	}
+}
+
+// define makes the step known to those after it.
+func (b *builder) define(s *reading) {
 	if !s.step.Named {
 		return
 	}
-	info := stepInfo{output: types.Any}
+	info := stepInfo{output: types.Any, number: b.steps}
 	if s.outputs != nil {
 		info.output = s.outputs
 	}
