@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/deviceops/deviceops/activities"
 	"github.com/deviceops/deviceops/dsl"
 	"github.com/deviceops/deviceops/rehearsal"
 )
@@ -63,7 +62,7 @@ func (t *testRun) execute(args []string) error {
 	if err != nil {
 		return err
 	}
-	suite, found := rehearsal.Load(files, activities.Actions())
+	suite, found := rehearsal.Load(files, t.Actions)
 	if found.HasErrors() {
 		if err := dsl.WriteText(t.Out, found); err != nil {
 			return err

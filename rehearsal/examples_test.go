@@ -41,3 +41,14 @@ func TestExamples(t *testing.T) {
 		require.Equal(t, c.Steps, c.StepsRun(), "%s has steps that no test runs: %+v", c.Workflow, c.Missed)
 	}
 }
+
+// TestTheWholeLanguage rehearses the document that the design of the language
+// shows: a question that is escalated, a form, undo, until and a ticket.
+func TestTheWholeLanguage(t *testing.T) {
+	t.Parallel()
+	suite, found := rehearsal.Load(files(t, "testdata/low-battery.yaml"), activities.Actions())
+	require.NoError(t, found.Err())
+	report := suite.Run(rehearsal.Options{})
+	require.Len(t, report.Results, 1)
+	require.Empty(t, differences(report.Results[0]), "%+v", report.Results[0].Timeline())
+}

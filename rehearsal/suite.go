@@ -47,7 +47,7 @@ func Load(files []deviceops.ApplyFile, actions []deviceops.ActionSpec) (*Suite, 
 	s.addProfiles(files)
 	var found dsl.Diagnostics
 	for _, file := range files {
-		compiled, diagnostics := dsl.CheckFile(file.Name, file.Source, dsl.Options{Profile: s.profileLookup(file)})
+		compiled, diagnostics := dsl.CheckFile(file.Name, file.Source, dsl.Options{Actions: actions, Profile: s.profileLookup(file)})
 		found = append(found, diagnostics...)
 		for _, c := range compiled {
 			found = append(found, s.add(file, c)...)
