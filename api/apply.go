@@ -191,6 +191,9 @@ func (a *application) publish(ctx context.Context, tx deviceops.Tx, d checkedDoc
 		report.Outcome = deviceops.DocumentRefused
 		return report, nil
 	}
+	if d.Kind == deviceops.KindAutomation {
+		report.Diagnostics = append(report.Diagnostics, notTriggered(d))
+	}
 	stored, created, err := tx.PublishDocument(ctx, deviceops.Document{
 		Account: a.account, Kind: d.Kind, Name: d.Name, Version: d.Version, Hash: d.Hash, Source: d.Source,
 		PublishedAt: a.Now(), PublishedBy: a.principal.Name, Reason: a.reason,
@@ -210,6 +213,15 @@ func (a *application) publish(ctx context.Context, tx deviceops.Tx, d checkedDoc
 		account: a.account, action: "document.publish", target: fmt.Sprintf("%s:%s@%d", d.Kind, d.Name, stored.Version), reason: a.reason,
 		evidence: map[string]any{"hash": stored.Hash},
 	}))
+}
+
+// notTriggered says of an automation what publishing it does not do yet.
+func notTriggered(d checkedDocument) deviceops.DiagnosticText {
+	message := fmt.Sprintf("the automation %s is kept, and this version does not start runs by its trigger yet; rehearse it with: deviceops test", d.Name)
+	return deviceops.DiagnosticText{
+		File: d.file, Line: d.Line, Column: 1, Severity: string(dsl.SeverityWarning), Code: "not-triggered", Message: message,
+		Text: fmt.Sprintf("%s:%d:1: %s: %s\n", d.file, d.Line, dsl.SeverityWarning, message),
+	}
 }
 
 // refuse shows what differs from the version that is published.

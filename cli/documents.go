@@ -18,9 +18,11 @@ func (a *app) applyCommand() *cobra.Command {
 	var o client.ApplyOptions
 	cmd := &cobra.Command{
 		Use: "apply -f FILE|DIR|-", Short: "Publish YAML documents", Args: args(0, 0),
-		Long: `Publishes profiles and workflows: all that is given together or, when one document
-is refused, nothing. The same content changes nothing, and no device is touched:
-only runs and triggers do. Exits with 1 if anything is refused.`,
+		Long: `Publishes profiles, workflows, automations and tests: all that is given together
+or, when one document is refused, nothing. The same content changes nothing, and
+no device is touched. Exits with 1 if anything is refused.
+
+Triggers of automations do not start runs yet; "deviceops test" rehearses them.`,
 		Example: `  deviceops apply -f profiles/ -f workflows/ --reason "release 12"
   deviceops apply -f kiosk.yaml --dry-run
   generate-profile | deviceops apply -f -`,
