@@ -32,6 +32,17 @@ func startEmbedded(t *testing.T, folder *Folder, temporary bool) (*Embedded, *Pa
 	return e, p
 }
 
+// ownPorts gives the folder ports that no other test will ask for.
+func ownPorts(t *testing.T, folder *Folder) {
+	t.Helper()
+	for _, part := range []string{PartPostgres, PartTemporal, PartBroker} {
+		l, err := net.Listen("tcp", loopback(0))
+		require.NoError(t, err)
+		defer l.Close() // held until all are chosen, so that they differ
+		require.NoError(t, folder.RememberPort(part, l.Addr().(*net.TCPAddr).Port))
+	}
+}
+
 type addresses struct{ database, temporal, broker string }
 
 func addressesOf(t *testing.T, e *Embedded) addresses {
@@ -48,6 +59,7 @@ func addressesOf(t *testing.T, e *Embedded) addresses {
 func TestEmbedded_RestartAnswersInTheSamePlaces(t *testing.T) {
 	t.Parallel()
 	folder := dataFolder(t)
+	ownPorts(t, folder)
 	e, p := startEmbedded(t, folder, false)
 	first := addressesOf(t, e)
 

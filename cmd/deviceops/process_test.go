@@ -49,7 +49,25 @@ func newHome(t *testing.T) home {
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o711)) // PostgreSQL's user passes through
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return home{t: t, dir: dir, data: filepath.Join(dir, "data")}
+	h := home{t: t, dir: dir, data: filepath.Join(dir, "data")}
+	h.ownPorts()
+	return h
+}
+
+// ownPorts gives the stack of this home ports that no other test will ask for,
+// so that a restart finds them free.
+func (h home) ownPorts() {
+	ports := map[string]int{}
+	for _, part := range []string{"postgres", "temporal", "broker", "api"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(h.t, err)
+		defer l.Close() // held until all are chosen, so that they differ
+		ports[part] = l.Addr().(*net.TCPAddr).Port
+	}
+	memory, err := json.Marshal(map[string]any{"ports": ports})
+	require.NoError(h.t, err)
+	require.NoError(h.t, os.Mkdir(h.data, 0o711))
+	require.NoError(h.t, os.WriteFile(filepath.Join(h.data, "dev.json"), memory, 0o600))
 }
 
 // process is a running deviceops, or another program.
