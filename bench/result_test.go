@@ -34,3 +34,11 @@ func TestPrintIsOneObject(t *testing.T) {
 	}.Print(&out))
 	require.JSONEq(t, `{"bench":"provision","params":{"devices":1000},"figures":{"rate":{"value":125,"unit":"devices/s"}},"yardsticks":{},"ratios":{"a_to_b":0.667}}`, out.String())
 }
+
+func TestMedianRatioComparesPairs(t *testing.T) {
+	t.Parallel()
+	a := []time.Duration{2 * time.Second, 30 * time.Second, 4 * time.Second}
+	b := []time.Duration{time.Second, 10 * time.Second, 4 * time.Second}
+	require.InDelta(t, 2, medianRatio(a, b), 0)
+	require.InDelta(t, 2.5, medianRatio(a[:2], b[:2]), 0)
+}

@@ -86,6 +86,27 @@ goes to stderr.`,
 	provision.Flags().IntVar(&o.Devices, "devices", 1000, "devices that power on at once")
 	provision.Flags().IntVar(&o.Connections, "connections", 16, "MQTT connections that they share")
 	provision.Flags().IntVar(&o.Workflows, "yardstick", 500, "workflows of three empty activities to measure")
-	cmd.AddCommand(provision)
+	cmd.AddCommand(provision, benchInterpreter())
+	return cmd
+}
+
+func benchInterpreter() *cobra.Command {
+	var o bench.InterpreterOptions
+	cmd := &cobra.Command{
+		Use: "interpreter", Short: "A workflow in YAML, against the same written in Go", Args: cobra.NoArgs,
+		Example: "  deviceops bench interpreter --actions 20",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Progress = cmd.ErrOrStderr()
+			result, err := bench.Interpreter(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			return result.Print(cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().IntVar(&o.Actions, "actions", 12, "actions of a run")
+	cmd.Flags().IntVar(&o.Runs, "runs", 16, "runs of each kind in a round")
+	cmd.Flags().IntVar(&o.Rounds, "rounds", 15, "rounds, in which the two kinds take turns")
+	cmd.Flags().IntVar(&o.Parallel, "parallel", 4, "runs at once")
 	return cmd
 }
