@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"encoding/json"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -99,5 +100,19 @@ func TestFormIsFilledIn(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, c.want, filled)
 		})
+	}
+}
+
+// TestApprovalsPage checks the document that docs/approvals.md shows.
+func TestApprovalsPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/approvals.md")
+	require.NoError(t, err)
+	blocks := yamlBlock.FindAllStringSubmatch(string(page), -1)
+	require.Len(t, blocks, 1)
+	_, found := CheckFile("approvals.md", blocks[0][1], Options{})
+	require.NoError(t, found.Err())
+	for _, key := range fieldNames(verbs["approve"].fields) {
+		require.Contains(t, blocks[0][1], "    "+key+":", "%s is not on the page", key)
 	}
 }
