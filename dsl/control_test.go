@@ -148,6 +148,40 @@ func TestTolerance(t *testing.T) {
 	}
 }
 
+// TestIdle holds that what nothing reads is said, unless something is wrong that
+// may have meant it.
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	const steps = `workflow: w
+device: k1
+steps:
+  - set: { used: 1, unused: 2, again: 3 }
+  - set: { again: "${{ vars.again + vars.used }}", unused: 4 }
+  - action: device.get
+  - id: facts
+    action: device.get
+  - id: told
+    action: device.get
+  - id: polled
+    action: device.get
+    until: output.state == "active"
+    timeout: 5m
+  - if: false
+    wait: 1m
+  - switch: [ { if: false, steps: [ { wait: 1m } ] } ]
+  - return: ${{ steps.told.output.state }}
+`
+	_, found := CheckFile("w.yaml", steps, Options{})
+	require.Equal(t, []string{"unused", "unused", "unused", "unreachable", "unreachable"}, codes(found))
+	require.Equal(t, "nothing uses the variable unused", found[0].Message)
+	require.Equal(t, 4, found[0].Line)
+	require.Equal(t, []int{6, 8}, []int{found[1].Line, found[2].Line})
+	require.False(t, found.HasErrors())
+
+	_, found = CheckFile("w.yaml", steps+"  - fail: ${{ nothing }}\n", Options{})
+	require.NotContains(t, codes(found), "unused")
+}
+
 // What comes after a fork knows which of its steps ran.
 func TestMissingAfterForks(t *testing.T) {
 	t.Parallel()
@@ -157,19 +191,19 @@ func TestMissingAfterForks(t *testing.T) {
 	}{
 		"all branches of a parallel ran": {steps: `
   - parallel: { x: [ { id: a, command: c } ], y: [ { id: b, command: c } ] }
-  - set: { v: "${{ [steps.a.output, steps.b.output] }}" }`},
+  - return: ${{ [steps.a.output, steps.b.output] }}`},
 		"one branch of a race did": {want: []string{"step-may-be-missing"}, steps: `
   - parallel: { x: [ { id: a, command: c } ], y: [ { wait: 1m } ] }
     race: true
-  - set: { v: "${{ steps.a.output }}" }`},
+  - return: ${{ steps.a.output }}`},
 		"one case of a switch did": {want: []string{"step-may-be-missing"}, steps: `
   - switch: [ { if: run.version > 1, steps: [ { id: a, command: c } ] } ]
     default: [ { wait: 1m } ]
-  - set: { v: "${{ steps.a.output }}" }`},
+  - return: ${{ steps.a.output }}`},
 		"all other cases end the run": {steps: `
   - switch: [ { if: run.version > 1, steps: [ { id: a, command: c } ] }, { if: run.version > 2, steps: [ { return: 1 } ] } ]
     default: [ { fail: never } ]
-  - set: { v: "${{ steps.a.output }}" }`},
+  - return: ${{ steps.a.output }}`},
 		"after a switch that always ends": {want: []string{"unreachable"}, steps: `
   - switch: [ { if: run.version > 1, steps: [ { return: 1 } ] } ]
     default: [ { fail: never } ]
@@ -177,11 +211,11 @@ func TestMissingAfterForks(t *testing.T) {
 		"a try without catch saw all of its body": {steps: `
   - try: [ { id: a, command: c } ]
     finally: [ { id: f, command: c } ]
-  - set: { v: "${{ [steps.a.output, steps.f.output] }}" }`},
+  - return: ${{ [steps.a.output, steps.f.output] }}`},
 		"a round of a while sees the one before": {steps: `
   - while: steps.a?.output.x != 1
     steps: [ { id: a, command: c } ]
-  - set: { v: "${{ steps.a?.output }}" }`},
+  - return: ${{ steps.a?.output }}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

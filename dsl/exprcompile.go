@@ -68,6 +68,9 @@ func compileExpression(source string, sc *scope, w want) (*Expression, []problem
 	}
 	lint := &linter{scope: sc, used: map[string]bool{}}
 	lint.walk(tree.Node, 0)
+	for name := range lint.used {
+		sc.reads[name] = true
+	}
 	if len(lint.problems) > 0 {
 		return nil, lint.problems
 	}

@@ -45,6 +45,9 @@ func retrySchema() schema {
 func (b *builder) readModifiers(s *reading) {
 	if n := s.get("if"); n != nil {
 		s.step.If = b.expression(n, "if", s.scope, wantBool)
+		if s.step.If.always(false) {
+			b.warn(n, "unreachable", "remove the step", "this step never runs: its condition is always false")
+		}
 	}
 	if n := s.get("timeout"); n != nil {
 		s.step.Timeout = b.durationValue(n, "timeout", s.scope)

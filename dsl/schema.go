@@ -71,6 +71,14 @@ func stepSchema(actions []deviceops.ActionSpec) schema {
 	return schema{"oneOf": branches}
 }
 
+// description says in a sentence what a step with the verb does and gives.
+func (v *verb) description() string {
+	if v.gives == "" {
+		return v.summary
+	}
+	return v.summary + "; output: " + v.gives
+}
+
 func (v *verb) schema() schema {
 	fields := []fieldSpec{{v.name, v.value}}
 	fields = append(fields, v.fields...)
@@ -79,7 +87,7 @@ func (v *verb) schema() schema {
 			fields = append(fields, m)
 		}
 	}
-	return objectSchema(v.summary, append([]string{v.name}, v.required...), fields)
+	return objectSchema(v.description(), append([]string{v.name}, v.required...), fields)
 }
 
 // objectSchema describes a map with known keys.

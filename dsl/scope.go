@@ -13,6 +13,7 @@ type scope struct {
 	vars  map[string]bool
 	later map[string]hidden // steps that have no result at this place
 	used  *Uses             // collects what expressions need
+	reads map[string]bool   // collects what expressions name: "vars.x", "steps.x"
 }
 
 // hidden says why a step has no result at a place. The zero value says that it
@@ -36,7 +37,7 @@ type stepInfo struct {
 }
 
 func newScope(env types.Map) *scope {
-	return &scope{env: env, steps: map[string]stepInfo{}, vars: map[string]bool{}, later: map[string]hidden{}, used: &Uses{}}
+	return &scope{env: env, steps: map[string]stepInfo{}, vars: map[string]bool{}, later: map[string]hidden{}, used: &Uses{}, reads: map[string]bool{}}
 }
 
 // with gives a scope that has another root besides; the two share their steps.

@@ -14,6 +14,7 @@ import (
 type verb struct {
 	name      string
 	summary   string
+	gives     string            // the output of the step; "": none
 	value     schema            // of the verb's own key
 	fields    []fieldSpec       // further keys that belong to it
 	required  []string          // those of them that must be there

@@ -20,6 +20,7 @@ func (*Action) op() {}
 var _ = register(verb{
 	name:    "action",
 	summary: "does something in the engine, such as bringing the device into another state",
+	gives:   "what the action gives",
 	value:   textSchema("the name of the action, such as device.transition"),
 	fields: []fieldSpec{
 		{"with", mapOf("arguments", valueSchema(""))},
@@ -35,6 +36,13 @@ func readAction(b *builder, s *reading) Op {
 		return op
 	}
 	op.Name = name
+	if onlyReads(name) && !s.has("until") {
+		i := idle{node: s.own(), what: "what this step reads"}
+		if s.step.Named {
+			i.name = "steps." + s.step.ID
+		}
+		b.idle = append(b.idle, i)
+	}
 	if len(b.opts.Actions) == 0 {
 		op.Args = b.looseArguments(s.get("with"), s.scope)
 		return op
@@ -74,3 +82,8 @@ func (b *builder) actionOutput(s *reading, spec *deviceops.ActionSpec) types.Typ
 }
 
 func joinNames(names []string) string { return strings.Join(names, ", ") }
+
+// onlyReads reports whether an action has no effect, which its name says.
+func onlyReads(action string) bool {
+	return strings.HasSuffix(action, ".get") || strings.HasSuffix(action, ".find")
+}

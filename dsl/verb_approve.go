@@ -41,6 +41,7 @@ func (*Approve) op() {}
 var _ = register(verb{
 	name:    "approve",
 	summary: "pauses the run until people decide; all outcomes but approved fail the step",
+	gives:   "{decision, by, at, comment, form}",
 	value:   templateSchema("what is asked"),
 	fields: []fieldSpec{
 		{"by", refTo("people")},

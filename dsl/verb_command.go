@@ -21,6 +21,7 @@ func (*Command) op() {}
 var _ = register(verb{
 	name:    "command",
 	summary: "sends a command to the device and waits for its result",
+	gives:   "what the device gives",
 	value:   textSchema("the name of the command, as the profile of the device declares it"),
 	fields: []fieldSpec{
 		{"with", argumentsSchema("arguments")},

@@ -46,6 +46,7 @@ func (*Foreach) op() {}
 var _ = register(verb{
 	name:    "foreach",
 	summary: "runs steps once for each item of a list",
+	gives:   "{total, succeeded, failed, results}, where results holds {item, status, output, error} by item",
 	value: objectSchema("the items, and what to do with each", []string{"items", "steps"}, []fieldSpec{
 		{"items", schema{"anyOf": []any{refTo("expression"), schema{"type": "array", "maxItems": MaxItems}}, "description": "an expression that gives a list, or the list"}},
 		{"as", schema{"type": "string", "pattern": identifier.String(), "description": "the name of the item in expressions; item when left out. index is its number, from 0"}},

@@ -41,6 +41,7 @@ func (p *Parallel) ends() bool {
 var _ = register(verb{
 	name:    "parallel",
 	summary: "runs branches beside one another",
+	gives:   "the output of each branch, by name where branches have names; of a race {winner, output}",
 	value: schema{"description": "branches by name, each a list of steps; or a list of steps, each of which is a branch", "anyOf": []any{
 		schema{"type": "object", "minProperties": 1, "maxProperties": MaxBranches, "additionalProperties": refTo("steps")},
 		schema{"type": "array", "minItems": 1, "maxItems": MaxBranches, "items": refTo("step")},

@@ -19,7 +19,8 @@ func (*Run) op() {}
 
 var _ = register(verb{
 	name:    "run",
-	summary: "runs another workflow and waits for it; the output is its outputs",
+	summary: "runs another workflow and waits for it",
+	gives:   "the outputs of the run",
 	value:   schema{"type": "string", "pattern": `^[a-z0-9][a-z0-9._-]*@([0-9]+|latest)$`, "description": "NAME@VERSION or NAME@latest"},
 	fields: []fieldSpec{
 		{"with", argumentsSchema("inputs")},

@@ -35,6 +35,7 @@ func readSet(b *builder, s *reading) Op {
 		}
 		op.Vars = append(op.Vars, Assignment{name, b.value(o.get(name), s.scope)})
 		b.scope.vars[name] = true
+		b.idle = append(b.idle, idle{o.keys[name], "vars." + name, "the variable " + name})
 	}
 	return op
 }

@@ -24,6 +24,7 @@ func (*Wait) op() {}
 var _ = register(verb{
 	name:    "wait",
 	summary: "pauses the run: for a time, until a time, or until an event",
+	gives:   "of a wait for an event: the event",
 	value: schema{"anyOf": []any{
 		durationSchema("how long: 30s, 10m, 2h, 7d"),
 		objectSchema("until a time", []string{"until"}, []fieldSpec{{"until", expressionSchema("an expression that gives a time, or a time such as 2026-05-01T12:00:00Z")}}),

@@ -23,6 +23,7 @@ func (*While) op() {}
 var _ = register(verb{
 	name:    "while",
 	summary: "repeats steps as long as a condition is true",
+	gives:   "{iterations}",
 	value:   expressionSchema("asked before each round; index counts them from 0"),
 	fields: []fieldSpec{
 		{"steps", refTo("steps")},

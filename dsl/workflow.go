@@ -35,6 +35,14 @@ type builder struct {
 
 	afterReturn bool              // a return may have ended the run before the steps that follow
 	atEnd       map[string]string // steps that outputs may find missing, and why
+	idle        []idle            // what has a purpose only if something reads it
+}
+
+// idle is something that does nothing but give a value.
+type idle struct {
+	node *yaml.Node
+	name string // under which expressions read it: "vars.x", "steps.x"; "": nothing can
+	what string
 }
 
 func readWorkflow(c *checker, out *Compiled) {
@@ -154,6 +162,9 @@ func (b *builder) body(o *object) {
 	if n := o.get("outputs"); n != nil {
 		b.readOutputs(n)
 	}
+	if !b.doc.hasErrors() { // an expression that is wrong may have meant what seems idle
+		b.reportIdle()
+	}
 	p.Limits.Steps = b.steps
 	p.Uses = *b.scope.used
 }
@@ -176,6 +187,18 @@ func (b *builder) afterSteps(o *object, around frame) {
 		around.cleanup = "finally"
 		b.program.Finally = b.apart(n, "finally", around, forClean, b.scope)
 		b.unmark(seen)
+	}
+}
+
+// reportIdle warns of what gives a value that nothing reads, once for each name.
+func (b *builder) reportIdle() {
+	warned := map[string]bool{}
+	for _, i := range b.idle {
+		if b.scope.reads[i.name] || warned[i.name] {
+			continue
+		}
+		warned[i.name] = i.name != ""
+		b.warn(i.node, "unused", "remove it, or use what it gives", "nothing uses %s", i.what)
 	}
 }
 
