@@ -200,7 +200,7 @@ type orchestrator struct {
 	canceled []string
 	updates  []any // decisions and delegations
 	updateID []string
-	ended    bool // no workflow is running any more
+	ended    bool                     // no workflow is running any more
 	runs     map[string]deviceops.Run // answers of the query run
 	down     bool
 }

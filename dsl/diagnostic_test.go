@@ -152,13 +152,13 @@ func TestFormat(t *testing.T) {
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"at most 4194304":               strings.Repeat("# x\n", MaxFile/4+1),
-		"at most 262144":                "workflow: w\nsteps:\n  - wait: 1m\n" + strings.Repeat("# x\n", MaxDocument/4),
-		"at most 200":                   strings.Repeat("---\nworkflow: w\nsteps: [ { wait: 1m } ]\n", MaxDocuments+1),
+		"at most 4194304":                strings.Repeat("# x\n", MaxFile/4+1),
+		"at most 262144":                 "workflow: w\nsteps:\n  - wait: 1m\n" + strings.Repeat("# x\n", MaxDocument/4),
+		"at most 200":                    strings.Repeat("---\nworkflow: w\nsteps: [ { wait: 1m } ]\n", MaxDocuments+1),
 		"a workflow may have 1000 steps": "workflow: w\nsteps:\n" + strings.Repeat("  - wait: 1m\n", MaxSteps+1),
-		"nested more than 40 deep":      "workflow: w\nsteps: " + strings.Repeat("[", 5000),
-		"there are 201 inputs":          "workflow: w\nsteps: [ { wait: 1m } ]\ninputs:\n" + manyNames(MaxNames+1),
-		"this document is not UTF-8":    "workflow: w\nsteps: \xff\n",
+		"nested more than 40 deep":       "workflow: w\nsteps: " + strings.Repeat("[", 5000),
+		"there are 201 inputs":           "workflow: w\nsteps: [ { wait: 1m } ]\ninputs:\n" + manyNames(MaxNames+1),
+		"this document is not UTF-8":     "workflow: w\nsteps: \xff\n",
 	} {
 		_, found := CheckFile("w.yaml", text, checked)
 		require.Error(t, found.Err(), name)

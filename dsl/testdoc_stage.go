@@ -20,7 +20,9 @@ var testDeviceKeys = []fieldSpec{
 	{"configuration", schema{"type": "object", "description": "what is desired of it"}},
 }
 
-func testDeviceSchema() schema { return objectSchema("a device as it is at the beginning", nil, testDeviceKeys) }
+func testDeviceSchema() schema {
+	return objectSchema("a device as it is at the beginning", nil, testDeviceKeys)
+}
 
 func (c *checker) testDevices(n *yaml.Node, one *TestCase) {
 	o := c.names(n, "devices")
@@ -206,7 +208,9 @@ var testEventKeys = []fieldSpec{
 // happenings are the keys of which an event has one.
 var happenings = []string{"event", "state", "offline", "online", "metrics", "schedule", "webhook", "manual"}
 
-func testEventSchema() schema { return objectSchema("something that happens", []string{"at"}, testEventKeys) }
+func testEventSchema() schema {
+	return objectSchema("something that happens", []string{"at"}, testEventKeys)
+}
 
 // maxTimes bounds how often one event comes.
 const maxTimes = 10_000
