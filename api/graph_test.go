@@ -47,9 +47,9 @@ func TestGraphOfARun(t *testing.T) {
 		Error: &deviceops.RunError{Code: "busy", Message: "in use"},
 	}}
 	require.NoError(t, r.store.SaveRun(t.Context(), run))
-	require.Equal(t, `✗ check@1  failed in 1m30s
+	require.Equal(t, `✗ check@1  failed after 1m30s
 └─ ✗ diagnostics  command diagnostics
-     failed in 1m20s, 2 attempts
+     failed after 1m20s, 2 attempts
      busy: in use
 `, r.as(victor, http.MethodGet, path, nil).body)
 	require.Contains(t, r.as(victor, http.MethodGet, "/v1/runs/run-1/graph?width=320", nil).body, `width="320"`)

@@ -83,8 +83,10 @@ func (g *Graph) outcome(status deviceops.RunStatus, from, to time.Time) string {
 	switch {
 	case from.IsZero() || status == deviceops.RunSkipped:
 		return string(status)
-	case status.Ended():
+	case status == deviceops.RunSucceeded:
 		return sprintf("%s in %s", status, elapsed(to.Sub(from)))
+	case status.Ended():
+		return sprintf("%s after %s", status, elapsed(to.Sub(from)))
 	default:
 		return sprintf("%s for %s", status, elapsed(g.now.Sub(from)))
 	}

@@ -78,7 +78,7 @@ func TestARunIsShownBeyondTemporal(t *testing.T) {
 	require.Equal(t, deviceops.RunFailed, long.Steps[1].Status)
 	picture, err := people.RunGraph(t.Context(), "run-long", "text")
 	require.NoError(t, err)
-	require.Contains(t, picture, "✗ patient@1  failed in ")
+	require.Contains(t, picture, "✗ patient@1  failed after ")
 	require.Contains(t, picture, "├─ ✓ note  action log")
 	require.Contains(t, picture, "└─ ✗ pause  wait inputs.pause")
 }
