@@ -33,6 +33,11 @@ func planBaseline(d deviceops.Device, p *deviceops.Profile) (baseline, error) {
 		b.desired.Version++
 		b.desired.Configuration, b.desired.Heartbeat, b.changed = p.Provision.Configuration, heartbeat, true
 	}
+	if reported := d.Twin.Reported.ConfigVersion; reported > b.desired.Version {
+		// It was counted by another engine, in an earlier life of the device, and
+		// must not pass for ours.
+		b.desired.Version, b.changed = reported+1, true
+	}
 	software := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(p.Provision.Software)) {
 		spec, has := p.Provision.Software[name], d.Twin.Reported.Software[name]

@@ -18,6 +18,7 @@ func TestPlanBaseline(t *testing.T) {
 	for name, c := range map[string]struct {
 		desired    deviceops.Desired
 		software   map[string]string
+		reports    int64 // configuration version
 		template   deviceops.ProvisionSpec
 		version    int64
 		changed    bool
@@ -26,6 +27,12 @@ func TestPlanBaseline(t *testing.T) {
 	}{
 		"a new device gets version 1": {
 			template: deviceops.ProvisionSpec{Configuration: map[string]any{"brightness": int64(80)}}, version: 1, changed: true, wanted: map[string]string{},
+		},
+		"version 1 is ours even where the device was faster":  {reports: 1, version: 1, changed: true, wanted: map[string]string{}},
+		"a version of an earlier life does not pass for ours": {reports: 7, version: 8, changed: true, wanted: map[string]string{}},
+		"nor does one above what was ever asked for": {
+			desired: configured, reports: 9, template: deviceops.ProvisionSpec{Configuration: map[string]any{"brightness": int64(80)}},
+			version: 10, changed: true, wanted: map[string]string{},
 		},
 		"so does one without configuration": {version: 1, changed: true, wanted: map[string]string{}},
 		"what is desired already keeps its version": {
@@ -67,7 +74,7 @@ func TestPlanBaseline(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := deviceops.Device{Twin: deviceops.Twin{Desired: c.desired, Reported: deviceops.Reported{Software: c.software}}}
+			d := deviceops.Device{Twin: deviceops.Twin{Desired: c.desired, Reported: deviceops.Reported{Software: c.software, ConfigVersion: c.reports}}}
 			b, err := planBaseline(d, &deviceops.Profile{Name: "kiosk", Heartbeat: policy, Provision: c.template})
 			require.NoError(t, err)
 			require.Equal(t, c.version, b.desired.Version)
