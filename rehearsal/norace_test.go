@@ -1,0 +1,6 @@
+//go:build !race
+
+package rehearsal_test
+
+// slowness: none.
+const slowness = 1
