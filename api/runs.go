@@ -2,9 +2,11 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/workflows"
@@ -131,8 +133,22 @@ func (r runService) find(ctx context.Context, p deviceops.Principal, id string) 
 	if live.StartedAt.IsZero() {
 		live.StartedAt = run.StartedAt
 	}
+	live.Steps = mergeSteps(run.Steps, live.Steps)
 	r.tellWaits(ctx, &live)
 	return live, nil
+}
+
+// mergeSteps gives the live rows of a run with those that only the store has: a
+// run that went on in a new execution knows no older ones.
+func mergeSteps(stored, live []deviceops.RunStep) []deviceops.RunStep {
+	known := make(map[int]bool, len(live))
+	for _, row := range live {
+		known[row.Index] = true
+	}
+	merged := slices.DeleteFunc(slices.Clone(stored), func(row deviceops.RunStep) bool { return known[row.Index] })
+	merged = append(merged, live...)
+	slices.SortStableFunc(merged, func(a, b deviceops.RunStep) int { return cmp.Compare(a.Index, b.Index) })
+	return merged
 }
 
 type cancelInput struct {
