@@ -19,6 +19,8 @@ type Decision struct {
 	// BreakGlass approves in an emergency, whoever is asked. It takes the role
 	// of that name, and Comment has to say why.
 	BreakGlass bool `json:"break_glass,omitempty"`
+	// Signature is that of the server that knows the person, see SigningKey.
+	Signature string `json:"signature,omitempty"`
 }
 
 // ID names the decision: the same person deciding the same in the same words
@@ -41,10 +43,11 @@ func (d Decision) verdict() string {
 
 // Delegation hands an open approval on: whom it names is asked besides.
 type Delegation struct {
-	Approval string    `json:"approval"`
-	By       Principal `json:"by"`
-	To       []string  `json:"to"` // role:<role> or user:<name>
-	Reason   string    `json:"reason,omitempty"`
+	Approval  string    `json:"approval"`
+	By        Principal `json:"by"`
+	To        []string  `json:"to"` // role:<role> or user:<name>
+	Reason    string    `json:"reason,omitempty"`
+	Signature string    `json:"signature,omitempty"` // as in Decision
 }
 
 // ID names the delegation, as Decision.ID does.

@@ -25,6 +25,10 @@ type Config struct {
 	// installation has.
 	Actions []deviceops.ActionSpec
 
+	// DecisionKey signs what people decide, for the workflows that wait. Workers
+	// need the same. Default: nothing is signed.
+	DecisionKey deviceops.SigningKey
+
 	// Version of the product, for /openapi.json. Default "dev".
 	Version string
 

@@ -62,7 +62,7 @@ func newRig(t *testing.T) *rig {
 	r.token(stranger, "user:stranger", "globex", deviceops.RoleAdmin, time.Time{})
 	r.token(expired, "user:expired", "acme", deviceops.RoleAdmin, now)
 	server := httptest.NewServer(api.New(api.Config{
-		Store: store, Orchestrator: r.orchestrator, Gateway: r.gateway, Catalog: &dsl.Catalog{Documents: store},
+		Store: store, Orchestrator: r.orchestrator, Gateway: r.gateway, Catalog: &dsl.Catalog{Documents: store}, DecisionKey: decisionKey,
 		Now: func() time.Time { return now }, Poll: 10 * time.Millisecond, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Checks: map[string]api.Check{"store": func(context.Context) error { return nil }, "gateway": r.gateway.check},
 	}))

@@ -100,7 +100,7 @@ func (a approvalService) take(ctx context.Context, d deviceops.Decision) (device
 	if err := approval.Check(d, a.Now()); err != nil {
 		return deviceops.Approval{}, err
 	}
-	return a.update(ctx, approval, d.ID(), workflows.UpdateDecide, d)
+	return a.update(ctx, approval, d.ID(), workflows.UpdateDecide, a.DecisionKey.SignDecision(d))
 }
 
 type delegateInput struct {
@@ -121,7 +121,7 @@ func (a approvalService) delegate(ctx context.Context, p deviceops.Principal, in
 	if err := approval.CheckDelegation(d, a.Now()); err != nil {
 		return deviceops.Approval{}, err
 	}
-	return a.update(ctx, approval, d.ID(), workflows.UpdateDelegate, d)
+	return a.update(ctx, approval, d.ID(), workflows.UpdateDelegate, a.DecisionKey.SignDelegation(d))
 }
 
 func (a approvalService) update(ctx context.Context, approval deviceops.Approval, id, name string, arg any) (deviceops.Approval, error) {

@@ -12,6 +12,8 @@ import (
 
 const asked = "/v1/approvals/run-1%2Fok"
 
+var decisionKey = deviceops.SigningKey("the key of the installation")
+
 // asks stores an approval that operators of acme decide.
 func (r *rig) asks(change func(*deviceops.Approval)) {
 	r.Helper()
@@ -49,7 +51,7 @@ func TestDecide(t *testing.T) {
 		Approval: "run-1/ok", Approve: true, Comment: "go", Form: map[string]any{"mode": "hard"},
 		By: deviceops.Principal{Name: "user:olga", Account: "acme", Roles: []string{"operator"}},
 	}
-	require.Equal(t, []any{want, want}, r.orchestrator.updates)
+	require.Equal(t, []any{decisionKey.SignDecision(want), decisionKey.SignDecision(want)}, r.orchestrator.updates)
 	require.Equal(t, []string{want.ID(), want.ID()}, r.orchestrator.updateID, "a repeat is the same update")
 
 	r.asks(func(a *deviceops.Approval) { a.Take(want, want.Form, now) })
@@ -102,7 +104,7 @@ func TestDelegate(t *testing.T) {
 		Approval: "run-1/ok", To: []string{"user:peter"}, Reason: "on leave",
 		By: deviceops.Principal{Name: "user:olga", Account: "acme", Roles: []string{"operator"}},
 	}
-	require.Equal(t, []any{want}, r.orchestrator.updates)
+	require.Equal(t, []any{decisionKey.SignDelegation(want)}, r.orchestrator.updates)
 	require.Equal(t, []string{want.ID()}, r.orchestrator.updateID)
 
 	r.asks(func(a *deviceops.Approval) { a.Hand(want, now) })

@@ -99,7 +99,7 @@ func (s *Server) startWorker(ctx context.Context) {
 	w := worker.New(s.Temporal, activities.Deps{
 		Store: s.Store, Gateway: s.publisher, Broker: s.publisher, Catalog: s.catalog, Secrets: s.secrets,
 		Networks: networks, Log: s.config.Log,
-	}, worker.Options{StopTimeout: closeTimeout / 2, Actions: s.config.Actions})
+	}, worker.Options{StopTimeout: closeTimeout / 2, DecisionKey: s.decisionKey, Actions: s.config.Actions})
 	s.roles.Go(func() error { return w.Run(ctx) })
 }
 
@@ -107,7 +107,7 @@ func (s *Server) startWorker(ctx context.Context) {
 // everywhere.
 func (s *Server) startHTTP(ctx context.Context) {
 	config := api.Config{
-		Store: s.Store, Orchestrator: s.Orchestrator, Gateway: s.publisher, Catalog: s.catalog,
+		Store: s.Store, Orchestrator: s.Orchestrator, Gateway: s.publisher, Catalog: s.catalog, DecisionKey: s.decisionKey,
 		Actions: activities.ActionsWith(s.config.Actions...), Version: s.config.Version, Checks: s.checks, Registry: s.registry, Log: s.config.Log,
 	}
 	handler := api.NewHealth(config)

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -27,14 +28,15 @@ type Server struct {
 	Temporal     client.Client
 	Orchestrator *starter.Starter
 
-	config    Config
-	registry  *prometheus.Registry
-	publisher *gateway.Publisher
-	catalog   *dsl.Catalog
-	secrets   deviceops.Secrets      // nil: none
-	keys      *codec.Keyring         // nil: payloads are not encrypted
-	codec     converter.PayloadCodec // over keys
-	checks    map[string]api.Check
+	config      Config
+	registry    *prometheus.Registry
+	publisher   *gateway.Publisher
+	catalog     *dsl.Catalog
+	decisionKey deviceops.SigningKey
+	secrets     deviceops.Secrets      // nil: none
+	keys        *codec.Keyring         // nil: payloads are not encrypted
+	codec       converter.PayloadCodec // over keys
+	checks      map[string]api.Check
 
 	roles  *errgroup.Group // what serves; ends first
 	stop   context.CancelFunc
@@ -111,6 +113,9 @@ func (s *Server) prepareStore(ctx context.Context) error {
 	if err := s.Store.EnsureAccount(ctx, deviceops.Account{Path: deviceops.RootAccount, Name: "Root", CreatedAt: now}); err != nil {
 		return err
 	}
+	if err := s.prepareKey(ctx); err != nil {
+		return err
+	}
 	if s.config.AdminToken == "" {
 		return nil
 	}
@@ -119,6 +124,16 @@ func (s *Server) prepareStore(ctx context.Context) error {
 		Principal: deviceops.Principal{Name: "user:admin", Account: deviceops.RootAccount, Roles: []string{deviceops.RoleAdmin}},
 		CreatedAt: now,
 	})
+}
+
+// prepareKey makes the key with which the API signs what people decide, or takes
+// the one that another process has made.
+func (s *Server) prepareKey(ctx context.Context) error {
+	fresh := make([]byte, deviceops.SigningKeySize)
+	_, _ = rand.Read(fresh) // never fails, see crypto/rand
+	key, err := s.Store.EnsureKey(ctx, "decisions", fresh)
+	s.decisionKey = key
+	return err
 }
 
 func (s *Server) dialTemporal(ctx context.Context) (err error) {

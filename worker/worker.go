@@ -27,6 +27,10 @@ type Options struct {
 	CachedWorkflows int           // kept in memory between their tasks, by all workers of the process; default 4096
 	StopTimeout     time.Duration // what is under way may take at the end; default 8s
 
+	// DecisionKey is that of the installation, with which the API signs what
+	// people decide. Without it workflows believe whoever sends a decision.
+	DecisionKey deviceops.SigningKey
+
 	// Actions are more actions than every installation has. The API and the
 	// command line have to know them too: see activities.ActionsWith.
 	Actions []activities.Action
@@ -71,7 +75,7 @@ func New(c client.Client, deps activities.Deps, o Options) *Worker {
 		WorkerStopTimeout:                       o.StopTimeout,
 		OnFatalError:                            w.fail,
 	})
-	workflows.Register(w.worker)
+	workflows.Register(w.worker, workflows.Trust(o.DecisionKey))
 	activities.Register(w.worker, deps)
 	return w
 }

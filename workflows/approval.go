@@ -19,6 +19,7 @@ type desk struct {
 	Cases  []*inquiry `json:"cases,omitempty"`  // in the order of asking
 	Behind []string   `json:"behind,omitempty"` // who is behind the workflow besides its starter, for four eyes
 
+	key   deviceops.SigningKey
 	stops func() bool // the workflow has to go on in a new execution; nil: it never has to
 }
 
@@ -78,9 +79,12 @@ func (d *desk) open(ctx workflow.Context) error {
 }
 
 // check refuses decisions before they leave a trace in the history. ENOTFOUND,
-// and the codes of Approval.Check.
+// and the codes of Approval.Check and SigningKey.CheckDecision.
 func (d *desk) check(decision deviceops.Decision, now time.Time) error {
 	q, err := d.find(decision.Approval)
+	if err == nil {
+		err = d.key.CheckDecision(decision)
+	}
 	if err == nil {
 		err = q.Approval.Check(decision, now)
 	}
@@ -92,6 +96,9 @@ func (d *desk) check(decision deviceops.Decision, now time.Time) error {
 
 func (d *desk) checkDelegation(delegation deviceops.Delegation, now time.Time) error {
 	q, err := d.find(delegation.Approval)
+	if err == nil {
+		err = d.key.CheckDelegation(delegation)
+	}
 	if err == nil {
 		err = q.Approval.CheckDelegation(delegation, now)
 	}

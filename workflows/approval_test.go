@@ -284,3 +284,24 @@ func (w *world) delegate(d deviceops.Delegation, then func(deviceops.Approval, e
 		},
 	}, d)
 }
+
+// TestDecisionsHaveToBeSigned holds that reaching Temporal is not enough to
+// decide.
+func TestDecisionsHaveToBeSigned(t *testing.T) {
+	t.Parallel()
+	key := deviceops.SigningKey("the key of the installation")
+	w := newWorld(t, workflows.Trust(key))
+	const unsigned = "this was not signed by a server of the installation: decide by the API, the command line or the console"
+	w.at(time.Minute, func() {
+		w.refuse(t, yes(carl, "go"), deviceops.EFORBIDDEN, unsigned)
+		forged := key.SignDecision(yes(carl, "go"))
+		forged.By = olga
+		w.refuse(t, forged, deviceops.EFORBIDDEN, unsigned)
+		w.delegate(deviceops.Delegation{Approval: "r1/decision", By: carl, To: []string{"user:eve"}}, func(_ deviceops.Approval, err error) {
+			require.Equal(t, deviceops.EFORBIDDEN, deviceops.ErrorCode(err))
+		})
+		w.mustDecide(t, key.SignDecision(yes(carl, "go")))
+		w.mustDecide(t, key.SignDecision(yes(olga, "go")))
+	})
+	require.Equal(t, deviceops.RunSucceeded, execute(t, w, hard, nil).Status)
+}

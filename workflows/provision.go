@@ -31,14 +31,18 @@ const (
 	longestRetry = 5 * time.Minute
 )
 
+// provisioner provisions devices. Its key tells decisions of people from forged
+// ones.
+type provisioner struct{ key deviceops.SigningKey }
+
 // Provision takes a device from its first hello to active: claim check, approval
 // where the profile asks for it, configuration, software, verification by report
 // and heartbeat, a workflow of the profile, activation. A device that lied is
 // quarantined; one that technically could not goes back to escrow and is tried
 // again at its next hello. Either way the reason is on its timeline.
-func Provision(ctx workflow.Context, in ProvisionInput) (ProvisionResult, error) {
+func (r *provisioner) Provision(ctx workflow.Context, in ProvisionInput) (ProvisionResult, error) {
 	p := &provision{in: in}
-	if err := p.setup(ctx); err != nil {
+	if err := p.setup(ctx, r.key); err != nil {
 		return ProvisionResult{}, err
 	}
 	return p.run(ctx)
@@ -65,11 +69,11 @@ func technical(format string, args ...any) *setback {
 	return &setback{to: deviceops.Escrow, reason: fmt.Sprintf(format, args...)}
 }
 
-func (p *provision) setup(ctx workflow.Context) (err error) {
+func (p *provision) setup(ctx workflow.Context, key deviceops.SigningKey) (err error) {
 	p.progress = ProvisionProgress{Phase: "claim", WaitsFor: "the claim check"}
 	err = workflow.SetQueryHandler(ctx, QueryProvision, func() (ProvisionProgress, error) { return p.progress, nil })
 	if err == nil {
-		p.desk = &desk{}
+		p.desk = &desk{key: key}
 		err = p.desk.open(ctx)
 	}
 	return err

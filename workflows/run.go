@@ -17,14 +17,17 @@ type RunResult struct {
 }
 
 // runner runs workflows; all runs of a worker share their compiled programs.
-type runner struct{ programs *programs }
+type runner struct {
+	programs *programs
+	key      deviceops.SigningKey // tells decisions of people from forged ones
+}
 
 // Run executes one version of a published workflow. A run that fails fails its
 // Temporal workflow too, with the code of the failure as type; a run that is
 // canceled withdraws its approvals and calls its commands off before it ends.
 func (r *runner) Run(ctx workflow.Context, in RunInput) (RunResult, error) {
 	x := &execution{process: &process{run: in.Run, depth: in.Depth, relay: relay{every: in.Every, canceled: func() bool { return ctx.Err() != nil }}}}
-	if err := x.setup(ctx); err != nil {
+	if err := x.setup(ctx, r.key); err != nil {
 		return RunResult{}, err
 	}
 	var err error
@@ -48,7 +51,7 @@ func (r *runner) Run(ctx workflow.Context, in RunInput) (RunResult, error) {
 }
 
 // setup begins to answer queries and updates.
-func (x *execution) setup(ctx workflow.Context) (err error) {
+func (x *execution) setup(ctx workflow.Context, key deviceops.SigningKey) (err error) {
 	if x.run.StartedAt.IsZero() {
 		x.run.StartedAt = workflow.Now(ctx)
 	}
@@ -56,7 +59,7 @@ func (x *execution) setup(ctx workflow.Context) (err error) {
 	x.at = &x.state.Root
 	err = workflow.SetQueryHandler(ctx, QueryRun, func() (deviceops.Run, error) { return x.snapshot(x.state.Rows), nil })
 	if err == nil {
-		x.desk = &desk{stops: func() bool { return x.relay.stopping }}
+		x.desk = &desk{key: key, stops: func() bool { return x.relay.stopping }}
 		err = x.desk.open(ctx)
 	}
 	return err

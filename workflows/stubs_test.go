@@ -57,7 +57,7 @@ type world struct {
 	saved     []deviceops.Run
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, options ...workflows.Option) *world {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(quiet{})
@@ -66,7 +66,7 @@ func newWorld(t *testing.T) *world {
 	w.SetDataConverter(starter.DataConverter())
 	w.SetTestTimeout(time.Minute)
 	w.defaults()
-	workflows.Register(w)
+	workflows.Register(w, options...)
 	w.register()
 	return w
 }

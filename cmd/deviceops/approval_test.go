@@ -16,6 +16,8 @@ import (
 	"github.com/deviceops/deviceops/dev"
 	"github.com/deviceops/deviceops/postgres"
 	"github.com/deviceops/deviceops/simulator"
+	"github.com/deviceops/deviceops/starter"
+	"github.com/deviceops/deviceops/workflows"
 )
 
 // office is a whole stack with simulated kiosks, and people with rights of their
@@ -178,8 +180,17 @@ func approvedReboot(o *office) {
 	require.Equal(o, "approval.delegated", audit[1].Action)
 }
 
+// forge decides as somebody who reaches Temporal and no server of ours.
+func (o *office) forge(d deviceops.Decision) error {
+	c, err := starter.Dial(o.Context(), starter.Config{Address: o.stack.TemporalAddress(), Namespace: dev.Namespace})
+	require.NoError(o, err)
+	defer c.Close()
+	return starter.New(c, dev.Namespace).Update(o.Context(), strings.TrimSuffix(d.Approval, "/decision"), d.ID(), workflows.UpdateDecide, d, nil)
+}
+
 func rejectedReboot(o *office) {
 	run, asked := o.ask(o.as("carl", "operator"), "reboot-after-decision", "kiosk-00002")
+	o.refused(o.forge(deviceops.Decision{Approval: asked.ID, Approve: true, By: deviceops.Engine}), deviceops.EFORBIDDEN, "") // why is encrypted
 	_, err := o.as("maria", "operator").Decide(o.Context(), asked.ID, deviceops.DecideRequest{Comment: "the shop is open"})
 	require.NoError(o, err)
 	run = o.end(run.ID)
