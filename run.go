@@ -2,6 +2,7 @@ package deviceops
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -60,7 +61,7 @@ type RunError struct {
 // RunStep is one row of a run's timeline.
 type RunStep struct {
 	Index      int       `json:"index"` // order of start, from 0
-	Step       string    `json:"step"`  // id, or a path such as steps[2]
+	Step       string    `json:"step"`  // id, or a path such as steps.2; in a foreach with the item: ask[3]
 	Verb       string    `json:"verb"`
 	Status     RunStatus `json:"status"`
 	Attempts   int       `json:"attempts"`
@@ -75,6 +76,12 @@ type RunStep struct {
 	// when it is asked for, and no part of the row.
 	Progress string    `json:"progress,omitempty"` // "installing, 40 %"
 	Until    time.Time `json:"until,omitzero"`     // the wait is over then at the latest; zero: not known
+}
+
+// StepID gives the id of the step without the items that the row is about.
+func (s RunStep) StepID() string {
+	id, _, _ := strings.Cut(s.Step, "[")
+	return id
 }
 
 // RunFilter selects runs. Zero fields select all.

@@ -12,10 +12,10 @@ import (
 func (g *Graph) Trace(run deviceops.Run, now time.Time) {
 	traces := map[string]*GraphTrace{}
 	for _, row := range run.Steps {
-		t := traces[row.Step]
+		t := traces[row.StepID()]
 		if t == nil {
 			t = &GraphTrace{Last: row}
-			traces[row.Step] = t
+			traces[row.StepID()] = t
 		}
 		t.add(row)
 	}

@@ -50,10 +50,10 @@ func (c coverage) add(d *definition, rows []deviceops.RunStep) {
 		c[d] = map[string]*tally{}
 	}
 	for _, row := range rows {
-		t := c[d][row.Step]
+		t := c[d][row.StepID()]
 		if t == nil {
 			t = &tally{}
-			c[d][row.Step] = t
+			c[d][row.StepID()] = t
 		}
 		t.run = t.run || row.Status != deviceops.RunSkipped
 		t.skipped = t.skipped || row.Status == deviceops.RunSkipped

@@ -187,9 +187,9 @@ func (w *world) ran(r *deviceops.Run) []string {
 	got := []string{}
 	d := w.suite.workflow(r.Workflow, r.Version)
 	for _, row := range r.Steps {
-		step, ok := d.Step(row.Step)
-		if ok && step.Named && row.Status != deviceops.RunSkipped && !slices.Contains(got, row.Step) {
-			got = append(got, row.Step)
+		step, ok := d.Step(row.StepID())
+		if ok && step.Named && row.Status != deviceops.RunSkipped && !slices.Contains(got, row.StepID()) {
+			got = append(got, row.StepID())
 		}
 	}
 	return got
@@ -199,7 +199,7 @@ func (w *world) ran(r *deviceops.Run) []string {
 func statusOf(r *deviceops.Run, step string) string {
 	status := deviceops.RunSkipped
 	for _, row := range r.Steps {
-		if row.Step == step {
+		if row.StepID() == step {
 			status = row.Status
 		}
 	}
