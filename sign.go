@@ -30,6 +30,18 @@ func (k SigningKey) SignDelegation(d Delegation) Delegation {
 	return d
 }
 
+// SignControl gives c with a signature over all of it.
+func (k SigningKey) SignControl(c RolloutControl) RolloutControl {
+	c.Signature = ""
+	c.Signature = k.sign("control", c)
+	return c
+}
+
+// CheckControl gives EFORBIDDEN for a control that this key did not sign.
+func (k SigningKey) CheckControl(c RolloutControl) error {
+	return k.check(c.Signature, k.SignControl(c).Signature)
+}
+
 // CheckDecision gives EFORBIDDEN for a decision that this key did not sign.
 func (k SigningKey) CheckDecision(d Decision) error {
 	return k.check(d.Signature, k.SignDecision(d).Signature)

@@ -1,0 +1,204 @@
+package deviceops
+
+import (
+	"context"
+	"time"
+)
+
+// Rollouts keeps rollouts, their rings and their devices. Statuses of devices
+// and the counts of their rings change together.
+type Rollouts interface {
+	// CreateRollout stores a rollout with its rings in status planning, or gives
+	// the stored one if the name exists in the account; created tells which.
+	// ECONFLICT if it exists with another hash.
+	CreateRollout(ctx context.Context, r Rollout) (stored Rollout, created bool, err error)
+
+	// FindRollout gives a rollout with its rings, by id. ENOTFOUND.
+	FindRollout(ctx context.Context, id string) (Rollout, error)
+
+	// ListRollouts gives rollouts without rings, newest first.
+	ListRollouts(ctx context.Context, f RolloutFilter) ([]Rollout, error)
+
+	// LockRollout gives a rollout with its rings and locks it until the
+	// transaction ends. ENOTFOUND.
+	LockRollout(ctx context.Context, id string) (Rollout, error)
+
+	// SaveRollout writes status, limits, epoch, rollback and times of a rollout,
+	// and status, reason and times of its rings; counts are left alone.
+	SaveRollout(ctx context.Context, r Rollout) error
+
+	// AddRolloutDevices stores rows for devices that have none in the rollout
+	// and counts them in their rings. It gives the number stored.
+	AddRolloutDevices(ctx context.Context, rows []RolloutDevice) (int, error)
+
+	// AnalyzeRollout has the planner learn about the rows after a bulk of them.
+	AnalyzeRollout(ctx context.Context) error
+
+	// TargetDevices streams the devices of account and below that meet the
+	// filter (nil: all), with twin, session and metrics, by id, to each; a filter
+	// that the store cannot say is EINVALID.
+	TargetDevices(ctx context.Context, account string, f *Filter, each func(*Device) error) error
+
+	// ClaimRollout locks up to limit rows of a ring that are pending or deferred,
+	// due at now and not under lease, by due time and then by device, and gives
+	// them with what Admit has to know of their devices. Rows that others are
+	// claiming are skipped. It gives none unless the rollout is running and of
+	// the epoch that q names. Call it in a transaction, and in the same one
+	// HoldRollout for the rows that have to wait and LeaseRollout for the others.
+	ClaimRollout(ctx context.Context, q RolloutClaim) ([]Candidate, error)
+
+	// HoldRollout stores why devices were left alone, and when they are due next.
+	HoldRollout(ctx context.Context, held []RolloutDevice) error
+
+	// LeaseRollout stores the commands by which rows are carried out, leased for
+	// publication until now plus PublishLease, and leases the rows. A command
+	// that exists, was withdrawn or deferred, or failed in the attempt before, is
+	// asked again.
+	LeaseRollout(ctx context.Context, rows []RolloutDevice, commands []Command, now time.Time) error
+
+	// AdvanceRollout applies moves whose row has one of the statuses that they
+	// start from, and changes the counts of rings by what was really moved. It
+	// gives the moves that took place.
+	AdvanceRollout(ctx context.Context, moves []RolloutMove) ([]RolloutMove, error)
+
+	// WithdrawRollout takes back what has not been published to devices of a
+	// rollout: their commands are removed and they are pending again. It gives
+	// the numbers that a pause tells.
+	WithdrawRollout(ctx context.Context, id string, now time.Time) (Withdrawal, error)
+
+	// EndRolloutDevices moves all devices of a rollout (ring < 0: of all its
+	// rings) that are pending or deferred to status, for the reason that cause
+	// gives.
+	EndRolloutDevices(ctx context.Context, id string, ring int, status RolloutDeviceStatus, cause *CommandError, now time.Time) (int, error)
+
+	// OverdueRollout gives up to limit rows of a rollout that are open and past
+	// one of the times in l.
+	OverdueRollout(ctx context.Context, l OverdueLimits, limit int) ([]RolloutDevice, error)
+
+	// WakeRollout makes rows due that wait for something to happen to their
+	// devices: a hello, the end of a command, the end of another rollout.
+	WakeRollout(ctx context.Context, devices []string, now time.Time) error
+
+	// RolloutCounts gives the rings with their counts.
+	RolloutCounts(ctx context.Context, id string) ([]Ring, error)
+
+	// RolloutErrors counts the errors of devices that failed, were rejected or
+	// timed out, by ring and code, most first.
+	RolloutErrors(ctx context.Context, id string) ([]ErrorCount, error)
+
+	// FindRolloutDevice gives the row of a device. ENOTFOUND.
+	FindRolloutDevice(ctx context.Context, rollout, device string) (RolloutDevice, error)
+
+	// ListRolloutDevices gives rows, by device.
+	ListRolloutDevices(ctx context.Context, f RolloutDeviceFilter) ([]RolloutDevice, error)
+
+	// DeviceRollouts gives the rows of a device in rollouts that have not ended,
+	// newest rollout first.
+	DeviceRollouts(ctx context.Context, device string) ([]RolloutDevice, error)
+
+	// JudgeRollout stores the health of devices that succeeded, and counts it.
+	JudgeRollout(ctx context.Context, judged []RolloutDevice) error
+
+	// FreezeAccount and ThawAccount begin and end a freeze. ECONFLICT when there
+	// is one already, ENOTFOUND when there is none.
+	FreezeAccount(ctx context.Context, f Freeze) error
+	ThawAccount(ctx context.Context, account string) (Freeze, error)
+
+	// Freezes gives the freezes that bind account: its own and those above it.
+	Freezes(ctx context.Context, account string) ([]Freeze, error)
+}
+
+// RolloutFilter selects rollouts. Zero fields select all.
+type RolloutFilter struct {
+	Account string // this account and all below it
+	Name    string
+	Status  RolloutStatus
+	Open    bool   // only those that have not ended
+	After   string // id after which to go on (newest first)
+	Limit   int    // 0: 100
+}
+
+// RolloutDeviceFilter selects rows of a rollout.
+type RolloutDeviceFilter struct {
+	Rollout string
+	Ring    *int
+	Status  RolloutDeviceStatus // "": any
+	Wait    WaitKind            // "": any
+	After   string              // device after which to go on
+	Limit   int                 // 0: 100
+}
+
+// RolloutClaim says which rows to claim.
+type RolloutClaim struct {
+	Rollout string
+	Ring    int
+	Epoch   int64
+	Now     time.Time
+	Limit   int
+	// What the manifest uses, so that no more is looked up than is needed.
+	Metrics  bool   // Device.Metrics are filled in
+	BudgetOf string // the field of BudgetSpec.Per; GroupUnavailable and GroupSize are filled in
+	Budget   bool
+	Conflict bool // other rollouts are looked up
+}
+
+// Candidate is a row that may be sent, and what is known of its device.
+type Candidate struct {
+	Row    RolloutDevice
+	Device Device // with twin and session
+	Route  Route
+
+	LockedBy   string // the id of the exclusive command that holds the device; "": none
+	ConflictBy string // the id of the rollout that holds the device; "": none
+	FamilyBy   string // the id of the gateway or child in flight; "": none
+
+	Group            string // the value of the budget's field
+	GroupSize        int    // targeted devices of the group
+	GroupUnavailable int    // of them, without this one
+}
+
+// RolloutMove changes the status of a row.
+type RolloutMove struct {
+	Rollout string
+	Device  string
+	Ring    int // filled in by AdvanceRollout
+	From    []RolloutDeviceStatus
+	To      RolloutDeviceStatus
+	At      time.Time
+
+	Attempt   int // 0: unchanged
+	Deferrals int // 0: unchanged
+	DueAt     time.Time
+	Wait      *RolloutWait
+	Error     *CommandError
+	Phase     string
+	Percent   int
+}
+
+// Withdrawal is what a pause did.
+type Withdrawal struct {
+	Withdrawn int `json:"withdrawn"` // were about to be sent, or had put it off, and are not any more
+	Running   int `json:"running"`   // work on it and go on
+	Unknown   int `json:"unknown"`   // were sent the command and have not said a word since
+}
+
+// OverdueLimits are the times at which open rows of a rollout are overdue. Zero
+// times: never. A sleeping device counts from the wake that it promised.
+type OverdueLimits struct {
+	Rollout   string
+	Now       time.Time
+	SentAt    time.Time    // sent at this time or before, and silent since
+	Download  time.Time    // sent at this time or before, and not installing yet
+	Install   time.Time    // answered or began installing at this time or before
+	RingSince map[int]bool // rings whose stragglers are overdue: any open row of them
+}
+
+// ErrorCount counts devices of a ring that ended with the same error.
+type ErrorCount struct {
+	Ring    int                 `json:"ring"`
+	Status  RolloutDeviceStatus `json:"status"`
+	Code    string              `json:"code"`
+	Message string              `json:"message"` // of one of them
+	Count   int                 `json:"count"`
+	Example string              `json:"example"` // the device of Message
+}
