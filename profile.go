@@ -77,12 +77,12 @@ const DefaultProvisionTimeout = time.Hour
 // to get it to one.
 type SoftwareSpec struct {
 	Want    Constraint
-	Install *Component // nil: a device that differs can't be provisioned
+	Install *ComponentChange // nil: a device that differs can't be provisioned
 }
 
-// Component is a piece of software that the reserved command install puts on a
-// device.
-type Component struct {
+// ComponentChange is one component that the reserved command install takes from
+// one version to another.
+type ComponentChange struct {
 	Name      string `json:"name"`
 	From      string `json:"from,omitempty"`
 	To        string `json:"to"`

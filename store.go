@@ -28,6 +28,8 @@ type Tx interface {
 	Runs
 	Approvals
 	Tickets
+	Releases
+	ArtifactRecords
 	Audit
 	Tokens
 	Starts

@@ -15,7 +15,7 @@ import (
 type baseline struct {
 	desired    deviceops.Desired
 	changed    bool // desired is not what is stored
-	components []deviceops.Component
+	components []deviceops.ComponentChange
 	want       map[string]deviceops.Constraint
 }
 
@@ -59,9 +59,9 @@ func planBaseline(d deviceops.Device, p *deviceops.Profile) (baseline, error) {
 	return b, nil
 }
 
-func install(name, has string, spec deviceops.SoftwareSpec) (deviceops.Component, error) {
+func install(name, has string, spec deviceops.SoftwareSpec) (deviceops.ComponentChange, error) {
 	if spec.Install == nil {
-		return deviceops.Component{}, deviceops.Errorf(deviceops.EFAILED,
+		return deviceops.ComponentChange{}, deviceops.Errorf(deviceops.EFAILED,
 			"its %s is at %s, the profile wants %s and names nothing to install", name, orNothing(has), spec.Want)
 	}
 	component := *spec.Install

@@ -14,7 +14,7 @@ func TestPlanBaseline(t *testing.T) {
 	t.Parallel()
 	policy := deviceops.HeartbeatPolicy{Every: time.Minute, OfflineAfter: 3}
 	configured := deviceops.Desired{Version: 4, Configuration: map[string]any{"brightness": 80.0}, Software: map[string]string{}, Heartbeat: policy}
-	os24 := &deviceops.Component{To: "2.4.0", URL: "https://example.com/os"}
+	os24 := &deviceops.ComponentChange{To: "2.4.0", URL: "https://example.com/os"}
 	for name, c := range map[string]struct {
 		desired    deviceops.Desired
 		software   map[string]string
@@ -22,7 +22,7 @@ func TestPlanBaseline(t *testing.T) {
 		template   deviceops.ProvisionSpec
 		version    int64
 		changed    bool
-		components []deviceops.Component
+		components []deviceops.ComponentChange
 		wanted     map[string]string
 	}{
 		"a new device gets version 1": {
@@ -50,7 +50,7 @@ func TestPlanBaseline(t *testing.T) {
 				Software:      map[string]deviceops.SoftwareSpec{"os": {Want: ">=2.3.0", Install: os24}},
 			},
 			version: 4, changed: true, wanted: map[string]string{"os": "2.4.0"},
-			components: []deviceops.Component{{Name: "os", From: "2.2.0", To: "2.4.0", URL: "https://example.com/os"}},
+			components: []deviceops.ComponentChange{{Name: "os", From: "2.2.0", To: "2.4.0", URL: "https://example.com/os"}},
 		},
 		"software that is good enough stays": {
 			desired: configured, software: map[string]string{"os": "2.9.0"},
@@ -65,11 +65,11 @@ func TestPlanBaseline(t *testing.T) {
 			template: deviceops.ProvisionSpec{
 				Configuration: map[string]any{"brightness": int64(80)},
 				Software: map[string]deviceops.SoftwareSpec{
-					"os": {Want: "2", Install: &deviceops.Component{To: "2"}}, "app": {Want: "1", Install: &deviceops.Component{To: "1"}},
+					"os": {Want: "2", Install: &deviceops.ComponentChange{To: "2"}}, "app": {Want: "1", Install: &deviceops.ComponentChange{To: "1"}},
 				},
 			},
 			version: 4, changed: true, wanted: map[string]string{"app": "1", "os": "2"},
-			components: []deviceops.Component{{Name: "app", To: "1"}, {Name: "os", To: "2"}},
+			components: []deviceops.ComponentChange{{Name: "app", To: "1"}, {Name: "os", To: "2"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -27,7 +27,7 @@ type BeginOutput struct {
 	Since      time.Time                       `json:"since"`                // when it entered provisioning
 	Version    int64                           `json:"version"`              // of what is desired
 	Configure  map[string]any                  `json:"configure,omitempty"`  // arguments of configure; nil: it is configured
-	Components []deviceops.Component           `json:"components,omitempty"` // what to install
+	Components []deviceops.ComponentChange     `json:"components,omitempty"` // what to install
 	Want       map[string]deviceops.Constraint `json:"want,omitempty"`       // what the software has to be at the end
 
 	ApproveBy []string      `json:"approve_by,omitempty"` // who has to approve first; nil: nobody

@@ -41,7 +41,7 @@ func TestProfile(t *testing.T) {
 	require.Equal(t, 6*time.Hour, spec.Timeout)
 	require.Equal(t, 3, spec.Retries)
 	require.Equal(t, deviceops.SoftwareSpec{Want: ">=1.8"}, spec.Software["forwarder"])
-	require.Equal(t, deviceops.SoftwareSpec{Want: ">=2.3.0 <3", Install: &deviceops.Component{
+	require.Equal(t, deviceops.SoftwareSpec{Want: ">=2.3.0 <3", Install: &deviceops.ComponentChange{
 		Name: "os", To: "2.4.1", URL: "https://downloads.example.com/gateway/os-2.4.1.img", Size: 48234496,
 		SHA256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", Order: 1,
 	}}, spec.Software["os"])

@@ -148,12 +148,12 @@ func (c *checker) constraint(n *yaml.Node, what string) deviceops.Constraint {
 
 var sha256Text = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
-func (c *checker) install(name string, n *yaml.Node) *deviceops.Component {
+func (c *checker) install(name string, n *yaml.Node) *deviceops.ComponentChange {
 	o := c.object(n, "install", fieldNames(installKeys)...)
 	if o == nil {
 		return nil
 	}
-	component := &deviceops.Component{Name: name}
+	component := &deviceops.ComponentChange{Name: name}
 	texts := map[string]*string{
 		"to": &component.To, "url": &component.URL, "sha256": &component.SHA256,
 		"signature": &component.Signature, "group": &component.Group,
@@ -178,7 +178,7 @@ func (c *checker) install(name string, n *yaml.Node) *deviceops.Component {
 	return component
 }
 
-func (c *checker) checkDownload(o *object, component *deviceops.Component) {
+func (c *checker) checkDownload(o *object, component *deviceops.ComponentChange) {
 	if n := o.get("url"); n != nil && component.URL != "" && !strings.HasPrefix(component.URL, "https://") && !strings.HasPrefix(component.URL, "http://") {
 		c.report(n, "bad-url", "begin with https://", "%s is no address that a device can load from", quoteShort(component.URL))
 	}

@@ -50,6 +50,14 @@ func (f *filter) within(column, top string) {
 	f.add("("+column+" = ? or ("+column+" > ? || '/' and "+column+" < ? || '0'))", top)
 }
 
+// seenFrom keeps to an account, all above it and all below it.
+func (f *filter) seenFrom(column, account string) {
+	if account == "" || account == deviceops.RootAccount {
+		return
+	}
+	f.add("("+column+" = any("+f.arg(deviceops.AccountLine(account))+") or ("+column+" > ? || '/' and "+column+" < ? || '0'))", account)
+}
+
 // where gives the conditions as a clause.
 func (f *filter) where() string {
 	if len(f.conditions) == 0 {

@@ -9,8 +9,8 @@ import (
 
 // Install is the arguments of the reserved command install.
 type Install struct {
-	Release    string                `json:"release"`
-	Components []deviceops.Component `json:"components"`
+	Release    string                      `json:"release"`
+	Components []deviceops.ComponentChange `json:"components"`
 }
 
 // Check returns EINVALID for arguments that no device could follow.
@@ -31,7 +31,7 @@ func (i *Install) Check() error {
 	return checkText("release", i.Release)
 }
 
-func checkComponent(c deviceops.Component) error {
+func checkComponent(c deviceops.ComponentChange) error {
 	if c.To == "" {
 		return invalid("component %s names no version to install: set to", clip(c.Name))
 	}
@@ -45,8 +45,8 @@ func checkComponent(c deviceops.Component) error {
 // batch activate together, and revert together when one of them fails: they are
 // a group, or one component without a group. A group takes the place of its
 // lowest order; equal orders keep the order of the list.
-func (i *Install) Batches() [][]deviceops.Component {
-	var batches [][]deviceops.Component
+func (i *Install) Batches() [][]deviceops.ComponentChange {
+	var batches [][]deviceops.ComponentChange
 	at := make(map[string]int)
 	for _, c := range i.Components {
 		if k, ok := at[c.Group]; ok && c.Group != "" {
@@ -54,16 +54,16 @@ func (i *Install) Batches() [][]deviceops.Component {
 			continue
 		}
 		at[c.Group] = len(batches)
-		batches = append(batches, []deviceops.Component{c})
+		batches = append(batches, []deviceops.ComponentChange{c})
 	}
 	for _, b := range batches {
 		slices.SortStableFunc(b, byOrder)
 	}
-	slices.SortStableFunc(batches, func(a, b []deviceops.Component) int { return byOrder(a[0], b[0]) })
+	slices.SortStableFunc(batches, func(a, b []deviceops.ComponentChange) int { return byOrder(a[0], b[0]) })
 	return batches
 }
 
-func byOrder(a, b deviceops.Component) int { return cmp.Compare(a.Order, b.Order) }
+func byOrder(a, b deviceops.ComponentChange) int { return cmp.Compare(a.Order, b.Order) }
 
 // Configure is the arguments of the reserved command configure.
 type Configure struct {

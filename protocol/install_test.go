@@ -10,7 +10,7 @@ import (
 
 func TestBatches(t *testing.T) {
 	t.Parallel()
-	install := Install{Release: "r@1", Components: []deviceops.Component{
+	install := Install{Release: "r@1", Components: []deviceops.ComponentChange{
 		{Name: "model", To: "7", Order: 3},
 		{Name: "app", To: "2", Order: 2, Group: "core"},
 		{Name: "font", To: "1", Order: 3},
@@ -33,10 +33,10 @@ func TestInstallCheck(t *testing.T) {
 	t.Parallel()
 	for name, install := range map[string]Install{
 		"nothing":    {Release: "r"},
-		"twice":      {Components: []deviceops.Component{{Name: "os", To: "1"}, {Name: "os", To: "2"}}},
-		"no version": {Components: []deviceops.Component{{Name: "os"}}},
-		"no name":    {Components: []deviceops.Component{{To: "1"}}},
-		"size":       {Components: []deviceops.Component{{Name: "os", To: "1", Size: -1}}},
+		"twice":      {Components: []deviceops.ComponentChange{{Name: "os", To: "1"}, {Name: "os", To: "2"}}},
+		"no version": {Components: []deviceops.ComponentChange{{Name: "os"}}},
+		"no name":    {Components: []deviceops.ComponentChange{{To: "1"}}},
+		"size":       {Components: []deviceops.ComponentChange{{Name: "os", To: "1", Size: -1}}},
 	} {
 		require.Equal(t, deviceops.EINVALID, deviceops.ErrorCode(install.Check()), name)
 	}

@@ -142,8 +142,8 @@ func (d *device) planInstall(args protocol.Object, wait time.Duration) (plan, *p
 }
 
 // missing gives the batches that hold a component which isn't there yet.
-func (d *device) missing(in protocol.Install) ([][]deviceops.Component, *protocol.DeviceError) {
-	var batches [][]deviceops.Component
+func (d *device) missing(in protocol.Install) ([][]deviceops.ComponentChange, *protocol.DeviceError) {
+	var batches [][]deviceops.ComponentChange
 	for _, batch := range in.Batches() {
 		needed := false
 		for _, c := range batch {
@@ -166,7 +166,7 @@ func (d *device) missing(in protocol.Install) ([][]deviceops.Component, *protoco
 
 // installStages downloads everything before anything is installed, which is the
 // point of no return.
-func installStages(batches [][]deviceops.Component, wait time.Duration) plan {
+func installStages(batches [][]deviceops.ComponentChange, wait time.Duration) plan {
 	var p plan
 	for _, batch := range batches {
 		for _, c := range batch {
@@ -188,7 +188,7 @@ func installStages(batches [][]deviceops.Component, wait time.Duration) plan {
 
 // activate makes the new versions the ones that run: now, or at the boot that
 // follows.
-func (d *device) activate(batches [][]deviceops.Component, reboots bool, release string) protocol.Object {
+func (d *device) activate(batches [][]deviceops.ComponentChange, reboots bool, release string) protocol.Object {
 	for _, batch := range batches {
 		for _, c := range batch {
 			d.memory.Software[c.Name] = c.To

@@ -82,7 +82,7 @@ func TestOwnCommandsAnswerWhatTheyAreTold(t *testing.T) {
 
 func TestInstallStagesHaveAPointOfNoReturn(t *testing.T) {
 	t.Parallel()
-	p := installStages([][]deviceops.Component{{{Name: "os"}, {Name: "app"}}}, time.Second)
+	p := installStages([][]deviceops.ComponentChange{{{Name: "os"}, {Name: "app"}}}, time.Second)
 	require.True(t, p.reboots)
 	require.Equal(t, 4, p.point, "everything is downloaded before anything is installed")
 	require.Len(t, p.stages, 7)

@@ -185,7 +185,7 @@ func (p *provision) install(ctx workflow.Context) *setback {
 	return p.command(ctx, deviceops.CommandInstall, "baseline", args)
 }
 
-func describeComponents(components []deviceops.Component) string {
+func describeComponents(components []deviceops.ComponentChange) string {
 	text := ""
 	for i, c := range components {
 		if i > 0 {
@@ -198,7 +198,7 @@ func describeComponents(components []deviceops.Component) string {
 
 // installArgs gives the arguments of install as plain JSON values, the form in
 // which commands are stored and compared.
-func installArgs(profile string, components []deviceops.Component) (args map[string]any, err error) {
+func installArgs(profile string, components []deviceops.ComponentChange) (args map[string]any, err error) {
 	data, err := json.Marshal(map[string]any{"release": profile + " baseline", "components": components})
 	if err == nil {
 		err = json.Unmarshal(data, &args)

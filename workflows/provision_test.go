@@ -77,7 +77,7 @@ func TestProvisionInstallsWhatDiffers(t *testing.T) {
 	w := newWorld(t)
 	w.begin = func(activities.BeginInput) (activities.BeginOutput, error) {
 		p := plan()
-		p.Components = []deviceops.Component{{Name: "os", From: "2.2.0", To: "2.4.0", URL: "https://example.com/os", Size: 12}}
+		p.Components = []deviceops.ComponentChange{{Name: "os", From: "2.2.0", To: "2.4.0", URL: "https://example.com/os", Size: 12}}
 		return p, nil
 	}
 	require.Equal(t, "active", provision(t, w).Outcome)
