@@ -49,3 +49,16 @@ func TestControlsAreSigned(t *testing.T) {
 	require.Equal(t, deviceops.EFORBIDDEN, deviceops.ErrorCode(key.CheckControl(forged)))
 	require.NotEqual(t, signed.ID(), forged.ID())
 }
+
+func TestRates(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]float64{"60/m": 60, "10/s": 600, "30/h": 0.5, " 1.5 / m ": 1.5} {
+		rate, err := deviceops.ParseRate(text)
+		require.NoError(t, err, text)
+		require.InDelta(t, want, rate, 1e-9, text)
+	}
+	for _, text := range []string{"", "60", "60/d", "0/m", "-1/m", "many/m"} {
+		_, err := deviceops.ParseRate(text)
+		require.Equal(t, deviceops.EINVALID, deviceops.ErrorCode(err), text)
+	}
+}
