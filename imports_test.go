@@ -57,7 +57,7 @@ var exceptions = map[string]string{
 var foreign = map[string][]string{
 	"": {},
 	"workflows": {
-		"go.temporal.io/sdk/workflow", "go.temporal.io/sdk/temporal", "go.temporal.io/api/enums/v1",
+		"go.temporal.io/sdk/workflow", "go.temporal.io/sdk/temporal", "go.temporal.io/sdk/converter", "go.temporal.io/api/enums/v1",
 	},
 	"activities": {"go.temporal.io/sdk/activity", "go.temporal.io/sdk/temporal"},
 	"codec":      {"go.temporal.io/sdk/converter", "go.temporal.io/api/common/v1", "github.com/klauspost/compress/zstd"},

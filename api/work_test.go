@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/deviceops/deviceops"
-	"github.com/deviceops/deviceops/workflows"
 )
 
 func (r *rig) publish(token, query, source string) deviceops.ApplyReport {
@@ -111,7 +110,7 @@ func TestStartRun(t *testing.T) {
 	require.Equal(t, "acme", run.Account)
 	require.Len(t, r.orchestrator.starts, 1)
 	require.Equal(t, run.ID, r.orchestrator.starts[0].WorkflowID)
-	require.Equal(t, workflows.TypeRun, r.orchestrator.starts[0].Type)
+	require.Equal(t, "check", r.orchestrator.starts[0].Type, "lists of workflows show the name of the definition")
 	require.Equal(t, "run.start", r.audited("run:"+run.ID).Action)
 
 	r.as(olga, http.MethodPost, "/v1/runs", q, "Idempotency-Key", "a").into(&again)

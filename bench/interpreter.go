@@ -209,10 +209,11 @@ func (b *interpreting) round(ctx context.Context, round int, kind string, s *ser
 
 func (b *interpreting) startYAML(ctx context.Context, id string) (client.WorkflowRun, error) {
 	d := b.document
-	return b.client.ExecuteWorkflow(ctx, startOptions(id), workflows.TypeRun, workflows.RunInput{Run: deviceops.Run{
+	start := workflows.RunStart(deviceops.Run{
 		ID: id, Account: d.Account, Workflow: d.Name, Version: d.Version, Hash: d.Hash, Status: deviceops.RunRunning,
 		StartedBy: "bench", StartedAt: time.Now().UTC().Truncate(time.Millisecond),
-	}})
+	})
+	return b.client.ExecuteWorkflow(ctx, startOptions(id), start.Type, start.Input)
 }
 
 func (b *interpreting) startByHand(ctx context.Context, id string) (client.WorkflowRun, error) {

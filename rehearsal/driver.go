@@ -317,7 +317,7 @@ func (d *driver) begin(ctx workflow.Context, def *definition, r deviceops.Run, t
 	d.note("%s starts: %s%s", r.ID, reference(r.Workflow, r.Version), onDevice(r.Device))
 	child, cancel := workflow.WithCancel(workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{WorkflowID: r.ID, WaitForCancellation: true}))
 	d.running[r.ID] = cancel
-	future := workflow.ExecuteChildWorkflow(child, workflows.TypeRun, workflows.RunInput{Run: r})
+	future := workflow.ExecuteChildWorkflow(child, workflows.RunType(r), workflows.RunInput{Run: r})
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		err := future.Get(ctx, nil)
 		delete(d.running, r.ID)

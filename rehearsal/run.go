@@ -118,6 +118,9 @@ func (s *Suite) runCase(t *dsl.Test, c *dsl.TestCase, covered coverage) Result {
 	return result
 }
 
+// driverType is no name that a definition may have.
+const driverType = "Rehearsal"
+
 // play runs the workflow of the driver in an environment of its own.
 func (w *world) play(about subject) {
 	defer func() {
@@ -134,14 +137,14 @@ func (w *world) play(about subject) {
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&stage{world: w}}})
 	workflows.Register(env)
 	d := w.driver(about)
-	env.RegisterWorkflowWithOptions(d.play, workflow.RegisterOptions{Name: "rehearsal"})
+	env.RegisterWorkflowWithOptions(d.play, workflow.RegisterOptions{Name: driverType})
 	staff := &people{w, env, map[int]bool{}}
 	staff.arrange()
 	defer staff.leave()
 	if w.story.Cancel != nil {
 		env.RegisterDelayedCallback(d.cancelAll, *w.story.Cancel)
 	}
-	env.ExecuteWorkflow("rehearsal")
+	env.ExecuteWorkflow(driverType)
 	if err := env.GetWorkflowError(); err != nil {
 		w.fault(w.story.Place, "", "the case broke off: %s", err)
 	}

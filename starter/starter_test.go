@@ -135,7 +135,7 @@ func TestDescribe(t *testing.T) {
 	s, m := newStarter(t)
 	m.On("DescribeWorkflowExecution", mock.Anything, "r1", "").Return(&workflowservice.DescribeWorkflowExecutionResponse{
 		WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
-			Execution: &commonpb.WorkflowExecution{WorkflowId: "r1", RunId: "x"}, Type: &commonpb.WorkflowType{Name: workflows.TypeRun},
+			Execution: &commonpb.WorkflowExecution{WorkflowId: "r1", RunId: "x"}, Type: &commonpb.WorkflowType{Name: "check"},
 			Status: enums.WORKFLOW_EXECUTION_STATUS_TIMED_OUT, HistoryLength: 14,
 		},
 	}, nil)

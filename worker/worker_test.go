@@ -280,9 +280,24 @@ func TestRunOnARealServer(t *testing.T) {
 	require.Equal(t, deviceops.RunSucceeded, stored.Status)
 	require.Len(t, stored.Steps, 10)
 	require.Equal(t, 2, stored.Steps[1].Attempts)
-	t.Logf("%d events", len(s.history(t, "r1", "run")))
+	events := s.history(t, "r1", "run")
+	t.Logf("%d events", len(events))
+	require.Equal(t, []string{"all", "double"}, typesIn(events))
 	_, err = decide(operator)
 	require.NoError(t, err, "the same update again is the same answer")
+}
+
+// typesIn gives the types of a run and of those that it started.
+func typesIn(events []*historypb.HistoryEvent) (types []string) {
+	for _, e := range events {
+		if a := e.GetWorkflowExecutionStartedEventAttributes(); a != nil {
+			types = append(types, a.GetWorkflowType().GetName())
+		}
+		if a := e.GetStartChildWorkflowExecutionInitiatedEventAttributes(); a != nil {
+			types = append(types, a.GetWorkflowType().GetName())
+		}
+	}
+	return types
 }
 
 func TestCancelOnARealServer(t *testing.T) {

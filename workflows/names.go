@@ -5,11 +5,20 @@ import "github.com/deviceops/deviceops"
 // TaskQueue is the queue that all workers of an installation poll.
 const TaskQueue = "deviceops"
 
-// Workflow types.
+// Workflow types of the engine. They begin with a capital letter, which names of
+// definitions cannot.
 const (
 	TypeProvision = "Provision" // input ProvisionInput
-	TypeRun       = "Run"       // input RunInput
+
+	// TypeRun is the type of runs that were started, or asked for, before a run
+	// had the name of its definition as type. They go on under it, with the runs
+	// that they start, since their histories say so. Input RunInput.
+	TypeRun = "Run"
 )
+
+// RunType gives the type of a run's workflow: the name of its definition, which
+// is what lists of workflows show.
+func RunType(r deviceops.Run) string { return r.Workflow }
 
 // Names of messages to workflows.
 const (
@@ -56,5 +65,5 @@ func ProvisionStart(in ProvisionInput) deviceops.Start {
 
 // RunStart asks for a run.
 func RunStart(r deviceops.Run) deviceops.Start {
-	return deviceops.Start{WorkflowID: r.ID, Type: TypeRun, Input: RunInput{Run: r}, Device: r.Device}
+	return deviceops.Start{WorkflowID: r.ID, Type: RunType(r), Input: RunInput{Run: r}, Device: r.Device}
 }

@@ -302,13 +302,17 @@ func (p *provision) child(ctx workflow.Context, name string, version int) error 
 		Device: p.in.Device, Status: deviceops.RunRunning, StartedBy: "provision:" + p.in.Device,
 		Reason: "provisioning", StartedAt: workflow.Now(ctx),
 	}
+	kind := RunType(run)
+	if workflow.GetVersion(ctx, "run-type", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		kind = TypeRun
+	}
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:          run.ID,
 		ParentClosePolicy:   enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
 		WaitForCancellation: true,
 	})
 	err, timedOut := within(ctx, max(p.left(ctx), time.Second), func(ctx workflow.Context) workflow.Future {
-		return workflow.ExecuteChildWorkflow(ctx, TypeRun, RunInput{Run: run})
+		return workflow.ExecuteChildWorkflow(ctx, kind, RunInput{Run: run})
 	}, nil)
 	if err != nil && timedOut {
 		return deviceops.Errorf(deviceops.ETIMEOUT, "it was canceled after %s", p.plan.Timeout)

@@ -27,7 +27,7 @@ func relayed(t *testing.T, source string, every int, setup func(w *world, n int)
 		w.SetStartTime(now)
 		w.sources["w"] = source
 		setup(w, len(worlds))
-		w.ExecuteWorkflow(workflows.TypeRun, in)
+		w.ExecuteWorkflow("w", in)
 		require.True(t, w.IsWorkflowCompleted())
 		worlds = append(worlds, w)
 		var next *workflow.ContinueAsNewError

@@ -21,7 +21,7 @@ func started(inputs map[string]any) workflows.RunInput {
 func execute(t *testing.T, w *world, source string, inputs map[string]any) deviceops.Run {
 	t.Helper()
 	w.sources["w"] = source
-	w.ExecuteWorkflow(workflows.TypeRun, started(inputs))
+	w.ExecuteWorkflow("w", started(inputs))
 	require.True(t, w.IsWorkflowCompleted())
 	require.NotEmpty(t, w.saved)
 	run := w.saved[len(w.saved)-1]

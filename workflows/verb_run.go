@@ -44,7 +44,7 @@ func tryRun(x *execution, ctx workflow.Context, step *dsl.Step, c *call) outcome
 	defer func() { x.relay.children-- }()
 	var result RunResult
 	err, timedOut := within(ctx, timeout, func(ctx workflow.Context) workflow.Future {
-		return workflow.ExecuteChildWorkflow(ctx, TypeRun, in)
+		return workflow.ExecuteChildWorkflow(ctx, x.childType(ctx, in.Run), in)
 	}, &result)
 	x.state.waiting(c.Row, "")
 	switch {
@@ -54,6 +54,14 @@ func tryRun(x *execution, ctx workflow.Context, step *dsl.Step, c *call) outcome
 		return faulty(err)
 	}
 	return gave(map[string]any(result.Outputs))
+}
+
+// childType gives the type of a run that this one starts.
+func (x *execution) childType(ctx workflow.Context, r deviceops.Run) string {
+	if workflow.GetInfo(ctx).WorkflowType.Name == TypeRun {
+		return TypeRun
+	}
+	return RunType(r)
 }
 
 // childInput says what to run. The id follows from run, step and try, so that no
