@@ -269,7 +269,22 @@ func (a *app) explainCommand() *cobra.Command {
 			return a.show(x, func(w *screen) { w.explanation(x) })
 		}),
 	}
-	return group("explain", "Tell in plain words what something waits for", device)
+	rollout := &cobra.Command{
+		Use: "rollout ROLLOUT [device] DEVICE", Short: "Tell what a device waits for in a rollout, or what became of it", Args: args(2, 3),
+		Long: `Says what the engine decided when it last looked at the device, since when that
+holds, and when it looks again: its ring, an approval, a window, a budget, the
+rate, its being ready, a lock, its sleep.`,
+		Example: "  deviceops explain rollout kiosk-2.4.0 kiosk-00012",
+		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
+			// People also write what the sentence says: rollout R device D.
+			x, err := c.ExplainRollout(ctx, args[0], args[len(args)-1])
+			if err != nil {
+				return err
+			}
+			return a.show(x, func(w *screen) { w.explanation(x) })
+		}),
+	}
+	return group("explain", "Tell in plain words what something waits for", device, rollout)
 }
 
 func (w *screen) explanation(x deviceops.Explanation) {

@@ -76,9 +76,13 @@ func blockStyle(n *yaml.Node) {
 }
 
 // colors reports whether standard output is a terminal that shows colors.
-func (a *app) colors() bool {
+func (a *app) colors() bool { return a.terminal() && a.Getenv("NO_COLOR") == "" }
+
+// terminal reports whether standard output is a terminal on which a picture can
+// be drawn over another.
+func (a *app) terminal() bool {
 	f, ok := a.Out.(*os.File)
-	if !ok || a.Getenv("NO_COLOR") != "" || a.Getenv("TERM") == "dumb" {
+	if !ok || a.Getenv("TERM") == "dumb" {
 		return false
 	}
 	info, err := f.Stat()
@@ -99,11 +103,11 @@ const (
 
 // meanings gives words of the domain their color.
 var meanings = map[string]color{
-	"active": green, "online": green, "succeeded": green, "approved": green, "created": green, "registered": green, "ok": green,
+	"passed": green, "reverted": green, "active": green, "online": green, "succeeded": green, "approved": green, "created": green, "registered": green, "ok": green,
 	"provisioning": yellow, "discovered": yellow, "maintenance": yellow, "running": yellow, "waiting": yellow, "open": yellow,
-	"pending": yellow, "sent": yellow, "accepted": yellow, "deferred": yellow, "sleeping": yellow, "held": yellow, "warning": yellow,
-	"quarantined": red, "offline": red, "unreachable": red, "failed": red, "rejected": red, "refused": red, "conflict": red, "error": red, "critical": red,
-	"retired": faint, "canceled": faint, "expired": faint, "skipped": faint, "never": faint, "unchanged": faint,
+	"soaking": yellow, "asking": yellow, "planning": yellow, "paused": yellow, "reverting": yellow, "pending": yellow, "sent": yellow, "accepted": yellow, "deferred": yellow, "sleeping": yellow, "held": yellow, "warning": yellow,
+	"timed_out": red, "revert_failed": red, "quarantined": red, "offline": red, "unreachable": red, "failed": red, "rejected": red, "refused": red, "conflict": red, "error": red, "critical": red,
+	"excused": faint, "retired": faint, "canceled": faint, "expired": faint, "skipped": faint, "never": faint, "unchanged": faint,
 }
 
 // paint colors a cell that is a word of the domain.
