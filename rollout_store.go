@@ -86,6 +86,11 @@ type Rollouts interface {
 	// timed out, by ring and code, most first.
 	RolloutErrors(ctx context.Context, id string) ([]ErrorCount, error)
 
+	// RolloutWaits counts the rows of a rollout that are pending or deferred in
+	// rings that were opened, by what they were last found to wait for; those that
+	// nobody has looked at yet are left out.
+	RolloutWaits(ctx context.Context, id string) (map[WaitKind]int, error)
+
 	// FindRolloutDevice gives the row of a device. ENOTFOUND.
 	FindRolloutDevice(ctx context.Context, rollout, device string) (RolloutDevice, error)
 
