@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/deviceops/deviceops"
 )
@@ -53,7 +52,7 @@ func (r *rowChecker) check(ctx context.Context, q deviceops.RegisterRequest) (de
 func (r *rowChecker) zone(name string) bool {
 	good, known := r.zones[name]
 	if !known {
-		_, err := time.LoadLocation(name)
+		_, err := deviceops.LoadZone(name)
 		good = err == nil
 		r.zones[name] = good
 	}

@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	_ "time/tzdata" // maintenance windows do not depend on what the machine knows of zones
 
 	"github.com/deviceops/deviceops/cli"
 )
