@@ -14,6 +14,7 @@ const (
 	RunPending   RunStatus = "pending"
 	RunRunning   RunStatus = "running"
 	RunWaiting   RunStatus = "waiting" // for a person, a device or a time
+	RunPaused    RunStatus = "paused"  // runs only: no step begins until somebody resumes it
 	RunSucceeded RunStatus = "succeeded"
 	RunFailed    RunStatus = "failed"
 	RunCanceled  RunStatus = "canceled"
@@ -40,6 +41,7 @@ type Run struct {
 	Device     string         `json:"device,omitempty"` // the default device, if there is one
 	Inputs     map[string]any `json:"inputs,omitempty"`
 	Status     RunStatus      `json:"status"`
+	Paused     *RunPause      `json:"paused,omitempty"` // nil: it is not paused
 	Outputs    map[string]any `json:"outputs,omitempty"`
 	Error      *RunError      `json:"error,omitempty"`
 	StartedBy  string         `json:"started_by"`
@@ -113,6 +115,10 @@ type Runs interface {
 	UncheckedRuns(ctx context.Context, before, now time.Time, limit int) ([]Run, error)
 
 	// SaveRun writes status, outputs, error and finish of a run and upserts
-	// the given steps by index. A run that has ended stays as it is. ENOTFOUND.
+	// the given steps by index. A run that has ended stays as it is; one that
+	// ends is paused no longer, and whether an open one is paused is for PauseRun
+	// to say. ENOTFOUND.
 	SaveRun(ctx context.Context, r Run) error
+
+	PausedRuns
 }

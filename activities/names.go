@@ -18,6 +18,7 @@ const (
 
 	NamePinDefinition = "PinDefinition" // PinInput → PinOutput
 	NameSaveRun       = "SaveRun"       // deviceops.Run → nothing
+	NameSavePause     = "SavePause"     // PauseInput → nothing
 	NameDeviceFacts   = "DeviceFacts"   // FactsInput → deviceops.Device
 	NameAction        = "Action"        // ActionInput → ActionOutput
 	NameEmitEvent     = "EmitEvent"     // EmitInput → nothing
@@ -47,6 +48,7 @@ func Register(r Registry, d Deps) {
 		{NameSaveApproval, approvals.Save},
 		{NamePinDefinition, runs.Pin},
 		{NameSaveRun, runs.Save},
+		{NameSavePause, runs.SavePause},
 		{NameDeviceFacts, runs.Facts},
 		{NameAction, runs.Action},
 		{NameEmitEvent, runs.Emit},

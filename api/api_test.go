@@ -229,7 +229,9 @@ func (o *orchestrator) Update(_ context.Context, _, updateID, _ string, arg, res
 		return deviceops.Errorf(deviceops.ENOTFOUND, "no workflow of this id is running")
 	}
 	o.updates, o.updateID = append(o.updates, arg), append(o.updateID, updateID)
-	*result.(*deviceops.Approval) = deviceops.Approval{Status: deviceops.ApprovalApproved}
+	if a, ok := result.(*deviceops.Approval); ok {
+		*a = deviceops.Approval{Status: deviceops.ApprovalApproved}
+	}
 	return nil
 }
 

@@ -89,6 +89,15 @@ func keyed(p deviceops.Principal, kind, key string) string {
 	return kind + "-" + hex.EncodeToString(sum[:12])
 }
 
+// keyedOn is keyed for what is done to a thing: the same key is another one for
+// another thing.
+func keyedOn(p deviceops.Principal, kind, id, key string) string {
+	if key != "" {
+		key = id + "\x00" + key
+	}
+	return keyed(p, kind, key)
+}
+
 func random(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b) // never fails, see crypto/rand

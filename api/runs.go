@@ -28,10 +28,7 @@ func (s *server) runRoutes(r runService) {
 		id: "get-run", method: http.MethodGet, path: "/v1/runs/{id}", role: deviceops.RoleViewer,
 		summary: "Show a run with its steps",
 	}, r.get)
-	handle(s, route{
-		id: "cancel-run", method: http.MethodPost, path: "/v1/runs/{id}/cancel", role: deviceops.RoleOperator,
-		summary: "Cancel a run",
-	}, r.cancel)
+	s.controlRoutes(r)
 	stream(s, route{
 		id: "stream-run", method: http.MethodGet, path: "/v1/runs/{id}/stream", role: deviceops.RoleViewer,
 		summary: "Follow a run", about: "An event `run` whenever it changed; the stream ends with the run.",
@@ -85,7 +82,7 @@ type runFilter struct {
 	Account  string `query:"account" doc:"This account and all below it"`
 	Workflow string `query:"workflow"`
 	Device   string `query:"device"`
-	Status   string `query:"status" enum:"pending,running,waiting,succeeded,failed,canceled"`
+	Status   string `query:"status" enum:"pending,running,waiting,paused,succeeded,failed,canceled"`
 }
 
 func (r runService) list(ctx context.Context, p deviceops.Principal, in *runFilter) (page[deviceops.Run], error) {
@@ -149,27 +146,6 @@ func mergeSteps(stored, live []deviceops.RunStep) []deviceops.RunStep {
 	merged = append(merged, live...)
 	slices.SortStableFunc(merged, func(a, b deviceops.RunStep) int { return cmp.Compare(a.Index, b.Index) })
 	return merged
-}
-
-type cancelInput struct {
-	Reasoned
-	RunPath
-}
-
-func (r runService) cancel(ctx context.Context, p deviceops.Principal, in *cancelInput) (deviceops.Run, error) {
-	run, err := r.find(ctx, p, in.ID)
-	switch {
-	case err != nil:
-		return deviceops.Run{}, err
-	case run.Status == deviceops.RunCanceled:
-		return run, nil
-	case run.Status.Ended():
-		return deviceops.Run{}, deviceops.Errorf(deviceops.ECONFLICT, "run %s has ended already: %s", run.ID, run.Status)
-	}
-	if err := r.Orchestrator.Cancel(ctx, run.ID, in.Reason); err != nil {
-		return deviceops.Run{}, err
-	}
-	return run, r.Store.AppendAudit(ctx, r.entry(p, change{account: run.Account, action: "run.cancel", target: "run:" + run.ID, reason: in.Reason}))
 }
 
 // watch sends a run at once and then whenever it changed, until it has ended.

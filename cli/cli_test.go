@@ -22,6 +22,7 @@ import (
 	"github.com/deviceops/deviceops/cluster"
 	"github.com/deviceops/deviceops/dsl"
 	"github.com/deviceops/deviceops/postgres/postgrestest"
+	"github.com/deviceops/deviceops/workflows"
 )
 
 func TestMain(m *testing.M) { os.Exit(cluster.RunTests(m)) }
@@ -144,7 +145,10 @@ func (e *engine) Start(ctx context.Context, s deviceops.Start) (bool, error) {
 
 func (e *engine) Signal(context.Context, string, string, any) error { return nil }
 
-func (e *engine) Update(ctx context.Context, _, _, _ string, arg, result any) error {
+func (e *engine) Update(ctx context.Context, workflow, _, name string, arg, result any) error {
+	if c, ok := arg.(deviceops.RunControl); ok {
+		return e.control(ctx, workflow, name, c)
+	}
 	a, err := e.store.FindApproval(ctx, approvalOf(arg))
 	if err != nil {
 		return err
@@ -158,6 +162,15 @@ func (e *engine) Update(ctx context.Context, _, _, _ string, arg, result any) er
 	a.Revision++
 	*result.(*deviceops.Approval) = a
 	_, err = e.store.SaveApproval(ctx, a)
+	return err
+}
+
+func (e *engine) control(ctx context.Context, id, name string, c deviceops.RunControl) error {
+	run := deviceops.Run{ID: id, Status: deviceops.RunRunning}
+	if name == workflows.UpdatePause {
+		run.Status, run.Paused = deviceops.RunPaused, &deviceops.RunPause{Since: time.Now(), By: c.By, Reason: c.Reason}
+	}
+	_, err := e.store.PauseRun(ctx, run)
 	return err
 }
 

@@ -146,11 +146,12 @@ UTC                  STEP         VERB     STATUS     TRIES  TOOK
 
 func TestRenderChangesOfSteps(t *testing.T) {
 	t.Parallel()
-	seen := map[int]seenStep{}
+	seen := &seenRun{steps: map[int]seenStep{}}
+	var paused *deviceops.RunPause
 	step := deviceops.RunStep{Step: "install", Verb: "command", Status: deviceops.RunRunning, Attempts: 1}
 	show := func(want string) {
 		t.Helper()
-		drawn(t, want, func(w *screen) { w.newSteps(deviceops.Run{Steps: []deviceops.RunStep{step}}, seen) })
+		drawn(t, want, func(w *screen) { w.news(deviceops.Run{Paused: paused, Steps: []deviceops.RunStep{step}}, seen) })
 	}
 	show(`
 12:00:00  install               running
@@ -176,6 +177,15 @@ func TestRenderChangesOfSteps(t *testing.T) {
 	step.Error, step.Status = &deviceops.RunError{Code: "busy", Message: "in use"}, deviceops.RunFailed
 	show(`
 12:00:00  ok                    failed  in use (busy)
+`)
+	paused = &deviceops.RunPause{Since: now.Add(-time.Minute), By: "user:maria", Reason: "smoke"}
+	show(`
+12:00:00  paused since 2026-11-20 11:59:00, 1m ago, by user:maria: smoke
+`)
+	show("")
+	paused = nil
+	show(`
+12:00:00  the run goes on
 `)
 }
 

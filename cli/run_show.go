@@ -60,7 +60,7 @@ func (a *app) draw(form graphFlag, get func(format string) (string, error)) erro
 
 func (w *screen) run(r deviceops.Run) {
 	w.fields(
-		"run", r.ID, "workflow", workflowOf(r), "status", string(r.Status), "device", r.Device, "account", r.Account,
+		"run", r.ID, "workflow", workflowOf(r), "status", string(r.Status), "paused", w.paused(r.Paused), "device", r.Device, "account", r.Account,
 		"by", r.StartedBy, "reason", r.Reason, "inputs", compact(r.Inputs),
 		"started", w.when(r.StartedAt), "took", w.took(r.StartedAt, r.FinishedAt), "outputs", compact(r.Outputs), "failure", runError(r.Error),
 	)
@@ -146,6 +146,25 @@ func (w *screen) stepNote(s deviceops.RunStep) string {
 	}
 }
 
+// paused says since when a run is paused, by whom and why; "" if it is not.
+func (w *screen) paused(p *deviceops.RunPause) string {
+	if p == nil {
+		return ""
+	}
+	text := fmt.Sprintf("since %s, %s, by %s", clock(p.Since), w.when(p.Since), p.By)
+	if p.Reason != "" {
+		text += ": " + p.Reason
+	}
+	return text
+}
+
+func (w *screen) pauseNote(p *deviceops.RunPause) string {
+	if p == nil {
+		return "the run goes on"
+	}
+	return w.paint(string(deviceops.RunPaused)) + " " + w.paused(p)
+}
+
 // seenStep is what of a step has been shown.
 type seenStep struct {
 	status   deviceops.RunStatus
@@ -155,14 +174,24 @@ type seenStep struct {
 	until    time.Time
 }
 
-// newSteps shows the steps that changed since seen.
-func (w *screen) newSteps(r deviceops.Run, seen map[int]seenStep) {
+// seenRun is what of a run has been shown.
+type seenRun struct {
+	steps  map[int]seenStep
+	paused bool
+}
+
+// news shows what changed since seen.
+func (w *screen) news(r deviceops.Run, seen *seenRun) {
+	if paused := r.Paused != nil; paused != seen.paused && !r.Status.Ended() {
+		seen.paused = paused
+		w.line("%s  %s", w.now.Format("15:04:05"), w.pauseNote(r.Paused))
+	}
 	for _, s := range r.Steps {
 		state := seenStep{s.Status, s.Attempts, s.WaitsFor, s.Progress, s.Until}
-		if before, ok := seen[s.Index]; ok && before == state {
+		if before, ok := seen.steps[s.Index]; ok && before == state {
 			continue
 		}
-		seen[s.Index] = state
+		seen.steps[s.Index] = state
 		name := s.Step
 		if s.Attempts > 1 {
 			name += fmt.Sprintf(" #%d", s.Attempts)

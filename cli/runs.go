@@ -67,7 +67,7 @@ func (a *app) runsCommand() *cobra.Command {
 when. Exits with 1 unless the run succeeds.`,
 		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error { return a.followRun(ctx, c, args[0]) }),
 	}
-	return group("runs", "See and cancel runs of workflows", a.runsList(), a.runsShow(), watch, a.runsCancel())
+	return group("runs", "See and steer runs of workflows", a.runsList(), a.runsShow(), watch, a.runsCancel(), a.runsPause(), a.runsResume())
 }
 
 func (a *app) runsList() *cobra.Command {
@@ -91,7 +91,7 @@ func (a *app) runsList() *cobra.Command {
 	page.add(cmd)
 	cmd.Flags().StringVar(&f.Workflow, "workflow", "", "runs of a workflow")
 	cmd.Flags().StringVar(&f.Device, "device", "", "runs on a device")
-	cmd.Flags().StringVar(&status, "status", "", "pending, running, waiting, succeeded, failed or canceled")
+	cmd.Flags().StringVar(&status, "status", "", "pending, running, waiting, paused, succeeded, failed or canceled")
 	return cmd
 }
 
@@ -116,35 +116,18 @@ func runError(e *deviceops.RunError) string {
 	return fmt.Sprintf("%s (%s%s)", strings.TrimSpace(e.Message), e.Code, at)
 }
 
-func (a *app) runsCancel() *cobra.Command {
-	var reason string
-	cmd := &cobra.Command{
-		Use: "cancel RUN", Short: "Ask a run to end, with its clean-up", Args: args(1, 1),
-		Example: "  deviceops runs cancel run-0a1b2c --reason \"wrong site\"",
-		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
-			run, err := c.CancelRun(ctx, args[0], reason)
-			if err != nil {
-				return err
-			}
-			return a.show(run, func(w *screen) { w.line("%s is asked to end: deviceops runs watch %s", run.ID, run.ID) })
-		}),
-	}
-	reasonFlag(cmd, &reason)
-	return cmd
-}
-
 // followRun shows a run until it ends and makes an error of a bad end. As JSON
 // or YAML only its end is shown.
 func (a *app) followRun(ctx context.Context, c *client.Client, id string) error {
 	var last deviceops.Run
-	seen := map[int]seenStep{}
+	seen := seenRun{steps: map[int]seenStep{}}
 	for run, err := range c.FollowRun(ctx, id) {
 		if err != nil {
 			return err
 		}
 		last = run
 		if a.output == outputTable {
-			if err := a.show(run, func(w *screen) { w.newSteps(run, seen) }); err != nil {
+			if err := a.show(run, func(w *screen) { w.news(run, &seen) }); err != nil {
 				return err
 			}
 		}

@@ -34,7 +34,23 @@ func (c *Client) RunGraph(ctx context.Context, id, format string) (string, error
 
 // CancelRun asks a run to end. ENOTFOUND, ECONFLICT.
 func (c *Client) CancelRun(ctx context.Context, id, reason string) (deviceops.Run, error) {
-	return do[deviceops.Run](ctx, c, call{method: http.MethodPost, path: "/v1/runs/" + url.PathEscape(id) + "/cancel", reason: reason})
+	return c.controlRun(ctx, id, "cancel", reason, "")
+}
+
+// PauseRun has a run begin no steps until it is resumed. key, if not empty, makes
+// repeats harmless. ENOTFOUND; ECONFLICT when it has ended or is paused already.
+func (c *Client) PauseRun(ctx context.Context, id, reason, key string) (deviceops.Run, error) {
+	return c.controlRun(ctx, id, "pause", reason, key)
+}
+
+// ResumeRun lets a paused run go on. key, if not empty, makes repeats harmless.
+// ENOTFOUND; ECONFLICT when it has ended or is not paused.
+func (c *Client) ResumeRun(ctx context.Context, id, reason, key string) (deviceops.Run, error) {
+	return c.controlRun(ctx, id, "resume", reason, key)
+}
+
+func (c *Client) controlRun(ctx context.Context, id, what, reason, key string) (deviceops.Run, error) {
+	return do[deviceops.Run](ctx, c, call{method: http.MethodPost, path: "/v1/runs/" + url.PathEscape(id) + "/" + what, reason: reason, key: key})
 }
 
 // FollowRun gives a run now and whenever it changed, until it has ended.

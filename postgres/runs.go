@@ -9,7 +9,7 @@ import (
 	"github.com/deviceops/deviceops"
 )
 
-const runColumns = `id, account, workflow, version, hash, device, inputs, status, outputs, error, started_by, reason, started_at, finished_at`
+const runColumns = `id, account, workflow, version, hash, device, inputs, status, outputs, error, started_by, reason, started_at, finished_at, paused`
 
 type runRecord struct {
 	ID         string              `json:"id"`
@@ -58,11 +58,13 @@ const saveSteps = `
 		started_at = excluded.started_at, finished_at = excluded.finished_at, input = excluded.input,
 		output = excluded.output, error = excluded.error, waits_for = excluded.waits_for`
 
+const endedStatuses = `('succeeded', 'failed', 'canceled', 'skipped')`
+
 // CreateRun implements deviceops.Runs.
 func (t tx) CreateRun(ctx context.Context, r deviceops.Run) (created bool, err error) {
 	created, err = t.writeRun(ctx, "create run", r, `
 		with run as (
-			insert into runs (`+runColumns+`)
+			insert into runs (id, account, workflow, version, hash, device, inputs, status, outputs, error, started_by, reason, started_at, finished_at)
 			select id, account, workflow, version, hash, device, inputs, status, outputs, error, started_by, reason,
 				coalesce(started_at, now()), finished_at
 			from `+runRecordset+` on conflict do nothing
@@ -76,9 +78,12 @@ func (t tx) CreateRun(ctx context.Context, r deviceops.Run) (created bool, err e
 func (t tx) SaveRun(ctx context.Context, r deviceops.Run) error {
 	found, err := t.writeRun(ctx, "save run", r, `
 		with run as (
-			update runs set status = x.status, outputs = x.outputs, error = x.error, finished_at = x.finished_at
+			update runs set outputs = x.outputs, error = x.error, finished_at = x.finished_at,
+				status = case when x.status in `+endedStatuses+` then x.status when paused is not null then 'paused'
+					when x.status = 'paused' then 'running' else x.status end,
+				paused = case when x.status in `+endedStatuses+` then null else paused end
 			from `+runRecordset+`
-			where runs.id = x.id and runs.status not in ('succeeded', 'failed', 'canceled', 'skipped')
+			where runs.id = x.id and runs.status not in `+endedStatuses+`
 			returning runs.id, runs.account),
 		steps as (`+saveSteps+`)
 		select runs.id from runs, `+runRecordset+` where runs.id = x.id`)
@@ -86,6 +91,23 @@ func (t tx) SaveRun(ctx context.Context, r deviceops.Run) error {
 		return missing(err, "there is no run %s", r.ID)
 	}
 	return nil
+}
+
+// PauseRun implements deviceops.PausedRuns.
+func (t tx) PauseRun(ctx context.Context, r deviceops.Run) (changed bool, err error) {
+	var paused *string
+	if r.Paused != nil {
+		text, err := encode(r.Paused)
+		if err != nil {
+			return false, err
+		}
+		paused = new(string(text))
+	}
+	_, changed, err = first(ctx, t, "pause run", pgx.RowTo[string], `
+		update runs set paused = $2::jsonb, status = $3
+		where id = $1 and status not in `+endedStatuses+` and paused is distinct from $2::jsonb
+		returning id`, r.ID, paused, string(r.Status))
+	return changed, err
 }
 
 // writeRun runs a statement over a run, $1, and its steps, $2, and reports
@@ -139,7 +161,7 @@ func (t tx) UncheckedRuns(ctx context.Context, before, now time.Time, limit int)
 	return list(ctx, t, "find unchecked runs", scanRun, `
 		update runs set checked_at = $2 where id in (
 			select id from runs
-			where status in ('pending', 'running', 'waiting') and coalesce(checked_at, started_at) <= $1
+			where status in ('pending', 'running', 'waiting', 'paused') and coalesce(checked_at, started_at) <= $1
 				and not exists (select from starts where workflow_id = runs.id)
 			order by coalesce(checked_at, started_at) limit $3
 			for update skip locked)
@@ -174,7 +196,7 @@ func exactError(e *deviceops.RunError) *deviceops.RunError {
 
 func scanRun(row pgx.CollectableRow) (r deviceops.Run, err error) {
 	err = row.Scan(&r.ID, &r.Account, &r.Workflow, &r.Version, &r.Hash, &r.Device, &r.Inputs, &r.Status, &r.Outputs,
-		&r.Error, &r.StartedBy, &r.Reason, moment{&r.StartedAt}, moment{&r.FinishedAt})
+		&r.Error, &r.StartedBy, &r.Reason, moment{&r.StartedAt}, moment{&r.FinishedAt}, &r.Paused)
 	return r, err
 }
 

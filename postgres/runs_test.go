@@ -62,6 +62,56 @@ func TestRunsComeBackAsTheyWereSaved(t *testing.T) {
 	})
 }
 
+func TestPausedRuns(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		r := run("r1", noon)
+		_, err := s.CreateRun(t.Context(), r)
+		require.NoError(t, err)
+		is := func(status deviceops.RunStatus, paused *deviceops.RunPause) {
+			t.Helper()
+			found, err := s.FindRun(t.Context(), "r1")
+			require.NoError(t, err)
+			require.Equal(t, status, found.Status)
+			require.Equal(t, paused, found.Paused)
+		}
+		pause := func(status deviceops.RunStatus, paused *deviceops.RunPause, changes bool) {
+			t.Helper()
+			changed, err := s.PauseRun(t.Context(), deviceops.Run{ID: "r1", Status: status, Paused: paused})
+			require.NoError(t, err)
+			require.Equal(t, changes, changed)
+		}
+		smoke := &deviceops.RunPause{Since: after(time.Second), By: "user:maria", Reason: "smoke \x00 \" in the shop"}
+		pause(deviceops.RunRunning, nil, false)
+		pause(deviceops.RunPaused, smoke, true)
+		pause(deviceops.RunPaused, smoke, false)
+		smoke.Reason = "smoke \ufffd \" in the shop"
+		is(deviceops.RunPaused, smoke)
+
+		r.Status = deviceops.RunWaiting // as it was before, and saved late
+		require.NoError(t, s.SaveRun(t.Context(), r))
+		is(deviceops.RunPaused, smoke)
+		unchecked, err := s.UncheckedRuns(t.Context(), after(time.Hour), after(time.Hour), 10)
+		require.NoError(t, err)
+		require.Len(t, unchecked, 1, "a paused run is open")
+		paused, err := s.ListRuns(t.Context(), deviceops.RunFilter{Status: deviceops.RunPaused})
+		require.NoError(t, err)
+		require.Equal(t, smoke, paused[0].Paused)
+
+		pause(deviceops.RunWaiting, nil, true)
+		is(deviceops.RunWaiting, nil)
+		r.Status = deviceops.RunPaused
+		require.NoError(t, s.SaveRun(t.Context(), r))
+		is(deviceops.RunRunning, nil)
+
+		pause(deviceops.RunPaused, smoke, true)
+		r.Status, r.FinishedAt = deviceops.RunCanceled, after(time.Minute)
+		require.NoError(t, s.SaveRun(t.Context(), r))
+		is(deviceops.RunCanceled, nil)
+		pause(deviceops.RunPaused, smoke, false)
+		is(deviceops.RunCanceled, nil)
+	})
+}
+
 func TestListRuns(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
 		runs := make([]deviceops.Run, 5)

@@ -19,6 +19,7 @@ type process struct {
 	desk    *desk
 	state   state
 	relay   relay
+	saving  bool // somebody is giving a change of the hold to the store
 }
 
 // execution executes one branch of a run.
@@ -41,6 +42,10 @@ func (x *execution) execute(ctx workflow.Context) {
 		}
 		if at.Err() == nil && x.stops(at) {
 			return
+		}
+		if at.Err() == nil && x.fresh() && x.held() {
+			_, _ = x.hold(at)
+			continue // the branch may have been called off, or has to stop
 		}
 		x.step(at)
 	}
@@ -85,6 +90,9 @@ func (x *execution) begin(ctx workflow.Context, step *dsl.Step) {
 	c := call{Step: step.ID, Round: x.at.Rounds[step.ID], Deadline: top.Deadline}
 	if err := x.refresh(ctx); err != nil {
 		x.stumble(ctx, step, c, err)
+		return
+	}
+	if x.held() { // since the facts were asked for
 		return
 	}
 	env := x.env(ctx)

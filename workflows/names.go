@@ -24,6 +24,8 @@ func RunType(r deviceops.Run) string { return r.Workflow }
 const (
 	UpdateDecide   = "decide"   // deviceops.Decision → deviceops.Approval; Provision and Run
 	UpdateDelegate = "delegate" // deviceops.Delegation → deviceops.Approval; Provision and Run
+	UpdatePause    = "pause"    // deviceops.RunControl → nothing; Run
+	UpdateResume   = "resume"   // deviceops.RunControl → nothing; Run
 	QueryRun       = "run"      // → deviceops.Run with steps; Run
 	QueryProvision = "progress" // → ProvisionProgress; Provision
 )

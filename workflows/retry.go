@@ -19,6 +19,9 @@ func (x *execution) again(ctx workflow.Context, step *dsl.Step, s *settlement) v
 		return no
 	}
 	stopped, err := x.pause(ctx, s.Again)
+	if err == nil && !stopped {
+		stopped, err = x.hold(ctx)
+	}
 	switch {
 	case err != nil:
 		return no // canceled

@@ -62,6 +62,9 @@ func (x *execution) setup(ctx workflow.Context, key deviceops.SigningKey) (err e
 		x.desk = &desk{key: key, stops: func() bool { return x.relay.stopping }}
 		err = x.desk.open(ctx)
 	}
+	if err == nil {
+		err = x.answerControls(ctx)
+	}
 	return err
 }
 
@@ -201,6 +204,8 @@ func (x *execution) snapshot(rows []deviceops.RunStep) deviceops.Run {
 	r.Status, r.Steps = x.state.status(), rows
 	if end := x.state.End; end != nil {
 		r.Outputs, r.Error = end.Outputs, end.Error
+	} else {
+		r.Paused = x.state.Hold.Paused
 	}
 	return r
 }

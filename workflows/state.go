@@ -24,6 +24,7 @@ type state struct {
 	Rows      []deviceops.RunStep `json:"rows"`  // the timeline since this execution began, by index
 	Next      int                 `json:"next"`  // index of the next row
 	Dirty     []int               `json:"dirty"` // indexes of rows that are not saved, in order
+	Hold      hold                `json:"hold,omitzero"`
 	End       *ending             `json:"end,omitempty"`
 }
 

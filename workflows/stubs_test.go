@@ -55,6 +55,7 @@ type world struct {
 	emitted   []activities.EmitInput
 	watched   []activities.WatchInput
 	saved     []deviceops.Run
+	paused    []activities.PauseInput
 }
 
 func newWorld(t *testing.T, options ...workflows.Option) *world {
@@ -140,6 +141,10 @@ func (w *world) register() {
 		activities.NamePinDefinition: w.pin,
 		activities.NameSaveRun: func(_ context.Context, in deviceops.Run) error {
 			_, err := note(w, &w.saved, in, func(deviceops.Run) (bool, error) { return true, nil })
+			return err
+		},
+		activities.NameSavePause: func(_ context.Context, in activities.PauseInput) error {
+			_, err := note(w, &w.paused, in, func(activities.PauseInput) (bool, error) { return true, nil })
 			return err
 		},
 		activities.NameDeviceFacts: func(context.Context, activities.FactsInput) (deviceops.Device, error) { return w.facts(), nil },

@@ -93,8 +93,11 @@ func (s *state) cancelOpen(now time.Time, cause *dsl.Failure) {
 // status gives the status of the run for the store: waiting when its innermost
 // step does.
 func (s *state) status() deviceops.RunStatus {
-	if s.End != nil {
+	switch {
+	case s.End != nil:
 		return s.End.Status
+	case s.Hold.Paused != nil:
+		return deviceops.RunPaused
 	}
 	for i := len(s.Rows) - 1; i >= 0; i-- {
 		if s.Rows[i].Status == deviceops.RunWaiting {
