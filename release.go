@@ -130,10 +130,11 @@ type ReleaseCursor struct {
 // Releases keeps releases and the keys of their authors.
 type Releases interface {
 	// CreateRelease stores r and gives it as stored. When the account has a
-	// release of this project and version with the same Hash nothing is stored
-	// and created is false, except that signatures are added to one that had
-	// none. ECONFLICT says what differs if there is one with another hash.
-	CreateRelease(ctx context.Context, r Release) (stored Release, created bool, err error)
+	// release of this project and version with the same Hash nothing is stored,
+	// except that signatures are added to one that had none; the report's
+	// outcome tells. ECONFLICT says what differs if there is one with another
+	// hash.
+	CreateRelease(ctx context.Context, r Release) (ReleaseReport, error)
 
 	// FindRelease looks a release up in account, then in the accounts above it.
 	// ENOTFOUND.

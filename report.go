@@ -70,3 +70,28 @@ type RejectedReport struct {
 	Counts map[string]int64 `json:"counts"` // by code, of all that were ever rejected
 	Items  []Rejected       `json:"items"`  // the newest
 }
+
+// Outcomes of the creation of a release.
+const (
+	ReleaseCreated   = "created"   // it is new
+	ReleaseUnchanged = "unchanged" // it exists with this content
+	ReleaseSigned    = "signed"    // it existed with this content, and was not signed before
+)
+
+// ReleaseReport says what became of the creation of a release.
+type ReleaseReport struct {
+	Outcome string  `json:"outcome"`
+	Release Release `json:"release"`
+}
+
+// ArtifactReport says what became of an upload.
+type ArtifactReport struct {
+	Created bool `json:"created"` // false: it was there already
+	Artifact
+}
+
+// ReleaseKeyReport says what became of the registration of a key.
+type ReleaseKeyReport struct {
+	Created bool `json:"created"` // false: it was there already
+	ReleaseKey
+}

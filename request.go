@@ -167,3 +167,65 @@ type AccountRequest struct {
 	Name   string `json:"name,omitempty" doc:"For people. Default: the last part of the path"`
 	Reason string `json:"reason,omitempty"`
 }
+
+// ReleaseRequest asks to create a release. Components without a url name content
+// that was uploaded before.
+type ReleaseRequest struct {
+	Project       string                `json:"project" example:"kiosk-os"`
+	Version       string                `json:"version" example:"2.4.0"`
+	Notes         string                `json:"notes,omitempty" maxLength:"20000"`
+	Components    []ComponentRequest    `json:"components,omitempty"`
+	Configuration map[string]any        `json:"configuration,omitempty"`
+	Requires      map[string]Constraint `json:"requires,omitempty" doc:"By component, what a device must run before: >=3"`
+	From          Constraint            `json:"from,omitempty" doc:"What a device may come from: >=2.2 <2.4"`
+	Irreversible  bool                  `json:"irreversible,omitempty" doc:"A device cannot go back to what it came from"`
+	Downgrade     bool                  `json:"downgrade,omitempty" doc:"It may take devices to lower versions"`
+	Signature     string                `json:"signature,omitempty" doc:"The author's, base64"`
+	Signer        string                `json:"signer,omitempty" doc:"Id of the key that signed"`
+	Reason        string                `json:"reason,omitempty"`
+}
+
+// ComponentRequest says what a component of a release is.
+type ComponentRequest struct {
+	Name      string `json:"name" example:"os"`
+	Kind      string `json:"kind,omitempty" doc:"os, firmware, app, config or model. Default: the name if it is one of these, else app"`
+	Version   string `json:"version,omitempty" doc:"Default: the release's"`
+	URL       string `json:"url,omitempty" doc:"Where it lies outside the installation. Default: it was uploaded"`
+	SHA256    string `json:"sha256"`
+	Size      int64  `json:"size,omitempty" doc:"Bytes. Default: of what was uploaded"`
+	Signature string `json:"signature,omitempty"`
+	Order     int    `json:"order,omitempty" doc:"Lower ones are installed first"`
+	Group     string `json:"group,omitempty" doc:"Components of a group activate and revert together"`
+}
+
+// Release gives the release that is asked for, normalized.
+func (r ReleaseRequest) Release() Release {
+	release := Release{
+		Project: r.Project, Version: r.Version, Notes: r.Notes, Configuration: r.Configuration, Requires: r.Requires, From: r.From,
+		Reversible: !r.Irreversible, Downgrade: r.Downgrade, Signature: r.Signature, Signer: r.Signer,
+	}
+	for _, c := range r.Components {
+		release.Components = append(release.Components, Component(c))
+	}
+	release.Normalize()
+	return release
+}
+
+// Request gives what asks for this very release.
+func (r *Release) Request() ReleaseRequest {
+	request := ReleaseRequest{
+		Project: r.Project, Version: r.Version, Notes: r.Notes, Configuration: r.Configuration, Requires: r.Requires, From: r.From,
+		Irreversible: !r.Reversible, Downgrade: r.Downgrade, Signature: r.Signature, Signer: r.Signer,
+	}
+	for _, c := range r.Components {
+		request.Components = append(request.Components, ComponentRequest(c))
+	}
+	return request
+}
+
+// ReleaseKeyRequest asks to register a public key.
+type ReleaseKeyRequest struct {
+	Name   string `json:"name" example:"ci" doc:"Whose key it is"`
+	PEM    string `json:"pem" doc:"The public key, as openssl pkey -pubout writes it: ed25519, or ECDSA on P-256"`
+	Reason string `json:"reason,omitempty"`
+}

@@ -1,6 +1,7 @@
 package deviceops
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,9 +13,9 @@ const SecretScheme = "secret:"
 // names none.
 const DefaultSecretField = "value"
 
-// engineSecrets begins the paths of what the engine keeps for itself, such as
-// the keys that protect Temporal payloads.
-const engineSecrets = "temporal/"
+// engineSecrets begin the paths of what the engine keeps for itself, such as the
+// keys that protect Temporal payloads and stored artifacts.
+var engineSecrets = []string{"temporal/", "engine/"}
 
 // SecretRef is a reference to one field of a secret. Its text is
 //
@@ -83,10 +84,12 @@ func (r SecretRef) String() string {
 // document that could name those secrets could send them anywhere.
 func (r SecretRef) Authorize(account string) error {
 	if account != "" && r.OfEngine() {
-		return Errorf(EFORBIDDEN, "secret %s: what is below %s is the engine's own; documents cannot refer to it", r, engineSecrets)
+		return Errorf(EFORBIDDEN, "secret %s: what is below %s is the engine's own; documents cannot refer to it", r, strings.Join(engineSecrets, " and "))
 	}
 	return nil
 }
 
 // OfEngine reports whether the engine keeps the secret for itself.
-func (r SecretRef) OfEngine() bool { return strings.HasPrefix(r.Path, engineSecrets) }
+func (r SecretRef) OfEngine() bool {
+	return slices.ContainsFunc(engineSecrets, func(prefix string) bool { return strings.HasPrefix(r.Path, prefix) })
+}

@@ -29,6 +29,11 @@ type Config struct {
 	// need the same. Default: nothing is signed.
 	DecisionKey deviceops.SigningKey
 
+	// Artifacts keeps what is uploaded for releases, and Downloads checks the
+	// URLs by which devices get it. Default: nothing can be uploaded.
+	Artifacts ArtifactStore
+	Downloads Downloads
+
 	// Version of the product, for /openapi.json. Default "dev".
 	Version string
 
@@ -86,6 +91,7 @@ func New(c Config) http.Handler {
 	s := &server{core: &core{c}, huma: humago.New(mux, humaConfig(c.Version))}
 	s.huma.UseMiddleware(newRequestMetrics(c.Registry).observe, s.guard)
 	s.routes()
+	s.artifactRoutes(mux, artifactService{s.core})
 	serveHealth(mux, c.Checks, c.Registry)
 	mux.HandleFunc("/", noRoute)
 	return recoverer{next: mux, log: c.Log}
@@ -100,6 +106,7 @@ func (s *server) routes() {
 	s.graphRoutes(runService{s.core}, documentService{s.core})
 	s.approvalRoutes(approvalService{s.core})
 	s.ticketRoutes(ticketService{s.core})
+	s.releaseRoutes(releaseService{s.core})
 	s.eventRoutes(eventService{s.core})
 	s.accountRoutes(accountService{s.core})
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/api"
+	"github.com/deviceops/deviceops/artifact"
 	"github.com/deviceops/deviceops/cluster"
 	"github.com/deviceops/deviceops/dsl"
 	"github.com/deviceops/deviceops/postgres/postgrestest"
@@ -35,6 +37,8 @@ type rig struct {
 	store        deviceops.Store
 	orchestrator *orchestrator
 	gateway      *gateway
+	signer       *artifact.Signer
+	clock        atomic.Int64 // how far the signer's clock is ahead of now
 	url          string
 }
 
@@ -61,7 +65,12 @@ func newRig(t *testing.T) *rig {
 	r.token(anna, "user:anna", "acme", deviceops.RoleAuthor, now.Add(time.Hour))
 	r.token(stranger, "user:stranger", "globex", deviceops.RoleAdmin, time.Time{})
 	r.token(expired, "user:expired", "acme", deviceops.RoleAdmin, now)
+	r.signer = artifact.NewSigner(artifact.SignerConfig{
+		Records: store, Key: []byte("downloads"), BaseURL: "https://devices.example.com",
+		Now: func() time.Time { return now.Add(time.Duration(r.clock.Load())) },
+	})
 	server := httptest.NewServer(api.New(api.Config{
+		Artifacts: openArtifacts(t, store), Downloads: r.signer,
 		Store: store, Orchestrator: r.orchestrator, Gateway: r.gateway, Catalog: &dsl.Catalog{Documents: store}, DecisionKey: decisionKey,
 		Now: func() time.Time { return now }, Poll: 10 * time.Millisecond, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Checks: map[string]api.Check{"store": func(context.Context) error { return nil }, "gateway": r.gateway.check},

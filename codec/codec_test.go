@@ -236,7 +236,7 @@ func TestCodec_AKeyThatIsNotKnown(t *testing.T) {
 		t.Parallel()
 		c, _, s := open(t, keys("k1", "k3"))
 		for range 100 {
-			requireRefused(t, c, encoded, deviceops.ENOTFOUND, `key "k2", which secret temporal/payload-keys does not hold (it has [k1 k3])`)
+			requireRefused(t, c, encoded, deviceops.ENOTFOUND, `secret temporal/payload-keys does not hold that key (it has [k1 k3])`)
 		}
 		require.Less(t, s.reads, 5, "a history full of such payloads is not as many reads")
 	})
@@ -253,11 +253,11 @@ func TestOpenKeyring_Refuses(t *testing.T) {
 	for text, says := range map[string]string{
 		`canary`:                          "are not JSON",
 		`{"current": 1}`:                  "are not JSON",
-		`{}`:                              `the current payload key is ""`,
-		`{"current": "k9", "keys": {}}`:   `the current payload key is "k9", and the keys are []`,
-		`{"keys": {"k1": "Y2FuYXJ5"}}`:    `payload key "k1" is not base64 of 32 bytes`,
-		`{"keys": {"k1": "canary !"}}`:    `payload key "k1" is not base64 of 32 bytes`,
-		`{"keys": {"a key": "Y2FuYXJ5"}}`: `payload key id "a key"`,
+		`{}`:                              `the current key is ""`,
+		`{"current": "k9", "keys": {}}`:   `the current key is "k9", and the keys are []`,
+		`{"keys": {"k1": "Y2FuYXJ5"}}`:    `key "k1" is not base64 of 32 bytes`,
+		`{"keys": {"k1": "canary !"}}`:    `key "k1" is not base64 of 32 bytes`,
+		`{"keys": {"a key": "Y2FuYXJ5"}}`: `key id "a key"`,
 	} {
 		_, err := codec.OpenKeyring(t.Context(), codec.Config{Secrets: &secrets{text: text}, Reference: reference})
 		require.Equal(t, deviceops.EINVALID, deviceops.ErrorCode(err), text)

@@ -30,7 +30,7 @@ const (
 	searchPause    = 2 * time.Second // between reads for the sake of ids that are not known
 )
 
-// Keyring holds the payload keys of an installation. It reads them again from
+// Keyring holds the keys of an installation for one purpose, such as payloads. It reads them again from
 // time to time, and at once when a payload names a key that it does not hold:
 // then another process already encrypts with the next one. When the keys cannot
 // be read it goes on with those it has.
@@ -63,7 +63,7 @@ func (k *Keyring) Run(ctx context.Context) error {
 			return nil
 		}
 		if err := k.read(ctx); err != nil && ctx.Err() == nil {
-			k.config.Log.Warn("the payload keys could not be read again; the ones in memory stay in use", "error", err)
+			k.config.Log.Warn("keys could not be read again; the ones in memory stay in use", "secret", k.config.Reference, "error", err)
 		}
 	}
 }
@@ -80,9 +80,32 @@ func (k *Keyring) read(ctx context.Context) error {
 		return err
 	}
 	if last := k.set.Swap(next); last != nil && last.current != next.current {
-		k.config.Log.Info("payloads are encrypted with another key now", "key", next.current, "before", last.current)
+		k.config.Log.Info("there is another key to encrypt with now", "secret", k.config.Reference, "key", next.current, "before", last.current)
 	}
 	return nil
+}
+
+// Wrap encrypts a small secret, such as a key of its own for some content, and
+// gives the id of the key that did. about is authenticated with it: what was
+// wrapped for one thing cannot be unwrapped for another.
+func (k *Keyring) Wrap(secret, about []byte) (id string, wrapped []byte) {
+	id, key := k.current()
+	return id, key.Seal(nil, nil, secret, about)
+}
+
+// Unwrap gives what Wrap encrypted. ENOTFOUND when the key of that id is not
+// held any more, EUNAVAILABLE when that could not be asked, EINVALID for what
+// was changed or wrapped for something else.
+func (k *Keyring) Unwrap(id string, wrapped, about []byte) ([]byte, error) {
+	key, err := k.find(id)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := key.Open(nil, nil, wrapped, about)
+	if err != nil {
+		return nil, deviceops.Errorf(deviceops.EINVALID, "what key %q wrapped was changed, or belongs to something else: %w", id, err)
+	}
+	return secret, nil
 }
 
 // current gives the key that encrypts, and its id.
@@ -102,9 +125,9 @@ func (k *Keyring) find(id string) (cipher.AEAD, error) {
 		return key, nil
 	}
 	if err != nil {
-		return nil, deviceops.Errorf(deviceops.EUNAVAILABLE, "a payload is encrypted with key %q, and the payload keys could not be read to look for it: %w", id, err)
+		return nil, deviceops.Errorf(deviceops.EUNAVAILABLE, "what is encrypted with key %q cannot be read, since the keys could not be read to look for it: %w", id, err)
 	}
-	return nil, deviceops.Errorf(deviceops.ENOTFOUND, "a payload is encrypted with key %q, which secret %s does not hold (it has %v): put that key back to read what it protects", id, k.config.Reference, set.ids())
+	return nil, deviceops.Errorf(deviceops.ENOTFOUND, "what is encrypted with key %q cannot be read: secret %s does not hold that key (it has %v); put it back to read what it protects", id, k.config.Reference, set.ids())
 }
 
 // search reads the keys again, but not more often than searchPause: a history

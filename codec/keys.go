@@ -49,7 +49,7 @@ func GenerateKeys() (string, error) {
 func parseKeys(text string) (*keySet, error) {
 	var doc document
 	if err := json.Unmarshal([]byte(text), &doc); err != nil {
-		return nil, deviceops.Errorf(deviceops.EINVALID, `the payload keys are not JSON of the form {"current": "k1", "keys": {"k1": "base64 of 32 bytes"}}`)
+		return nil, deviceops.Errorf(deviceops.EINVALID, `the keys are not JSON of the form {"current": "k1", "keys": {"k1": "base64 of 32 bytes"}}`)
 	}
 	set := &keySet{current: doc.Current, keys: make(map[string]cipher.AEAD, len(doc.Keys))}
 	for _, id := range slices.Sorted(maps.Keys(doc.Keys)) {
@@ -60,26 +60,26 @@ func parseKeys(text string) (*keySet, error) {
 		set.keys[id] = key
 	}
 	if set.keys[set.current] == nil {
-		return nil, deviceops.Errorf(deviceops.EINVALID, "the current payload key is %q, and the keys are %v: name one of them", doc.Current, set.ids())
+		return nil, deviceops.Errorf(deviceops.EINVALID, "the current key is %q, and the keys are %v: name one of them", doc.Current, set.ids())
 	}
 	return set, nil
 }
 
 func parseKey(id, text string) (cipher.AEAD, error) {
 	if !deviceops.ValidID(id) {
-		return nil, deviceops.Errorf(deviceops.EINVALID, "payload key id %q: use letters, digits, dots, _, : and -", id)
+		return nil, deviceops.Errorf(deviceops.EINVALID, "key id %q: use letters, digits, dots, _, : and -", id)
 	}
 	key, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(key) != keySize {
-		return nil, deviceops.Errorf(deviceops.EINVALID, "payload key %q is not base64 of %d bytes; make one with: head -c %d /dev/urandom | base64", id, keySize, keySize)
+		return nil, deviceops.Errorf(deviceops.EINVALID, "key %q is not base64 of %d bytes; make one with: head -c %d /dev/urandom | base64", id, keySize, keySize)
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
-		return nil, deviceops.Errorf(deviceops.EINTERNAL, "payload key %q: %w", id, err)
+		return nil, deviceops.Errorf(deviceops.EINTERNAL, "key %q: %w", id, err)
 	}
 	sealed, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
-		return nil, deviceops.Errorf(deviceops.EINTERNAL, "payload key %q: %w", id, err)
+		return nil, deviceops.Errorf(deviceops.EINTERNAL, "key %q: %w", id, err)
 	}
 	return sealed, nil
 }

@@ -15,26 +15,33 @@ const releaseColumns = `
 
 // CreateRelease implements deviceops.Releases. Whoever comes second waits for
 // the first, by the primary key, and then finds its release.
-func (t tx) CreateRelease(ctx context.Context, r deviceops.Release) (stored deviceops.Release, created bool, err error) {
+func (t tx) CreateRelease(ctx context.Context, r deviceops.Release) (report deviceops.ReleaseReport, err error) {
 	err = t.atomically(ctx, func(t tx) error {
-		if stored, created, err = t.insertRelease(ctx, r); err != nil || created {
-			return err
-		}
-		stored, _, err = first(ctx, t, "find release", scanRelease, `
-			select `+releaseColumns+` from releases
-			where account = $1 and project = $2 and version = $3 for no key update`, r.Account, r.Project, r.Version)
-		switch {
-		case err != nil:
-			return err
-		case stored.Hash != r.Hash:
-			return deviceops.Errorf(deviceops.ECONFLICT, "%s exists with other content: %s; give the change a new version",
-				r.Ref(), strings.Join(stored.Differences(&r), ", "))
-		case stored.Signature == "" && r.Signature != "":
-			stored, err = t.signRelease(ctx, r)
-		}
+		report, err = t.createRelease(ctx, r)
 		return err
 	})
-	return stored, created, err
+	return report, err
+}
+
+func (t tx) createRelease(ctx context.Context, r deviceops.Release) (deviceops.ReleaseReport, error) {
+	stored, created, err := t.insertRelease(ctx, r)
+	if err != nil || created {
+		return deviceops.ReleaseReport{Outcome: deviceops.ReleaseCreated, Release: stored}, err
+	}
+	stored, _, err = first(ctx, t, "find release", scanRelease, `
+		select `+releaseColumns+` from releases
+		where account = $1 and project = $2 and version = $3 for no key update`, r.Account, r.Project, r.Version)
+	report := deviceops.ReleaseReport{Outcome: deviceops.ReleaseUnchanged, Release: stored}
+	switch {
+	case err != nil:
+	case stored.Hash != r.Hash:
+		err = deviceops.Errorf(deviceops.ECONFLICT, "%s exists with other content: %s; give the change a new version",
+			r.Ref(), strings.Join(stored.Differences(&r), ", "))
+	case stored.Signature == "" && r.Signature != "":
+		report.Outcome = deviceops.ReleaseSigned
+		report.Release, err = t.signRelease(ctx, r)
+	}
+	return report, err
 }
 
 func (t tx) insertRelease(ctx context.Context, r deviceops.Release) (deviceops.Release, bool, error) {

@@ -29,28 +29,26 @@ func release(account, version string, change ...func(*deviceops.Release)) device
 func TestReleasesAreCreatedOnce(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
 		r := release("acme", "2.4.0")
-		stored, created, err := s.CreateRelease(t.Context(), r)
+		report, err := s.CreateRelease(t.Context(), r)
 		require.NoError(t, err)
-		require.True(t, created)
-		require.Equal(t, r, stored)
+		require.Equal(t, deviceops.ReleaseReport{Outcome: deviceops.ReleaseCreated, Release: r}, report)
 
-		again, created, err := s.CreateRelease(t.Context(), release("acme", "2.4.0", func(r *deviceops.Release) { r.CreatedBy = "user:ben" }))
+		report, err = s.CreateRelease(t.Context(), release("acme", "2.4.0", func(r *deviceops.Release) { r.CreatedBy = "user:ben" }))
 		require.NoError(t, err)
-		require.False(t, created)
-		require.Equal(t, stored, again)
+		require.Equal(t, deviceops.ReleaseReport{Outcome: deviceops.ReleaseUnchanged, Release: r}, report)
 
 		found, err := s.FindRelease(t.Context(), "acme/shops", deviceops.ReleaseRef{Project: "kiosk-os", Version: "2.4.0"})
 		require.NoError(t, err)
-		require.Equal(t, stored, found)
+		require.Equal(t, r, found)
 	})
 }
 
 func TestOtherContentUnderAVersionIsRefused(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.New(t)
-	_, _, err := s.CreateRelease(t.Context(), release("acme", "2.4.0"))
+	_, err := s.CreateRelease(t.Context(), release("acme", "2.4.0"))
 	require.NoError(t, err)
-	_, _, err = s.CreateRelease(t.Context(), release("acme", "2.4.0", func(r *deviceops.Release) { r.Components[0].Size++ }))
+	_, err = s.CreateRelease(t.Context(), release("acme", "2.4.0", func(r *deviceops.Release) { r.Components[0].Size++ }))
 	requireCode(t, deviceops.ECONFLICT, err)
 	require.EqualError(t, err, "kiosk-os@2.4.0 exists with other content: size of component os is 8589934592, not 8589934593; give the change a new version")
 }
@@ -61,14 +59,14 @@ func TestAnUnsignedReleaseCanBeSigned(t *testing.T) {
 	sign := func(with string) func(*deviceops.Release) {
 		return func(r *deviceops.Release) { r.Signature, r.Signer, r.Components[0].Signature = with, "k", "c-"+with }
 	}
-	_, _, err := s.CreateRelease(t.Context(), release("acme", "2.4.0"))
+	_, err := s.CreateRelease(t.Context(), release("acme", "2.4.0"))
 	require.NoError(t, err)
-	for _, with := range []string{"first", "second"} {
-		stored, created, err := s.CreateRelease(t.Context(), release("acme", "2.4.0", sign(with)))
+	for i, with := range []string{"first", "second"} {
+		report, err := s.CreateRelease(t.Context(), release("acme", "2.4.0", sign(with)))
 		require.NoError(t, err)
-		require.False(t, created)
-		require.Equal(t, "first", stored.Signature, "what is signed stays so")
-		require.Equal(t, "c-first", stored.Components[0].Signature)
+		require.Equal(t, []string{deviceops.ReleaseSigned, deviceops.ReleaseUnchanged}[i], report.Outcome)
+		require.Equal(t, "first", report.Release.Signature, "what is signed stays so")
+		require.Equal(t, "c-first", report.Release.Components[0].Signature)
 	}
 }
 
@@ -79,8 +77,8 @@ func TestReleasesAreCreatedOnceByMany(t *testing.T) {
 	news := make(chan bool, 8)
 	for range cap(news) {
 		wait.Go(func() {
-			_, created, err := s.CreateRelease(t.Context(), release("acme", "2.4.0"))
-			news <- created && err == nil
+			report, err := s.CreateRelease(t.Context(), release("acme", "2.4.0"))
+			news <- err == nil && report.Outcome == deviceops.ReleaseCreated
 		})
 	}
 	wait.Wait()
@@ -100,7 +98,7 @@ func TestReleasesAreSeenAlongTheLineOfAccounts(t *testing.T) {
 			release("root", "1"), release("acme", "1"), release("acme/shops", "2"), release("acmecorp", "1"),
 			release("acme", "3", func(r *deviceops.Release) { r.Project = "other" }),
 		} {
-			_, _, err := s.CreateRelease(t.Context(), r)
+			_, err := s.CreateRelease(t.Context(), r)
 			require.NoError(t, err)
 		}
 		list := func(f deviceops.ReleaseFilter) (names []string) {
