@@ -50,6 +50,7 @@ type call struct {
 	body        any       // sent as JSON
 	raw         io.Reader // sent as it is, instead of body
 	contentType string    // of raw
+	size        int64     // of raw, in bytes; 0: not known
 	key         string    // Idempotency-Key
 	reason      string    // X-Reason
 	lastID      string    // Last-Event-ID
@@ -123,6 +124,9 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, k.method, address, body)
 	if err != nil {
 		return nil, deviceops.Errorf(deviceops.EINVALID, "the server %q is no URL such as http://127.0.0.1:8080", c.server)
+	}
+	if k.raw != nil && k.size > 0 {
+		request.ContentLength = k.size
 	}
 	setHeaders(request.Header, map[string]string{
 		"Authorization": bearer(c.token), "Content-Type": contentType, "Idempotency-Key": k.key,

@@ -122,11 +122,16 @@ func (s *Stack) startRoles(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	downloads, err := s.downloadURL()
+	if err != nil {
+		return err
+	}
 	s.Server, err = serve.Start(ctx, serve.Config{
 		Roles: s.options.roles(), DatabaseURL: s.databaseURL,
 		TemporalAddress: s.temporalAddress, TemporalNamespace: Namespace,
 		MQTT: gateway.Config{Broker: s.brokerURL}, Listener: listener,
 		AdminToken: s.token, SecretsFile: s.folder.Path("secrets.json"), PayloadKeys: serve.DefaultPayloadKeys,
+		Artifacts: serve.Artifacts{Store: "file://" + s.folder.Path("artifacts"), URL: downloads},
 		Patience: s.options.Patience, Version: s.options.Version, Log: s.options.Log,
 	})
 	if err != nil {
@@ -188,6 +193,19 @@ func (s *Stack) listen() (listener net.Listener, err error) {
 	}
 	s.apiURL = "http://" + listener.Addr().String()
 	return listener, nil
+}
+
+// downloadURL is the API's URL for roles that run apart from it: the port that
+// it has, or one that is promised to it. "" where this process runs the API.
+func (s *Stack) downloadURL() (string, error) {
+	if s.options.runs(serve.RoleAPI) {
+		return "", nil
+	}
+	port, err := s.folder.KnownPort(serve.RoleAPI)
+	if deviceops.ErrorCode(err) == deviceops.ENOTFOUND {
+		port, err = s.folder.Port(serve.RoleAPI, s.options.APIPort)
+	}
+	return "http://" + loopback(port), err
 }
 
 // APIURL is where the API, or the health of the other roles, is answered; ""

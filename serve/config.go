@@ -53,6 +53,9 @@ type Config struct {
 	// DefaultPayloadKeys. Default: nothing is encrypted.
 	PayloadKeys string
 
+	// Artifacts is where the content of releases is kept.
+	Artifacts Artifacts
+
 	// AllowNetworks are the private networks that http.request may reach, as
 	// 10.1.0.0/16. Default: none.
 	AllowNetworks []string
@@ -114,6 +117,9 @@ func (c Config) check() error {
 		}
 	}
 	if _, err := c.networks(); err != nil {
+		return err
+	}
+	if err := c.checkArtifacts(); err != nil {
 		return err
 	}
 	if c.Listener == nil {

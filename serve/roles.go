@@ -23,8 +23,8 @@ func (s *Server) startRoles() error {
 	s.links, linksContext = errgroup.WithContext(linksContext)
 	s.roles, rolesContext = errgroup.WithContext(rolesContext)
 
-	if s.keys != nil {
-		s.links.Go(func() error { return s.keys.Run(linksContext) })
+	for _, keys := range s.keyrings {
+		s.links.Go(func() error { return keys.Run(linksContext) })
 	}
 	if err := s.startPublisher(linksContext); err != nil {
 		return err
@@ -50,6 +50,7 @@ func (s *Server) startPublisher(ctx context.Context) error {
 	}
 	publisher.Route = s.route
 	s.publisher = publisher
+	s.gateway = deviceops.ArtifactGateway{Gateway: publisher, Artifacts: s.signer}
 	s.checks["broker"] = func(context.Context) error { return publisher.Ready() }
 	s.links.Go(func() error { return publisher.Run(ctx) })
 	return nil
@@ -66,7 +67,7 @@ func (s *Server) route(ctx context.Context, device string) (deviceops.Route, err
 
 func (s *Server) startGateway(ctx context.Context) error {
 	inbox, err := ingest.New(ingest.Config{
-		Store: s.Store, Gateway: s.publisher, Orchestrator: s.Orchestrator, Catalog: s.catalog,
+		Store: s.Store, Gateway: s.gateway, Orchestrator: s.Orchestrator, Catalog: s.catalog,
 		Prefix: s.config.MQTT.Prefix, Log: s.config.Log, Registerer: s.registry,
 	})
 	if err != nil {
@@ -79,7 +80,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 		return err
 	}
 	sweeper := ingest.NewSweeper(ingest.SweeperConfig{
-		Store: s.Store, Gateway: s.publisher, Orchestrator: s.Orchestrator,
+		Store: s.Store, Gateway: s.gateway, Orchestrator: s.Orchestrator,
 		KeepEvents: s.config.KeepEvents, Log: s.config.Log, Registerer: s.registry,
 	})
 	s.checks["lanes"] = func(context.Context) error { return lanes.Ready() }
@@ -97,7 +98,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 func (s *Server) startWorker(ctx context.Context) {
 	networks, _ := s.config.networks() // they were checked
 	w := worker.New(s.Temporal, activities.Deps{
-		Store: s.Store, Gateway: s.publisher, Broker: s.publisher, Catalog: s.catalog, Secrets: s.secrets,
+		Store: s.Store, Gateway: s.gateway, Broker: s.publisher, Catalog: s.catalog, Secrets: s.secrets,
 		Networks: networks, Log: s.config.Log,
 	}, worker.Options{StopTimeout: closeTimeout / 2, DecisionKey: s.decisionKey, Actions: s.config.Actions})
 	s.roles.Go(func() error { return w.Run(ctx) })
@@ -107,8 +108,11 @@ func (s *Server) startWorker(ctx context.Context) {
 // everywhere.
 func (s *Server) startHTTP(ctx context.Context) {
 	config := api.Config{
-		Store: s.Store, Orchestrator: s.Orchestrator, Gateway: s.publisher, Catalog: s.catalog, DecisionKey: s.decisionKey,
+		Store: s.Store, Orchestrator: s.Orchestrator, Gateway: s.gateway, Catalog: s.catalog, DecisionKey: s.decisionKey,
 		Actions: activities.ActionsWith(s.config.Actions...), Version: s.config.Version, Checks: s.checks, Registry: s.registry, Log: s.config.Log,
+	}
+	if s.artifacts != nil {
+		config.Artifacts, config.Downloads = s.artifacts, s.signer
 	}
 	handler := api.NewHealth(config)
 	if s.config.holds(RoleAPI) {

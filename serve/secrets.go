@@ -21,12 +21,18 @@ func (c Config) checkSecrets() error {
 	if c.PayloadKeys == "" {
 		return nil
 	}
+	return c.checkKeys("payload-keys", c.PayloadKeys, DefaultPayloadKeys)
+}
+
+// checkKeys gives EINVALID for a reference to keys that is none, or that
+// documents could use too.
+func (c Config) checkKeys(flag, reference, example string) error {
 	if c.Vault.Address == "" && c.SecretsFile == "" {
-		return deviceops.Errorf(deviceops.EINVALID, "--payload-keys needs a provider of secrets: set --vault-address, or --secrets-file for development")
+		return deviceops.Errorf(deviceops.EINVALID, "--%s needs a provider of secrets: set --vault-address, or --secrets-file for development", flag)
 	}
-	ref, err := deviceops.ParseSecretRef(c.PayloadKeys)
+	ref, err := deviceops.ParseSecretRef(reference)
 	if err == nil && !ref.OfEngine() {
-		err = deviceops.Errorf(deviceops.EINVALID, "--payload-keys %s: documents could refer to it; keep the keys below temporal/, as in %s", c.PayloadKeys, DefaultPayloadKeys)
+		err = deviceops.Errorf(deviceops.EINVALID, "--%s %s: documents could refer to it; keep the keys where only the engine reads, as in %s", flag, reference, example)
 	}
 	return err
 }
@@ -54,23 +60,33 @@ func (s *Server) openSecrets(ctx context.Context) error {
 	return nil
 }
 
-// openCodec reads the keys that encrypt payloads, if they are to be encrypted. In
-// a file for development the first start makes them.
+// openCodec reads the keys that encrypt payloads, if they are to be encrypted.
 func (s *Server) openCodec(ctx context.Context) error {
 	if s.config.PayloadKeys == "" {
 		return nil
 	}
-	if file, ok := s.secrets.(*vault.File); ok {
-		if err := file.Ensure(s.config.PayloadKeys, codec.GenerateKeys); err != nil {
-			return err
-		}
-	}
-	keys, err := codec.OpenKeyring(ctx, codec.Config{Secrets: s.secrets, Reference: s.config.PayloadKeys, Log: s.config.Log})
+	keys, err := s.openKeyring(ctx, s.config.PayloadKeys)
 	if err != nil {
 		return err
 	}
-	s.keys, s.codec = keys, codec.New(keys)
+	s.codec = codec.New(keys)
 	return nil
+}
+
+// openKeyring reads keys and goes on doing so while the server runs. In a file
+// for development the first start makes them.
+func (s *Server) openKeyring(ctx context.Context, reference string) (*codec.Keyring, error) {
+	if file, ok := s.secrets.(*vault.File); ok {
+		if err := file.Ensure(reference, codec.GenerateKeys); err != nil {
+			return nil, err
+		}
+	}
+	keys, err := codec.OpenKeyring(ctx, codec.Config{Secrets: s.secrets, Reference: reference, Log: s.config.Log})
+	if err != nil {
+		return nil, err
+	}
+	s.keyrings = append(s.keyrings, keys)
+	return keys, nil
 }
 
 // closeSecrets ends the login at Vault.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/api"
+	"github.com/deviceops/deviceops/artifact"
 	"github.com/deviceops/deviceops/codec"
 	"github.com/deviceops/deviceops/dsl"
 	"github.com/deviceops/deviceops/gateway"
@@ -31,11 +32,14 @@ type Server struct {
 	config      Config
 	registry    *prometheus.Registry
 	publisher   *gateway.Publisher
+	gateway     deviceops.Gateway // publisher, and URLs for what is installed
+	signer      *artifact.Signer
+	artifacts   *artifact.Store // nil: none, or not the API
 	catalog     *dsl.Catalog
 	decisionKey deviceops.SigningKey
 	secrets     deviceops.Secrets      // nil: none
-	keys        *codec.Keyring         // nil: payloads are not encrypted
-	codec       converter.PayloadCodec // over keys
+	keyrings    []*codec.Keyring       // to be read again from time to time
+	codec       converter.PayloadCodec // nil: payloads are not encrypted
 	checks      map[string]api.Check
 
 	roles  *errgroup.Group // what serves; ends first
@@ -93,6 +97,12 @@ func (s *Server) connect(ctx context.Context) error {
 	if err := s.prepareStore(ctx); err != nil {
 		return err
 	}
+	if err := s.prepareSigner(ctx); err != nil {
+		return err
+	}
+	if err := s.patiently(ctx, "the artifact store", s.openArtifacts); err != nil {
+		return err
+	}
 	return s.patiently(ctx, "Temporal", s.dialTemporal)
 }
 
@@ -113,9 +123,11 @@ func (s *Server) prepareStore(ctx context.Context) error {
 	if err := s.Store.EnsureAccount(ctx, deviceops.Account{Path: deviceops.RootAccount, Name: "Root", CreatedAt: now}); err != nil {
 		return err
 	}
-	if err := s.prepareKey(ctx); err != nil {
+	key, err := s.sharedKey(ctx, "decisions")
+	if err != nil {
 		return err
 	}
+	s.decisionKey = key
 	if s.config.AdminToken == "" {
 		return nil
 	}
@@ -126,14 +138,12 @@ func (s *Server) prepareStore(ctx context.Context) error {
 	})
 }
 
-// prepareKey makes the key with which the API signs what people decide, or takes
-// the one that another process has made.
-func (s *Server) prepareKey(ctx context.Context) error {
+// sharedKey makes a key for one purpose, such as signing what people decide, or
+// takes the one that another process has made.
+func (s *Server) sharedKey(ctx context.Context, name string) ([]byte, error) {
 	fresh := make([]byte, deviceops.SigningKeySize)
 	_, _ = rand.Read(fresh) // never fails, see crypto/rand
-	key, err := s.Store.EnsureKey(ctx, "decisions", fresh)
-	s.decisionKey = key
-	return err
+	return s.Store.EnsureKey(ctx, name, fresh)
 }
 
 func (s *Server) dialTemporal(ctx context.Context) (err error) {
@@ -190,6 +200,7 @@ func (s *Server) disconnect() {
 	if s.Store != nil {
 		s.Store.Close()
 	}
+	s.closeArtifacts()
 	s.closeSecrets()
 	_ = s.config.Listener.Close() // the API has closed it already where it served
 }

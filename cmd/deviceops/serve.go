@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/artifact"
 	"github.com/deviceops/deviceops/cli"
 	"github.com/deviceops/deviceops/serve"
 	"github.com/deviceops/deviceops/vault"
@@ -72,9 +73,17 @@ func (f *serveFlags) register(cmd *cobra.Command) {
 	flags.IntVar(&f.Lanes, "lanes", 4, "members of the engine's shared subscription, the same in every process")
 	flags.StringVar(&f.AdminToken, "admin-token", "", "an API token with all rights; better set by the environment")
 	f.registerSecrets(flags)
+	f.registerArtifacts(flags)
 	flags.StringSliceVar(&f.AllowNetworks, "allow-network", nil, "a private network that http.request may reach, such as 10.1.0.0/16; repeat for more")
 	flags.DurationVar(&f.KeepEvents, "keep-events", serve.DefaultKeepEvents, "how long events are kept")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+func (f *serveFlags) registerArtifacts(flags *pflag.FlagSet) {
+	flags.StringVar(&f.Artifacts.Store, "artifact-store", "", "where the content of releases is kept: file:///var/lib/deviceops/artifacts, s3://bucket?region=eu-central-1")
+	flags.StringVar(&f.Artifacts.Keys, "artifact-keys", serve.DefaultArtifactKeys, "keys that encrypt what is kept there")
+	flags.StringVar(&f.Artifacts.URL, "artifact-url", "", "URL of the API as devices reach it, for downloads (default: that of --listen, where the API is)")
+	flags.DurationVar(&f.Artifacts.TTL, "artifact-ttl", artifact.DefaultTTL, "how long the URL in an install command lets a download begin")
 }
 
 func (f *serveFlags) registerSecrets(flags *pflag.FlagSet) {
