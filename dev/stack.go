@@ -132,7 +132,7 @@ func (s *Stack) startRoles(ctx context.Context) error {
 		MQTT: gateway.Config{Broker: s.brokerURL}, Listener: listener,
 		AdminToken: s.token, SecretsFile: s.folder.Path("secrets.json"), PayloadKeys: serve.DefaultPayloadKeys,
 		Artifacts: serve.Artifacts{Store: "file://" + s.folder.Path("artifacts"), URL: downloads},
-		Patience: s.options.Patience, Version: s.options.Version, Log: s.options.Log,
+		Patience:  s.options.Patience, Version: s.options.Version, Log: s.options.Log,
 	})
 	if err != nil {
 		return err
