@@ -66,6 +66,9 @@ type Command struct {
 	Output    map[string]any `json:"output,omitempty"`
 	Error     *CommandError  `json:"error,omitempty"`
 
+	Rollout string `json:"rollout,omitempty"` // the rollout whose row for the device this command carries out
+	Ring    int    `json:"ring,omitempty"`    // of Rollout
+
 	Route Route `json:"-"` // how to reach the device; filled in by ClaimCommands
 }
 
@@ -244,7 +247,9 @@ type Commands interface {
 	// routes. Only devices that are online count, and only one exclusive
 	// command per device may be leased, sent or accepted at a time: the one
 	// that is at it, else the oldest that is due. What others are claiming is
-	// skipped.
+	// skipped. Commands of rollouts are claimed only once they were sent: their
+	// first publication, and the next after a deferral, is the rollout's affair.
+	// In a frozen account nothing is claimed that is pending or deferred.
 	ClaimCommands(ctx context.Context, q ClaimQuery) ([]Command, error)
 
 	// MarkSent records publications that the broker acknowledged: open

@@ -38,6 +38,10 @@ func (s RolloutDeviceStatus) Open() bool {
 // InFlight reports whether the device may be at the change.
 func (s RolloutDeviceStatus) InFlight() bool { return s == DeviceSent || s == DeviceAccepted }
 
+// CodeStraggler is the error code of a device that was excused because it took
+// too long. It gets the change when it comes back.
+const CodeStraggler = "straggler"
+
 // RolloutDevice is the row of one device in one rollout.
 type RolloutDevice struct {
 	Rollout string              `json:"rollout"`
@@ -110,6 +114,7 @@ type Counts struct {
 	Targeted int `json:"targeted"` // all but the excused ones
 
 	Pending   int `json:"pending"`
+	Leased    int `json:"leased,omitempty"` // of the pending ones: being published at this moment
 	Sent      int `json:"sent"`
 	Accepted  int `json:"accepted"`
 	Deferred  int `json:"deferred"`
@@ -155,7 +160,7 @@ func (c Counts) Add(o Counts) Counts {
 
 func (c *Counts) fields() []*int {
 	return []*int{
-		&c.Targeted, &c.Pending, &c.Sent, &c.Accepted, &c.Deferred, &c.Succeeded, &c.Failed, &c.Rejected, &c.TimedOut, &c.Excused,
+		&c.Targeted, &c.Pending, &c.Leased, &c.Sent, &c.Accepted, &c.Deferred, &c.Succeeded, &c.Failed, &c.Rejected, &c.TimedOut, &c.Excused,
 		&c.Canceled, &c.Reverting, &c.Reverted, &c.RevertFailed, &c.Healthy, &c.Unhealthy,
 	}
 }

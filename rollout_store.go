@@ -41,10 +41,13 @@ type Rollouts interface {
 
 	// ClaimRollout locks up to limit rows of a ring that are pending or deferred,
 	// due at now and not under lease, by due time and then by device, and gives
-	// them with what Admit has to know of their devices. Rows that others are
-	// claiming are skipped. It gives none unless the rollout is running and of
-	// the epoch that q names. Call it in a transaction, and in the same one
-	// HoldRollout for the rows that have to wait and LeaseRollout for the others.
+	// them with what Admit has to know of their devices. Claims of one rollout
+	// take turns; rows that others are changing, and devices on which others
+	// claim an exclusive command, are skipped. It gives none unless the rollout
+	// is running, or has succeeded and has late devices, and is of the epoch that
+	// q names. Call it in a transaction, and in the same one HoldRollout for the
+	// rows that have to wait and LeaseRollout for the others. EINVALID for a
+	// budget per a field that devices can't be grouped by.
 	ClaimRollout(ctx context.Context, q RolloutClaim) ([]Candidate, error)
 
 	// HoldRollout stores why devices were left alone, and when they are due next.
@@ -53,8 +56,9 @@ type Rollouts interface {
 	// LeaseRollout stores the commands by which rows are carried out, leased for
 	// publication until now plus PublishLease, and leases the rows. A command
 	// that exists, was withdrawn or deferred, or failed in the attempt before, is
-	// asked again.
-	LeaseRollout(ctx context.Context, rows []RolloutDevice, commands []Command, now time.Time) error
+	// asked again. It gives the devices whose command has ended otherwise; their
+	// rows are left alone and nothing may be published.
+	LeaseRollout(ctx context.Context, rows []RolloutDevice, commands []Command, now time.Time) (refused []string, err error)
 
 	// AdvanceRollout applies moves whose row has one of the statuses that they
 	// start from, and changes the counts of rings by what was really moved. It
@@ -76,8 +80,18 @@ type Rollouts interface {
 	OverdueRollout(ctx context.Context, l OverdueLimits, limit int) ([]RolloutDevice, error)
 
 	// WakeRollout makes rows due that wait for something to happen to their
-	// devices: a hello, the end of a command, the end of another rollout.
+	// devices, or to those above or behind them: a hello, the end of a command,
+	// the end of another rollout.
 	WakeRollout(ctx context.Context, devices []string, now time.Time) error
+
+	// RecallRollout brings devices back that were excused as stragglers: in
+	// rollouts that go on, and in those that have succeeded, their rows are
+	// pending again, in the last ring. It gives the ids of the latter ones.
+	RecallRollout(ctx context.Context, devices []string, now time.Time) (ended []string, err error)
+
+	// IdleRollouts gives up to limit ids of running rollouts that have devices
+	// due in an open ring and in which nobody has looked for such since before.
+	IdleRollouts(ctx context.Context, before time.Time, limit int) ([]string, error)
 
 	// RolloutCounts gives the rings with their counts.
 	RolloutCounts(ctx context.Context, id string) ([]Ring, error)
@@ -140,6 +154,9 @@ type RolloutClaim struct {
 	Epoch   int64
 	Now     time.Time
 	Limit   int
+	// Exclusive says that the change is, or may be, an exclusive command: devices
+	// are locked against other such claims and LockedBy is filled in.
+	Exclusive bool
 	// What the manifest uses, so that no more is looked up than is needed.
 	Metrics  bool   // Device.Metrics are filled in
 	BudgetOf string // the field of BudgetSpec.Per; GroupUnavailable and GroupSize are filled in
@@ -152,6 +169,9 @@ type Candidate struct {
 	Row    RolloutDevice
 	Device Device // with twin and session
 	Route  Route
+	// Attempt is the one to publish: the next if the device reported the last as
+	// failed, else the same again.
+	Attempt int
 
 	LockedBy   string // the id of the exclusive command that holds the device; "": none
 	ConflictBy string // the id of the rollout that holds the device; "": none
@@ -166,7 +186,8 @@ type Candidate struct {
 type RolloutMove struct {
 	Rollout string
 	Device  string
-	Ring    int // filled in by AdvanceRollout
+	Ring    int  // filled in by AdvanceRollout, as is Drained
+	Drained bool // nothing in the ring is open any more
 	From    []RolloutDeviceStatus
 	To      RolloutDeviceStatus
 	At      time.Time

@@ -26,6 +26,7 @@ type Tx interface {
 	Commands
 	Events
 	Runs
+	Rollouts
 	Approvals
 	Tickets
 	Releases

@@ -15,11 +15,13 @@ import (
 //	$1 now   $2 what was sent before is asked again   $3 Again   $4 Except
 //
 // A command holds its device when the device may be at it. It is due when it
-// may be published: see deviceops.ClaimCommands.
+// may be published: see deviceops.ClaimCommands. The first publication of a
+// rollout's command is claimed by ClaimRollout.
 const (
 	holdsC = `(c.status in ('sent', 'accepted') or coalesce(c.leased_until > $1, false) or c.id = any($4))`
 
 	dueC = `(` + open + `
+		and not (c.status in ('pending', 'deferred') and (c.rollout <> '' or ` + frozen + `))
 		and (c.status in ('pending', 'deferred') or $3 or c.status = 'sent' and c.sent_at <= $2)
 		and coalesce(c.leased_until <= $1, true)
 		and coalesce(c.due_at <= $1, true)
@@ -78,7 +80,7 @@ func (t tx) claimCandidates(ctx context.Context, q deviceops.ClaimQuery) ([]stri
 			select c.id, c.device, c.exclusive`+claimable+selected+`
 			order by c.created_at, c.ordinal limit `+f.arg(limitOf(q.Limit))+`)
 		select id from candidate
-		where case when exclusive then pg_try_advisory_xact_lock(hashtextextended('deviceops:claim:' || device, 0)) else true end`,
+		where not exclusive or `+claimLock("device"),
 		f.args...)
 }
 

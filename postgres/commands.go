@@ -12,7 +12,7 @@ import (
 const commandColumns = `
 	c.id, c.account, c.device, c.name, c.args, c.attempt, c.exclusive, c.status, c.asked_by, c.reason,
 	c.waiter_workflow, c.waiter_activity, c.created_at, c.due_at, c.expires_at, c.sent_at, c.leased_until, c.finished_at,
-	c.cancel_asked, c.deferrals, c.boot, c.phase, c.percent, c.output, c.error`
+	c.cancel_asked, c.deferrals, c.boot, c.phase, c.percent, c.output, c.error, c.rollout, c.ring`
 
 // open is the condition of the partial indexes over commands c that have not
 // ended.
@@ -44,13 +44,15 @@ type commandRecord struct {
 	Percent        int                     `json:"percent"`
 	Output         object                  `json:"output,omitempty"`
 	Error          *deviceops.CommandError `json:"error,omitempty"`
+	Rollout        string                  `json:"rollout"`
+	Ring           int                     `json:"ring"`
 }
 
 const commandRecordset = `json_to_recordset($1::json) as x(
 	id text, account text, device text, name text, args jsonb, attempt bigint, exclusive boolean, status text,
 	asked_by text, reason text, waiter_workflow text, waiter_activity text, created_at timestamptz, due_at timestamptz,
 	expires_at timestamptz, sent_at timestamptz, leased_until timestamptz, finished_at timestamptz, cancel_asked boolean,
-	deferrals bigint, boot text, phase text, percent bigint, output jsonb, error jsonb)`
+	deferrals bigint, boot text, phase text, percent bigint, output jsonb, error jsonb, rollout text, ring bigint)`
 
 // CreateCommand implements deviceops.Commands.
 func (t tx) CreateCommand(ctx context.Context, c deviceops.Command) (stored deviceops.Command, created bool, err error) {
@@ -62,10 +64,10 @@ func (t tx) CreateCommand(ctx context.Context, c deviceops.Command) (stored devi
 	stored, created, err = first(ctx, t, "create command", scanCommand, `
 		insert into commands as c (id, account, device, name, args, attempt, exclusive, status, asked_by, reason,
 			waiter_workflow, waiter_activity, created_at, due_at, expires_at, sent_at, leased_until, finished_at,
-			cancel_asked, deferrals, boot, phase, percent, output, error)
+			cancel_asked, deferrals, boot, phase, percent, output, error, rollout, ring)
 		select id, account, device, name, args, attempt, exclusive, status, asked_by, reason,
 			waiter_workflow, waiter_activity, coalesce(created_at, now()), due_at, expires_at, sent_at, leased_until, finished_at,
-			cancel_asked, deferrals, boot, phase, percent, output, error
+			cancel_asked, deferrals, boot, phase, percent, output, error, rollout, ring
 		from `+commandRecordset+`
 		on conflict do nothing
 		returning `+commandColumns, text)
@@ -155,6 +157,7 @@ func recordCommand(c deviceops.Command) commandRecord {
 		CreatedAt: c.CreatedAt, DueAt: c.DueAt, ExpiresAt: c.ExpiresAt, SentAt: c.SentAt,
 		LeasedUntil: c.LeasedUntil, FinishedAt: c.FinishedAt, CancelAsked: c.CancelAsked,
 		Deferrals: c.Deferrals, Boot: c.Boot, Phase: c.Phase, Percent: c.Percent, Output: c.Output, Error: c.Error,
+		Rollout: c.Rollout, Ring: c.Ring,
 	}
 	if c.Waiter != nil {
 		r.WaiterWorkflow, r.WaiterActivity = c.Waiter.Workflow, c.Waiter.Activity
@@ -177,7 +180,7 @@ func scanCommandAnd(row pgx.CollectableRow, more ...any) (c deviceops.Command, e
 	err = row.Scan(append([]any{&c.ID, &c.Account, &c.Device, &c.Name, &c.Args, &c.Attempt, &c.Exclusive, &c.Status, &c.By, &c.Reason,
 		&waiter.Workflow, &waiter.Activity, moment{&c.CreatedAt}, moment{&c.DueAt}, moment{&c.ExpiresAt}, moment{&c.SentAt},
 		moment{&c.LeasedUntil}, moment{&c.FinishedAt}, &c.CancelAsked, &c.Deferrals, &c.Boot, &c.Phase, &c.Percent,
-		&c.Output, &c.Error}, more...)...)
+		&c.Output, &c.Error, &c.Rollout, &c.Ring}, more...)...)
 	if waiter != (deviceops.ActivityRef{}) {
 		c.Waiter = &waiter
 	}

@@ -119,6 +119,8 @@ func decode(data []byte, v any) error {
 		plain(*v)
 	case *deviceops.RunError:
 		plain(v.Data)
+	case *deviceops.Origin:
+		plain(v.Configuration)
 	}
 	return nil
 }

@@ -1,0 +1,334 @@
+package postgres
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/deviceops/deviceops"
+)
+
+// claimLock takes, until the transaction ends, the lock of a device under which
+// exclusive commands are claimed; it does not wait.
+func claimLock(device string) string {
+	return `pg_try_advisory_xact_lock(hashtextextended('deviceops:claim:' || ` + device + `, 0))`
+}
+
+// ClaimRollout implements deviceops.Rollouts. As ClaimCommands it looks twice:
+// what holds a device is read by a statement of its own after the device's lock
+// was taken, so that it sees all that earlier holders have committed.
+func (t tx) ClaimRollout(ctx context.Context, q deviceops.RolloutClaim) (found []deviceops.Candidate, err error) {
+	err = t.atomically(ctx, func(t tx) error {
+		found = nil
+		scope, ok, err := t.claimScope(ctx, q)
+		if err != nil || !ok {
+			return err
+		}
+		rows, err := t.claimRows(ctx, q)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		found, err = t.candidates(ctx, q, scope, rows)
+		return err
+	})
+	return found, err
+}
+
+// claimScope is what a claim has to know of the rollout.
+type claimScope struct {
+	CreatedAt  time.Time
+	StartedAt  *time.Time
+	Others     bool // other rollouts go on
+	RollbackOf string
+}
+
+// claimScope reads and locks the rollout, so that a control waits for the claims
+// that did not see it. One that has succeeded may have devices that came late.
+func (t tx) claimScope(ctx context.Context, q deviceops.RolloutClaim) (claimScope, bool, error) {
+	return first(ctx, t, "lock rollout for claims", pgx.RowToStructByPos[claimScope], `
+		with mine as (
+			update rollouts set pumped_at = $3
+			where id = $1 and status in ('running', 'succeeded') and epoch = $2
+			returning created_at, started_at, rollback_of)
+		select created_at, started_at, exists (select from rollouts o where o.id <> $1 and not (`+rolloutEnded+`)), rollback_of from mine`,
+		q.Rollout, q.Epoch, q.Now)
+}
+
+// claimRows locks rows that are due. Under lease a row is due when that ends.
+func (t tx) claimRows(ctx context.Context, q deviceops.RolloutClaim) ([]deviceops.RolloutDevice, error) {
+	return list(ctx, t, "claim devices of rollout", scanRolloutDevice, `
+		with r as materialized (
+			select * from rollout_devices
+			where rollout = $1 and ring = $2 and due_at <= $3 and status in ('pending', 'deferred')
+			order by due_at, device limit $4
+			for no key update skip locked)
+		select `+rolloutDeviceColumns+` from r where not $5 or `+claimLock("r.device"),
+		q.Rollout, q.Ring, q.Now, limitOf(q.Limit), q.Exclusive)
+}
+
+// Subqueries about the device d of a candidate x, with the parameters
+//
+//	$1 now   $2, $3, $4 as for claims   $5 rollout
+const (
+	// conflictBy finds another rollout that holds the device: one that is at
+	// it, or that was made earlier and has not come to it yet. What a rollback
+	// takes back does not keep it from that.
+	conflictBy = `(
+		select o.id from rollout_devices r join rollouts o on o.id = r.rollout
+		where r.device = x.device and r.rollout <> $5 and not (` + rolloutEnded + `)
+			and (r.status in ('sent', 'accepted', 'deferred') or r.leased_until > $1
+				or r.status = 'pending' and o.id <> $9 and (o.created_at, o.id) < ($8, $5))
+		order by r.status = 'pending', o.created_at, o.id limit 1)`
+
+	// familyBy finds the device's gateway, or a device behind it, in flight.
+	familyBy = `(
+		select r.device from (
+			select d.parent as id where d.parent <> ''
+			union all
+			select k.id from devices k where k.parent = d.id and k.parent <> '') as kin
+		join rollout_devices r on r.device = kin.id
+		where r.status in ('sent', 'accepted') or r.leased_until > $1
+		order by r.device limit 1)`
+)
+
+// lockedBy finds the exclusive command that goes before one that would be made
+// now: see blocked.
+var lockedBy = `(
+	select o.id from commands o
+	where o.device = s.device and o.exclusive and o.id <> x.command and ` + ofO(open) + ` and (` + ofO(holdsC) + ` or ` + ofO(dueC) + `)
+	order by ` + ofO(holdsC) + ` desc, o.created_at, o.ordinal limit 1)`
+
+// nextAttempt gives the attempt of the command to be published.
+const nextAttempt = `case when x.attempt = 0 then 1 else coalesce(
+	(select c.attempt + (c.status = 'failed')::int from commands c where c.id = x.command), x.attempt) end`
+
+// candidates reads what is known of the devices of claimed rows.
+func (t tx) candidates(ctx context.Context, q deviceops.RolloutClaim, scope claimScope, claimed []deviceops.RolloutDevice) ([]deviceops.Candidate, error) {
+	f := claimFilter(deviceops.ClaimQuery{Now: q.Now})
+	f.arg(q.Rollout)
+	f.arg(q.Exclusive)
+	f.arg(q.Conflict && scope.Others)
+	f.arg(scope.CreatedAt)
+	f.arg(scope.RollbackOf)
+	devices, commands, attempts := make([]string, len(claimed)), make([]string, len(claimed)), make([]int, len(claimed))
+	for i, r := range claimed {
+		devices[i], commands[i], attempts[i] = r.Device, deviceops.RolloutCommandID(q.Rollout, r.Device), r.Attempt
+	}
+	from := `unnest(` + f.arg(devices) + `::text[], ` + f.arg(commands) + `::text[], ` + f.arg(attempts) + `::bigint[])
+		with ordinality as x(device, command, attempt, n)
+		join devices d on d.id = x.device join twins t on t.device = d.id join sessions s on s.device = d.id`
+	budget, err := budgetOf(q, scope, f)
+	if err != nil {
+		return nil, err
+	}
+	metrics := `null::jsonb`
+	if q.Metrics {
+		metrics = `(select jsonb_object_agg(m.name, m.value) from device_metrics m where m.device = d.id)`
+	}
+	return list(ctx, t, "read candidates", scanCandidate(claimed), budget.with+`
+		select x.n, case when $6 then `+lockedBy+` end, case when $7 then `+conflictBy+` end, `+familyBy+`, `+nextAttempt+`,
+			`+budget.columns+`, `+deviceColumns+`, `+metrics+`
+		from `+from+budget.join+` order by x.n`, f.args...)
+}
+
+// budgetSQL are the parts of a query by which candidates get their groups.
+type budgetSQL struct{ with, columns, join string }
+
+// budgetOf counts groups among all devices that the rollout targets. What was
+// offline before the rollout began, and still is, starves no budget.
+func budgetOf(q deviceops.RolloutClaim, scope claimScope, f *filter) (budgetSQL, error) {
+	if !q.Budget {
+		return budgetSQL{columns: `'', 0, 0`}, nil
+	}
+	group, err := groupColumn(q.BudgetOf, f)
+	if err != nil {
+		return budgetSQL{}, err
+	}
+	started := f.arg(scope.StartedAt)
+	const down = `(r.status in ('sent', 'accepted', 'failed', 'rejected', 'timed_out') or r.leased_until is not null
+		or s.connectivity in ('offline', 'unreachable') and s.since > started)`
+	unavailable := strings.ReplaceAll(down, "started", started+"::timestamptz")
+	return budgetSQL{
+		with: `with grouped as materialized (
+			select coalesce(` + group + `, '') as name, count(*) as size, count(*) filter (where ` + unavailable + `) as down
+			from rollout_devices r join devices d on d.id = r.device join sessions s on s.device = r.device
+			where r.rollout = $5 and r.status not in ('excused', 'canceled') group by 1) `,
+		columns: `grouped.name, grouped.size, grouped.down - (` + unavailable + `)::int`,
+		join: ` join rollout_devices r on r.rollout = $5 and r.device = x.device
+			join grouped on grouped.name = coalesce(` + group + `, '')`,
+	}, nil
+}
+
+// groupColumn gives the text of a device's field by which a budget groups.
+// EINVALID.
+func groupColumn(field string, f *filter) (string, error) {
+	kind, key, nested := strings.Cut(field, ".")
+	switch {
+	case field == "":
+		return `''`, nil
+	case nested && (kind == "labels" || kind == "attributes") && key != "":
+		return `d.` + kind + ` ->> ` + f.arg(key) + `::text`, nil
+	case field == "account", field == "profile", field == "parent", field == "zone", field == "state":
+		return `d.` + field, nil
+	default:
+		return "", deviceops.Errorf(deviceops.EINVALID, "a budget cannot be per %s: use labels.NAME, attributes.NAME, account, profile, parent or zone", field)
+	}
+}
+
+// scanCandidate reads a candidate of the rows that were claimed.
+func scanCandidate(claimed []deviceops.RolloutDevice) pgx.RowToFunc[deviceops.Candidate] {
+	return func(row pgx.CollectableRow) (c deviceops.Candidate, err error) {
+		var n int
+		var lockedBy, conflictBy, familyBy *string
+		var latitude, longitude *float64
+		d := &c.Device
+		targets := []any{&n, &lockedBy, &conflictBy, &familyBy, &c.Attempt, &c.Group, &c.GroupSize, &c.GroupUnavailable}
+		targets = append(append(targets, deviceTargets(d, &latitude, &longitude)...), sessionTargets(&d.Session)...)
+		if err := row.Scan(append(targets, &d.Metrics)...); err != nil {
+			return c, err
+		}
+		if latitude != nil && longitude != nil {
+			d.Place = &deviceops.Place{Latitude: *latitude, Longitude: *longitude}
+		}
+		c.Row, c.Route = claimed[n-1], d.Route()
+		c.LockedBy, c.ConflictBy, c.FamilyBy = textOf(lockedBy), textOf(conflictBy), textOf(familyBy)
+		return c, nil
+	}
+}
+
+func textOf(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// HoldRollout implements deviceops.Rollouts.
+func (t tx) HoldRollout(ctx context.Context, held []deviceops.RolloutDevice) error {
+	if len(held) == 0 {
+		return nil
+	}
+	b := newRowBatch(held)
+	if b.err != nil {
+		return b.err
+	}
+	_, err := t.exec(ctx, "hold devices of rollout", `
+		with moved as (
+			update rollout_devices r set
+				previous = `+rowState+`, leased_until = null, due_at = x.due_at, wait_kind = x.wait_kind, wait_text = x.wait_text,
+				wait_since = case when r.wait_kind = x.wait_kind then r.wait_since else x.wait_since end, wait_until = x.wait_until
+			from `+rowBatchTable+`
+			where r.rollout = x.rollout and r.device = x.device and r.status in ('pending', 'deferred')
+			returning r.rollout, r.ring, r.previous, `+rowState+` as state),
+		`+countShifts+`
+		select`, b.args()...)
+	return err
+}
+
+// LeaseRollout implements deviceops.Rollouts.
+func (t tx) LeaseRollout(ctx context.Context, leased []deviceops.RolloutDevice, commands []deviceops.Command, now time.Time) ([]string, error) {
+	if len(leased) == 0 {
+		return nil, nil
+	}
+	b := newRowBatch(leased)
+	records := make([]commandRecord, len(commands))
+	for i, c := range commands {
+		records[i] = recordCommand(c)
+	}
+	text, err := rows(records)
+	if err != nil || b.err != nil {
+		return nil, firstError(err, b.err)
+	}
+	until := now.Add(deviceops.PublishLease)
+	return list(ctx, t, "lease devices of rollout", pgx.RowTo[string], leaseRows, append(b.args(), text, until)...)
+}
+
+// leaseRows gives the devices whose rows were not leased, because their commands
+// have ended in a way that admits no other attempt.
+var leaseRows = `
+	with stored as (
+		insert into commands as c (id, account, device, name, args, attempt, exclusive, status, asked_by, reason,
+			waiter_workflow, waiter_activity, created_at, due_at, expires_at, leased_until,
+			cancel_asked, deferrals, boot, phase, percent, rollout, ring)
+		select id, account, device, name, args, attempt, exclusive, 'pending', asked_by, reason,
+			'', '', coalesce(created_at, now()), due_at, expires_at, $16, false, 0, boot, '', 0, rollout, ring
+		from ` + strings.ReplaceAll(commandRecordset, "$1", "$15") + `
+		order by id
+		on conflict (id) do update set
+			args = excluded.args, attempt = excluded.attempt, status = 'pending', due_at = excluded.due_at, expires_at = excluded.expires_at,
+			sent_at = null, leased_until = excluded.leased_until, finished_at = null, cancel_asked = false, boot = excluded.boot,
+			phase = '', percent = 0, output = null, error = null
+		where c.attempt = excluded.attempt and c.status in ('pending', 'deferred', 'expired')
+			or c.attempt = excluded.attempt - 1 and c.status = 'failed'
+		returning c.device),
+	x as materialized (select * from ` + rowBatchTable + `),
+	moved as (
+		update rollout_devices r set
+			previous = ` + rowState + `, status = 'pending', leased_until = $16, due_at = $16, attempt = x.attempt, origin = x.origin, error = null,
+			wait_kind = '', wait_text = '', wait_since = null, wait_until = null
+		from x join stored on stored.device = x.device
+		where r.rollout = x.rollout and r.device = x.device and r.status in ('pending', 'deferred')
+		returning r.rollout, r.device, r.ring, r.previous, ` + rowState + ` as state),
+	` + countShifts + `
+	select x.device from x left join moved on moved.device = x.device where moved.device is null order by 1`
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// woken are the kinds of waits that end when something happens to a device.
+const woken = `('offline', 'sleep', 'lock', 'conflict', 'family')`
+
+// WakeRollout implements deviceops.Rollouts.
+func (t tx) WakeRollout(ctx context.Context, devices []string, now time.Time) error {
+	if len(devices) == 0 {
+		return nil
+	}
+	_, err := t.exec(ctx, "wake devices of rollouts", `
+		with kin as (
+			select unnest($1::text[]) as id
+			union
+			select parent from devices where id = any($1) and parent <> ''
+			union
+			select id from devices where parent = any($1) and parent <> ''),
+		awake as materialized (
+			select r.rollout, r.device from rollout_devices r join kin on kin.id = r.device
+			where r.wait_kind in `+woken+` and r.status in ('pending', 'deferred') and r.leased_until is null and coalesce(r.due_at > $2, true)
+			order by 1, 2 for no key update of r)
+		update rollout_devices r set due_at = $2 from awake where r.rollout = awake.rollout and r.device = awake.device`, devices, now)
+	return err
+}
+
+// RecallRollout implements deviceops.Rollouts.
+func (t tx) RecallRollout(ctx context.Context, devices []string, now time.Time) ([]string, error) {
+	if len(devices) == 0 {
+		return nil, nil
+	}
+	return list(ctx, t, "recall excused devices", pgx.RowTo[string], `
+		with back as materialized (
+			select r.rollout, r.device, r.ring as old, o.status in ('succeeded') as ended,
+				(select max(g.ring) from rollout_rings g where g.rollout = o.id) as last
+			from rollout_devices r join rollouts o on o.id = r.rollout
+			where r.device = any($1) and r.status = 'excused' and r.error ->> 'code' = '`+deviceops.CodeStraggler+`'
+				and o.status not in ('failed', 'canceled', 'reverting', 'reverted')
+			order by 1, 2 for no key update of r),
+		changed as (
+			update rollout_devices r set
+				previous = 'excused', status = 'pending', ring = back.last, due_at = $2, error = null, ended_at = null,
+				wait_kind = '', wait_text = '', wait_since = null, wait_until = null
+			from back where r.rollout = back.rollout and r.device = back.device
+			returning r.rollout, r.ring, back.old, back.ended),
+		moved as (
+			select rollout, old as ring, 'excused' as previous, '' as state from changed
+			union all
+			select rollout, ring, '', 'pending' from changed),
+		`+countShifts+`
+		select distinct rollout from changed where ended order by 1`, devices, now)
+}

@@ -1,0 +1,358 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/deviceops/deviceops"
+)
+
+// Every statement that changes what counters count of a row keeps the row's
+// state of before in its column previous, gives both from its CTE moved, and is
+// followed by countShifts. The state is the status, with those told apart that
+// have a counter of their own:
+//
+//	leased               pending, about to be published
+//	healthy, unhealthy   succeeded, and judged
+const rowState = `case
+	when r.leased_until is not null then 'leased'
+	when r.status = 'succeeded' and r.health = 2 then 'healthy'
+	when r.status = 'succeeded' and r.health = 1 then 'unhealthy'
+	else r.status end`
+
+// counters are the columns of rollout_rings that count, each with the states
+// that it counts.
+var counters = []struct {
+	column string
+	states string
+}{
+	{"targeted", `'pending', 'leased', 'sent', 'accepted', 'deferred', 'succeeded', 'healthy', 'unhealthy', 'failed', 'rejected', 'timed_out',
+		'canceled', 'reverting', 'reverted', 'revert_failed'`},
+	{"pending", `'pending', 'leased'`},
+	{"leased", `'leased'`},
+	{"sent", `'sent'`},
+	{"accepted", `'accepted'`},
+	{"deferred", `'deferred'`},
+	{"succeeded", `'succeeded', 'healthy', 'unhealthy'`},
+	{"failed", `'failed'`},
+	{"rejected", `'rejected'`},
+	{"timed_out", `'timed_out'`},
+	{"excused", `'excused'`},
+	{"canceled", `'canceled'`},
+	{"reverting", `'reverting'`},
+	{"reverted", `'reverted'`},
+	{"revert_failed", `'revert_failed'`},
+	{"healthy", `'healthy'`},
+	{"unhealthy", `'unhealthy'`},
+}
+
+// countShifts are the CTEs that change the counters by what the CTE moved
+// (rollout, ring, previous, state) says. counted holds the rings that changed
+// and how many open devices they have then. Rings are locked in order, and held
+// until the transaction ends: do this late in it.
+var countShifts = func() string {
+	var sums, sets strings.Builder
+	for i, c := range counters {
+		if i > 0 {
+			sums.WriteString(", ")
+			sets.WriteString(", ")
+		}
+		sums.WriteString("coalesce(sum(n) filter (where state in (" + c.states + ")), 0) as " + c.column)
+		sets.WriteString(c.column + " = g." + c.column + " + d." + c.column)
+	}
+	return `shift as (
+		select rollout, ring, state, sum(n) as n from (
+			select rollout, ring, state, count(*) as n from moved where state <> previous group by 1, 2, 3
+			union all
+			select rollout, ring, previous, -count(*) from moved where state <> previous group by 1, 2, 3) as both_ways
+		group by 1, 2, 3),
+	delta as (select rollout, ring, ` + sums.String() + ` from shift group by 1, 2),
+	held as materialized (
+		select g.rollout, g.ring from rollout_rings g join delta d on d.rollout = g.rollout and d.ring = g.ring
+		order by 1, 2 for no key update of g),
+	counted as (
+		update rollout_rings g set ` + sets.String() + `
+		from held h join delta d on d.rollout = h.rollout and d.ring = h.ring
+		where g.rollout = h.rollout and g.ring = h.ring
+		returning g.rollout, g.ring, g.pending + g.sent + g.accepted + g.deferred as open)`
+}()
+
+// AdvanceRollout implements deviceops.Rollouts.
+func (t tx) AdvanceRollout(ctx context.Context, moves []deviceops.RolloutMove) (moved []deviceops.RolloutMove, err error) {
+	if len(moves) == 0 {
+		return nil, nil
+	}
+	err = t.atomically(ctx, func(t tx) error {
+		moved, err = t.advance(ctx, moves)
+		return err
+	})
+	return moved, err
+}
+
+func (t tx) advance(ctx context.Context, moves []deviceops.RolloutMove) ([]deviceops.RolloutMove, error) {
+	b := newMoveBatch(moves)
+	if b.err != nil {
+		return nil, b.err
+	}
+	done, err := list(ctx, t, "advance devices of rollout", pgx.RowToStructByPos[movedRow], advanceRows, b.args()...)
+	if err != nil {
+		return nil, err
+	}
+	moved := make([]deviceops.RolloutMove, len(done))
+	var mirrored []deviceops.RolloutMove
+	for i, d := range done {
+		m := b.moves[d.N-1]
+		m.Ring, m.Drained = d.Ring, d.Open != nil && *d.Open == 0
+		moved[i] = m
+		if back, ok := mirror(m, d.RollbackOf); ok {
+			mirrored = append(mirrored, back)
+		}
+	}
+	if len(mirrored) > 0 {
+		_, err = t.advance(ctx, mirrored)
+	}
+	return moved, err
+}
+
+type movedRow struct {
+	N          int
+	Ring       int
+	Open       *int
+	RollbackOf string
+}
+
+// mirror gives what the move of a row of a rollback means to the row that it
+// takes back.
+func mirror(m deviceops.RolloutMove, original string) (back deviceops.RolloutMove, ok bool) {
+	if original == "" {
+		return back, false
+	}
+	back = deviceops.RolloutMove{Rollout: original, Device: m.Device, At: m.At, Error: m.Error, From: revertible}
+	switch m.To {
+	case deviceops.DeviceSent, deviceops.DeviceAccepted:
+		back.To, back.From = deviceops.DeviceReverting, beforeRevert
+	case deviceops.DeviceSucceeded:
+		back.To = deviceops.DeviceReverted
+	case deviceops.DeviceFailed, deviceops.DeviceRejected, deviceops.DeviceTimedOut:
+		back.To = deviceops.DeviceRevertFailed
+	case deviceops.DeviceCanceled:
+		back.To = deviceops.DeviceRevertFailed
+		if back.Error == nil {
+			back.Error = &deviceops.CommandError{Code: string(deviceops.DeviceCanceled), Message: "the rollback was called off before its turn"}
+		}
+	default:
+		return back, false
+	}
+	return back, true
+}
+
+// beforeRevert are the statuses of rows whose way back may begin, revertible
+// those that it may end.
+var (
+	beforeRevert = []deviceops.RolloutDeviceStatus{
+		deviceops.DeviceSent, deviceops.DeviceAccepted, deviceops.DeviceDeferred, deviceops.DeviceSucceeded, deviceops.DeviceFailed,
+		deviceops.DeviceRejected, deviceops.DeviceTimedOut, deviceops.DeviceRevertFailed,
+	}
+	revertible = append([]deviceops.RolloutDeviceStatus{deviceops.DeviceReverting}, beforeRevert...)
+)
+
+// moveBatch is moves as arrays, sorted, so that all who move rows lock them in
+// one order.
+type moveBatch struct {
+	moves                           []deviceops.RolloutMove
+	rollouts, devices, to, from     []string
+	at                              []time.Time
+	attempts, deferrals, percentage []int
+	due                             []*time.Time
+	waits                           waitBatch
+	errors                          []*string
+	phases                          []string
+	err                             error
+}
+
+func newMoveBatch(moves []deviceops.RolloutMove) *moveBatch {
+	b := &moveBatch{moves: slices.Clone(moves)}
+	slices.SortStableFunc(b.moves, func(x, y deviceops.RolloutMove) int {
+		return cmp.Or(strings.Compare(x.Rollout, y.Rollout), strings.Compare(x.Device, y.Device))
+	})
+	for i := range b.moves {
+		b.add(&b.moves[i])
+	}
+	return b
+}
+
+func (b *moveBatch) add(m *deviceops.RolloutMove) {
+	b.rollouts, b.devices, b.to = append(b.rollouts, m.Rollout), append(b.devices, m.Device), append(b.to, string(m.To))
+	var from strings.Builder
+	for _, s := range m.From {
+		from.WriteString(string(s) + " ")
+	}
+	b.from, b.at = append(b.from, from.String()), append(b.at, m.At)
+	b.attempts, b.deferrals, b.percentage = append(b.attempts, m.Attempt), append(b.deferrals, m.Deferrals), append(b.percentage, m.Percent)
+	b.due, b.phases = append(b.due, orNull(m.DueAt)), append(b.phases, m.Phase)
+	b.waits.add(m.Wait)
+	cause, err := jsonText(m.Error, m.Error == nil)
+	b.err = cmp.Or(b.err, err)
+	b.errors = append(b.errors, cause)
+}
+
+func (b *moveBatch) args() []any {
+	return []any{
+		b.rollouts, b.devices, b.from, b.to, b.at, b.attempts, b.deferrals, b.due,
+		b.waits.kinds, b.waits.texts, b.waits.since, b.waits.until, b.errors, b.phases, b.percentage, deviceops.PublishLease,
+	}
+}
+
+// advanceRows moves the rows of a moveBatch. A row whose command was answered
+// before its publication was recorded was sent when its lease began.
+var advanceRows = `
+	with m as (
+		select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::timestamptz[],
+			$9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::jsonb[], $14::text[], $15::bigint[])
+			with ordinality as m(rollout, device, olds, status, at, attempt, deferrals, due_at,
+				wait_kind, wait_text, wait_since, wait_until, error, phase, percent, n)),
+	moved as (
+		update rollout_devices r set
+			previous = ` + rowState + `, status = m.status, health = 0, leased_until = null,
+			attempt = coalesce(nullif(m.attempt, 0), r.attempt), deferrals = coalesce(nullif(m.deferrals, 0), r.deferrals),
+			due_at = case when m.status in ('pending', 'deferred') then m.due_at end,
+			wait_kind = m.wait_kind, wait_text = m.wait_text, wait_since = m.wait_since, wait_until = m.wait_until,
+			error = m.error, phase = m.phase, percent = m.percent,
+			sent_at = case m.status when 'sent' then m.at when 'pending' then null else coalesce(r.sent_at, r.leased_until - $16::interval) end,
+			answer_at = case
+				when m.status in ('pending', 'sent') then null
+				when m.status in ('accepted', 'deferred', 'succeeded', 'failed', 'rejected') and coalesce(r.sent_at, r.leased_until) is not null
+					then coalesce(r.answer_at, m.at)
+				else r.answer_at end,
+			began_at = case
+				when m.status <> 'accepted' then null
+				when m.phase in ('installing', 'rebooting', 'confirming') then coalesce(r.began_at, m.at)
+				else r.began_at end,
+			ended_at = case when m.status in ('pending', 'sent', 'accepted', 'deferred') then null else m.at end
+		from m
+		where r.rollout = m.rollout and r.device = m.device and r.status = any(string_to_array(m.olds, ' '))
+		returning r.rollout, r.device, r.ring, r.previous, ` + rowState + ` as state, m.n),
+	` + countShifts + `
+	select moved.n, moved.ring, counted.open, coalesce(o.rollback_of, '')
+	from moved
+	left join counted on counted.rollout = moved.rollout and counted.ring = moved.ring
+	left join rollouts o on o.id = moved.rollout
+	order by moved.n`
+
+// JudgeRollout implements deviceops.Rollouts.
+func (t tx) JudgeRollout(ctx context.Context, judged []deviceops.RolloutDevice) error {
+	var rollouts, devices []string
+	var health []int
+	sorted := slices.Clone(judged)
+	slices.SortFunc(sorted, func(x, y deviceops.RolloutDevice) int {
+		return cmp.Or(strings.Compare(x.Rollout, y.Rollout), strings.Compare(x.Device, y.Device))
+	})
+	for _, r := range sorted {
+		rollouts, devices, health = append(rollouts, r.Rollout), append(devices, r.Device), append(health, int(r.Health))
+	}
+	if len(sorted) == 0 {
+		return nil
+	}
+	_, err := t.exec(ctx, "judge devices of rollout", `
+		with moved as (
+			update rollout_devices r set previous = `+rowState+`, health = x.health
+			from unnest($1::text[], $2::text[], $3::bigint[]) as x(rollout, device, health)
+			where r.rollout = x.rollout and r.device = x.device and r.status = 'succeeded' and r.health <> x.health
+			returning r.rollout, r.ring, r.previous, `+rowState+` as state),
+		`+countShifts+`
+		select`, rollouts, devices, health)
+	return err
+}
+
+// EndRolloutDevices implements deviceops.Rollouts.
+func (t tx) EndRolloutDevices(ctx context.Context, id string, ring int, status deviceops.RolloutDeviceStatus, cause *deviceops.CommandError, now time.Time) (ended int, err error) {
+	err = t.atomically(ctx, func(t tx) error {
+		devices, err := t.unpublished(ctx, id, ring, now)
+		if err != nil {
+			return err
+		}
+		var moves []deviceops.RolloutMove
+		for _, device := range devices {
+			moves = append(moves, deviceops.RolloutMove{
+				Rollout: id, Device: device, From: beforeSent, To: status, At: now, Error: cause,
+			})
+		}
+		moved, err := t.AdvanceRollout(ctx, moves)
+		ended = len(moved)
+		return err
+	})
+	return ended, err
+}
+
+// WithdrawRollout implements deviceops.Rollouts.
+func (t tx) WithdrawRollout(ctx context.Context, id string, now time.Time) (w deviceops.Withdrawal, err error) {
+	err = t.atomically(ctx, func(t tx) error {
+		devices, err := t.unpublished(ctx, id, -1, now)
+		if err != nil {
+			return err
+		}
+		if w.Withdrawn, err = t.withdraw(ctx, id, devices, now); err != nil {
+			return err
+		}
+		rings, err := t.RolloutCounts(ctx, id)
+		for _, r := range rings {
+			w.Running += r.Counts.Accepted
+			w.Unknown += r.Counts.Sent + r.Counts.Leased
+		}
+		return err
+	})
+	return w, err
+}
+
+// beforeSent are the statuses of rows for which nothing is under way.
+var beforeSent = []deviceops.RolloutDeviceStatus{deviceops.DevicePending, deviceops.DeviceDeferred}
+
+// unpublished locks the rows of a rollout (ring < 0: of all its rings) that are
+// pending or deferred and removes the commands by which they would have been
+// carried out. A row under lease is being published this very moment and stays.
+// Commands come before rows, as they do for whoever stores an answer.
+func (t tx) unpublished(ctx context.Context, id string, ring int, now time.Time) ([]string, error) {
+	const waiting = `r.rollout = $1 and ($2 < 0 or r.ring = $2) and r.status in ('pending', 'deferred') and coalesce(r.leased_until <= $3, true)`
+	started, err := list(ctx, t, "find devices with commands", pgx.RowTo[string], `
+		select r.device from rollout_devices r where `+waiting+` and r.attempt > 0 order by r.device`, id, ring, now)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(started))
+	for i, device := range started {
+		ids[i] = deviceops.RolloutCommandID(id, device)
+	}
+	if len(ids) > 0 {
+		_, err = t.exec(ctx, "withdraw commands", `
+			with taken as materialized (
+				select c.id from commands c
+				where c.id = any($1) and c.status in ('pending', 'deferred') and coalesce(c.leased_until <= $2, true)
+				order by c.id for update)
+			delete from commands c using taken where c.id = taken.id`, ids, now)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return list(ctx, t, "lock waiting devices", pgx.RowTo[string], `
+		select r.device from rollout_devices r where `+waiting+` order by r.device for no key update`, id, ring, now)
+}
+
+// withdraw makes rows pending that had been asked, or were about to be, and
+// gives their number.
+func (t tx) withdraw(ctx context.Context, id string, devices []string, now time.Time) (int, error) {
+	withdrawn, _, err := first(ctx, t, "withdraw devices", pgx.RowTo[int], `
+		with moved as (
+			update rollout_devices r set
+				previous = `+rowState+`, status = 'pending', leased_until = null, due_at = $3,
+				wait_kind = '', wait_text = '', wait_since = null, wait_until = null
+			where r.rollout = $1 and r.device = any($2) and (r.status = 'deferred' or r.leased_until is not null)
+			returning r.rollout, r.ring, r.previous, `+rowState+` as state),
+		`+countShifts+`
+		select count(*) from moved`, id, devices, now)
+	return withdrawn, err
+}
