@@ -1,6 +1,8 @@
 package deviceops
 
 import (
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -57,6 +59,25 @@ func (w MaintenanceWindow) Closes(at time.Time, zone string) time.Time {
 		s.to = next.to
 	}
 	return s.to
+}
+
+// String gives the window as people write it: "mon,tue 22:00-02:00
+// Europe/Berlin".
+func (w MaintenanceWindow) String() string {
+	var words []string
+	for _, d := range w.Days {
+		words = append(words, strings.ToLower(d.String()[:3]))
+	}
+	zone := map[string]string{"": "UTC", ZoneDevice: "of its zone"}[w.Zone]
+	if zone == "" {
+		zone = w.Zone
+	}
+	text := fmt.Sprintf("%s %s-%s %s", strings.Join(words, ","), clockText(w.From), clockText(w.To), zone)
+	return strings.TrimSpace(text)
+}
+
+func clockText(d time.Duration) string {
+	return fmt.Sprintf("%02d:%02d", int(d.Hours()), int(d.Minutes())%60)
 }
 
 func (w MaintenanceWindow) spanAt(at time.Time, need time.Duration, zone string) (span, bool) {
