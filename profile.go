@@ -84,6 +84,7 @@ type SoftwareSpec struct {
 // one version to another.
 type ComponentChange struct {
 	Name      string `json:"name"`
+	Kind      string `json:"kind,omitempty"` // of the component of a release
 	From      string `json:"from,omitempty"`
 	To        string `json:"to"`
 	URL       string `json:"url"`

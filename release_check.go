@@ -132,6 +132,12 @@ func (r *Release) ContentHash() string {
 	return hex.EncodeToString(sum[:])
 }
 
+// OtherContent is the ECONFLICT between the release and another one of its name
+// with another hash.
+func (r *Release) OtherContent(other *Release) error {
+	return Errorf(ECONFLICT, "%s exists with other content: %s; give the change a new version", r.Ref(), strings.Join(r.Differences(other), ", "))
+}
+
 // Differences says in words how the content of a release differs from another's
 // under the same name; none when it does not.
 func (r *Release) Differences(other *Release) []string {

@@ -103,7 +103,12 @@ func (r *Release) Statement() []byte {
 // ComponentStatement is what the author of a release signs of a component, made
 // of nothing but what a device is told by install.
 func (r *Release) ComponentStatement(c Component) []byte {
-	return fmt.Appendf(nil, "deviceops-component-v1\n%s\n%s\n%s\n%s\n%d\n", r.Ref(), c.Name, c.Version, c.SHA256, c.Size)
+	return ComponentChange{Name: c.Name, To: c.Version, SHA256: c.SHA256, Size: c.Size}.Statement(r.Ref().String())
+}
+
+// Statement is what the author of a release signed of the component.
+func (c ComponentChange) Statement(release string) []byte {
+	return fmt.Appendf(nil, "deviceops-component-v1\n%s\n%s\n%s\n%s\n%d\n", release, c.Name, c.To, c.SHA256, c.Size)
 }
 
 // CheckSignature holds a normalized release against the keys of its account and

@@ -49,7 +49,8 @@ func newTerminal(t *testing.T) *terminal {
 	require.NoError(t, store.MaintainEvents(t.Context(), time.Now(), time.Hour))
 	e := &engine{store: store}
 	server := httptest.NewServer(api.New(api.Config{
-		Store: store, Orchestrator: e, Gateway: e, Catalog: &dsl.Catalog{Documents: store}, Poll: 10 * time.Millisecond,
+		Artifacts: openArtifacts(t, store),
+		Store:     store, Orchestrator: e, Gateway: e, Catalog: &dsl.Catalog{Documents: store}, Poll: 10 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Checks: map[string]api.Check{"store": func(context.Context) error { return nil }},
 	}))
 	t.Cleanup(server.Close)

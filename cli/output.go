@@ -80,9 +80,11 @@ func (a *app) colors() bool { return a.terminal() && a.Getenv("NO_COLOR") == "" 
 
 // terminal reports whether standard output is a terminal on which a picture can
 // be drawn over another.
-func (a *app) terminal() bool {
-	f, ok := a.Out.(*os.File)
-	if !ok || a.Getenv("TERM") == "dumb" {
+func (a *app) terminal() bool { return isTerminal(a.Out) && a.Getenv("TERM") != "dumb" }
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
 		return false
 	}
 	info, err := f.Stat()

@@ -47,6 +47,7 @@ type simulation struct {
 	topics        string
 	duration      time.Duration
 	registrations string
+	trust         []string
 	verbose       bool
 }
 
@@ -65,6 +66,8 @@ func (s *simulation) flags(cmd *cobra.Command) {
 	f.DurationVar(&c.Ramp, "ramp", 0, "time over which they are switched on")
 	f.StringVar(&c.StateDir, "state", "", "folder for what they remember over restarts")
 	f.StringVar(&c.LedgerFile, "ledger", "", "file that gets a line for every executed command")
+	f.BoolVar(&c.Download.Enabled, "download", false, "really download what they install, in ranges, and check its hash")
+	f.StringArrayVar(&s.trust, "trust-key", nil, "PEM file with a public key: install only what it signed; repeat for more")
 	f.DurationVar(&s.duration, "for", 0, "how long to run (default: until Ctrl-C)")
 	f.StringVar(&s.registrations, "registrations", "", "write the fleet as NDJSON for devices import, and end")
 	f.BoolVar(&s.verbose, "verbose", false, "show connection problems")
@@ -93,6 +96,13 @@ func (a *app) simulate(ctx context.Context, s simulation) error {
 		return err
 	}
 	s.config.Topics = topics
+	for _, file := range s.trust {
+		key, err := readReleaseKey(file)
+		if err != nil {
+			return err
+		}
+		s.config.Download.Keys = append(s.config.Download.Keys, key)
+	}
 	if s.verbose {
 		s.config.Logger = slog.New(slog.NewTextHandler(a.Err, nil))
 	}
@@ -136,8 +146,16 @@ func (w *screen) fleet(s simulator.Stats, repeats int) {
 		"devices", fmt.Sprint(s.Devices), "states", assignments(s.States), "hellos", fmt.Sprint(s.Hellos),
 		"messages out", fmt.Sprint(s.Published), "messages in", fmt.Sprint(s.Received), "commands", fmt.Sprint(s.Commands),
 		"results", assignments(s.Results), "effects", fmt.Sprint(s.Effects), "effects repeated", fmt.Sprint(repeats),
-		"connections lost", fmt.Sprint(s.LostLinks), "power lost", fmt.Sprint(s.PowerLost),
+		"downloaded", downloaded(s), "connections lost", fmt.Sprint(s.LostLinks), "power lost", fmt.Sprint(s.PowerLost),
 	)
+}
+
+// downloaded says what devices fetched; "" when nothing.
+func downloaded(s simulator.Stats) string {
+	if s.Ranges == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s in %s", bytesText(s.Downloaded), counted(s.Ranges, "request"))
 }
 
 // writeRegistrations writes the fleet as devices import takes it.

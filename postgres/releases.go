@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -35,8 +34,7 @@ func (t tx) createRelease(ctx context.Context, r deviceops.Release) (deviceops.R
 	switch {
 	case err != nil:
 	case stored.Hash != r.Hash:
-		err = deviceops.Errorf(deviceops.ECONFLICT, "%s exists with other content: %s; give the change a new version",
-			r.Ref(), strings.Join(stored.Differences(&r), ", "))
+		err = stored.OtherContent(&r)
 	case stored.Signature == "" && r.Signature != "":
 		report.Outcome = deviceops.ReleaseSigned
 		report.Release, err = t.signRelease(ctx, r)

@@ -178,13 +178,33 @@ func (d *device) advance(x *execution) {
 	s := x.plan.stages[x.at]
 	d.after(s.wait, func() {
 		d.whileRunning(x, func() {
-			x.at++
-			if s.phase != "" {
-				d.progress(x, s)
+			if s.fetch == nil {
+				d.pass(x, s)
+				return
 			}
-			d.advance(x)
+			d.elsewhere(x, func() func() {
+				failure := s.fetch()
+				return func() { d.fetched(x, s, failure) }
+			})
 		})
 	})
+}
+
+// pass ends a stage.
+func (d *device) pass(x *execution, s stage) {
+	x.at++
+	if s.phase != "" {
+		d.progress(x, s)
+	}
+	d.advance(x)
+}
+
+func (d *device) fetched(x *execution, s stage, failure *protocol.DeviceError) {
+	if failure != nil {
+		d.answer(x.entry, &protocol.Result{Status: protocol.ResultFailed, Component: s.component, Phase: protocol.PhaseDownloading, Error: failure})
+		return
+	}
+	d.pass(x, s)
 }
 
 func (d *device) progress(x *execution, s stage) {
@@ -238,20 +258,30 @@ func (d *device) restart(x *execution, done *protocol.Result) {
 	d.powerOff(false)
 }
 
-// outside does what takes another party, without holding a worker up.
+// outside is an effect that takes another party.
 func (d *device) outside(x *execution) {
-	powered := d.powered
-	d.fleet.spawn(func() {
+	d.elsewhere(x, func() func() {
 		output, failure := x.plan.outside()
-		d.post(func() {
-			if d.powered != powered || d.running[x.entry.ID] != x {
-				return
-			}
+		return func() {
 			if failure != nil {
 				d.answer(x.entry, &protocol.Result{Status: protocol.ResultFailed, Error: failure})
 				return
 			}
 			d.answer(x.entry, &protocol.Result{Status: protocol.ResultSucceeded, Output: output})
+		}
+	})
+}
+
+// elsewhere does what takes another party, without holding a worker up, and then
+// what that gives, unless the command has ended by then.
+func (d *device) elsewhere(x *execution, do func() func()) {
+	powered := d.powered
+	d.fleet.spawn(func() {
+		then := do()
+		d.post(func() {
+			if d.powered == powered && d.running[x.entry.ID] == x {
+				then()
+			}
 		})
 	})
 }

@@ -51,6 +51,8 @@ type Config struct {
 	// the ledger is in memory alone.
 	LedgerFile string
 
+	// Download says how devices get what they install. Default: they pretend.
+	Download Download
 	// Behavior is how well the devices behave. Default: flawlessly.
 	Behavior Behavior
 	// Commands are commands beyond the built-in ones, with the output that
@@ -144,6 +146,7 @@ func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Download.Range = or(c.Download.Range, 4<<20)
 	c.Behavior = c.Behavior.withDefaults()
 	return c
 }
@@ -189,6 +192,8 @@ func (c Config) check() error {
 		return deviceops.Errorf(deviceops.EINVALID, "%d devices: at least one is needed", c.Devices)
 	case c.Connections < 0:
 		return deviceops.Errorf(deviceops.EINVALID, "%d connections: use 0 for one per device", c.Connections)
+	case c.Download.Range < 0:
+		return deviceops.Errorf(deviceops.EINVALID, "ranges of %d bytes: at least one is needed", c.Download.Range)
 	case b.BadClaims < 0 || b.WrongProfiles < 0 || b.BadClaims+b.WrongProfiles > c.Devices:
 		return deviceops.Errorf(deviceops.EINVALID, "%d lying devices of %d: lower bad claims or wrong profiles", b.BadClaims+b.WrongProfiles, c.Devices)
 	case !shares(f.Retryable, f.Permanent, f.Rejected, f.Deferred, f.Silent, f.PowerLoss):

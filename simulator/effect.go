@@ -30,6 +30,8 @@ type stage struct {
 	wait      time.Duration
 	component string
 	phase     string
+	// fetch is done after the wait where another party takes part; nil: nothing.
+	fetch func() *protocol.DeviceError
 }
 
 func (p plan) duration() time.Duration {
@@ -134,6 +136,9 @@ func (d *device) planInstall(args protocol.Object, wait time.Duration) (plan, *p
 		return plan{}, refusal
 	}
 	p := installStages(batches, wait)
+	if d.fleet.cfg.Download.Enabled {
+		d.fetching(p.stages, in)
+	}
 	p.apply = func() protocol.Object { return d.activate(batches, p.reboots, in.Release) }
 	if len(batches) > 1 && !p.reboots {
 		p.fall = func() { d.activate(batches[:len(batches)-1], false, in.Release) }
@@ -170,20 +175,35 @@ func installStages(batches [][]deviceops.ComponentChange, wait time.Duration) pl
 	var p plan
 	for _, batch := range batches {
 		for _, c := range batch {
-			p.stages = append(p.stages, stage{wait / 10, c.Name, protocol.PhaseDownloading}, stage{wait, c.Name, protocol.PhaseDownloaded})
+			p.stages = append(p.stages, stage{wait: wait / 10, component: c.Name, phase: protocol.PhaseDownloading},
+				stage{wait: wait, component: c.Name, phase: protocol.PhaseDownloaded})
 			p.reboots = p.reboots || restarting[c.Name]
 		}
 	}
 	p.point = len(p.stages)
 	for _, batch := range batches {
 		for _, c := range batch {
-			p.stages = append(p.stages, stage{wait / 2, c.Name, protocol.PhaseInstalling})
+			p.stages = append(p.stages, stage{wait: wait / 2, component: c.Name, phase: protocol.PhaseInstalling})
 		}
 	}
 	if p.reboots {
 		p.stages = append(p.stages, stage{phase: protocol.PhaseRebooting})
 	}
 	return p
+}
+
+// fetching makes the stages in which components are downloaded do so.
+func (d *device) fetching(stages []stage, in protocol.Install) {
+	components := make(map[string]deviceops.ComponentChange, len(in.Components))
+	for _, c := range in.Components {
+		components[c.Name] = c
+	}
+	for i, s := range stages {
+		if s.phase == protocol.PhaseDownloaded {
+			stages[i].wait = 0
+			stages[i].fetch = func() *protocol.DeviceError { return d.download(in.Release, components[s.component]) }
+		}
+	}
 }
 
 // activate makes the new versions the ones that run: now, or at the boot that
@@ -201,7 +221,11 @@ func (d *device) activate(batches [][]deviceops.ComponentChange, reboots bool, r
 	return protocol.Object{"release": release}
 }
 
-var uploads = &http.Client{Timeout: 30 * time.Second}
+// transfers reaches other parties than the broker. A device waits for an answer,
+// and for no whole transfer, which may be long.
+var transfers = &http.Client{Transport: &http.Transport{
+	Proxy: http.ProxyFromEnvironment, MaxConnsPerHost: 64, MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: 30 * time.Second,
+}}
 
 func (d *device) planCollect(args protocol.Object, wait time.Duration) (plan, *protocol.DeviceError) {
 	var c protocol.Collect
@@ -220,7 +244,7 @@ func upload(url string, body []byte) (protocol.Object, *protocol.DeviceError) {
 	if err != nil {
 		return nil, &protocol.DeviceError{Code: protocol.ErrorInvalidArgs, Message: err.Error()}
 	}
-	response, err := uploads.Do(request)
+	response, err := transfers.Do(request)
 	if err != nil {
 		return nil, &protocol.DeviceError{Code: "upload_failed", Message: err.Error(), Retryable: true}
 	}

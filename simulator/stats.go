@@ -26,6 +26,9 @@ type Stats struct {
 	LostLinks  int `json:"lost_links"`  // connections that ended unasked
 	BadInbound int `json:"bad_inbound"` // messages of the engine that could not be read
 
+	Downloaded int64 `json:"downloaded"` // bytes of components
+	Ranges     int   `json:"ranges"`     // requests for them
+
 	Results map[string]int `json:"results"` // by status
 	States  map[string]int `json:"states"`  // devices by the state in their last welcome
 }
