@@ -11,6 +11,8 @@ const (
 	KindWorkflow   = "workflow"
 	KindAutomation = "automation"
 	KindTest       = "test"
+	KindRollout    = "rollout" // never published: a rollout is created, see RolloutRequest
+	KindCalendar   = "calendar"
 )
 
 // Document is a published YAML document. A version is immutable.
@@ -58,6 +60,14 @@ type Catalog interface {
 	// Profile gives the newest version of a profile as seen from account.
 	// ENOTFOUND if there is none, EINVALID if it no longer compiles.
 	Profile(ctx context.Context, account, name string) (*Profile, error)
+
+	// Rollout gives the manifest of a rollout, by its Source. EINVALID if it no
+	// longer compiles.
+	Rollout(ctx context.Context, r Rollout) (*RolloutSpec, error)
+
+	// Calendar gives the newest version of a calendar as seen from account.
+	// Errors are those of Profile.
+	Calendar(ctx context.Context, account, name string) (*Calendar, error)
 }
 
 // Verdict is the outcome of a predicate over values that may be missing.

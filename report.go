@@ -6,6 +6,7 @@ const (
 	DocumentUnchanged = "unchanged" // this content is published already
 	DocumentRefused   = "refused"   // see diagnostics
 	DocumentHeld      = "held"      // good, and not published because another document of the request was refused
+	DocumentSkipped   = "skipped"   // good, and of a kind that is never published: see diagnostics
 )
 
 // ApplyReport says what became of the documents of an apply. They are

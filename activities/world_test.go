@@ -203,6 +203,7 @@ func (b *broker) PublishMessage(_ context.Context, topic string, payload []byte,
 
 // catalog holds one profile, or an error instead.
 type catalog struct {
+	deviceops.Catalog // what the tests do not ask of it
 	store   deviceops.Store // read at each call, as the real one does; nil: not
 	profile *deviceops.Profile
 	err     error

@@ -23,7 +23,8 @@ func (s *server) applyRoute(d documentService) {
 		id: "apply-documents", method: http.MethodPost, path: "/v1/documents:apply", role: deviceops.RoleAuthor, maxBody: maxApply,
 		summary: "Publish YAML documents",
 		about: "The body is a YAML file of one or more documents, or JSON with several such files. All are published together or, when one is refused, none. " +
-			"The same content changes nothing; other content under a published version is refused with a diff. No device is touched.",
+			"The same content changes nothing; other content under a published version is refused with a diff. " +
+			"Rollouts are checked and skipped. No device is touched.",
 	}
 	op := r.operation()
 	files := s.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[deviceops.ApplyRequest](), true, "")
@@ -191,8 +192,13 @@ func (a *application) publish(ctx context.Context, tx deviceops.Tx, d checkedDoc
 		report.Outcome = deviceops.DocumentRefused
 		return report, nil
 	}
-	if d.Kind == deviceops.KindAutomation {
+	switch d.Kind {
+	case deviceops.KindAutomation:
 		report.Diagnostics = append(report.Diagnostics, notTriggered(d))
+	case deviceops.KindRollout:
+		report.Diagnostics = append(report.Diagnostics, notStarted(d))
+		report.Outcome = deviceops.DocumentSkipped
+		return report, nil
 	}
 	stored, created, err := tx.PublishDocument(ctx, deviceops.Document{
 		Account: a.account, Kind: d.Kind, Name: d.Name, Version: d.Version, Hash: d.Hash, Source: d.Source,
@@ -217,9 +223,20 @@ func (a *application) publish(ctx context.Context, tx deviceops.Tx, d checkedDoc
 
 // notTriggered says of an automation what publishing it does not do yet.
 func notTriggered(d checkedDocument) deviceops.DiagnosticText {
-	message := fmt.Sprintf("the automation %s is kept, and this version does not start runs by its trigger yet; rehearse it with: deviceops test", d.Name)
+	return d.warning("not-triggered",
+		fmt.Sprintf("the automation %s is kept, and this version does not start runs by its trigger yet; rehearse it with: deviceops test", d.Name))
+}
+
+// notStarted says of a rollout that it was checked and that nothing begins.
+func notStarted(d checkedDocument) deviceops.DiagnosticText {
+	return d.warning("not-started",
+		fmt.Sprintf("rollouts are started by `deviceops rollout create %s`: apply never touches a device", d.file))
+}
+
+// warning makes a diagnostic about a document as a whole.
+func (d checkedDocument) warning(code, message string) deviceops.DiagnosticText {
 	return deviceops.DiagnosticText{
-		File: d.file, Line: d.Line, Column: 1, Severity: string(dsl.SeverityWarning), Code: "not-triggered", Message: message,
+		File: d.file, Line: d.Line, Column: 1, Severity: string(dsl.SeverityWarning), Code: code, Message: message,
 		Text: fmt.Sprintf("%s:%d:1: %s: %s\n", d.file, d.Line, dsl.SeverityWarning, message),
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -106,7 +105,7 @@ func (c *checker) windows(o *object, a *Automation) {
 		a.key = c.expression(n, "key", occasionScope(a, false), wantAny)
 	}
 	if n := o.get("dedupe"); n != nil {
-		a.Window.Dedupe = c.aboveZero(n, "dedupe")
+		a.Window.Dedupe = c.positive(n, "dedupe")
 	}
 	if n := o.get("debounce"); n != nil {
 		a.Window.Debounce = c.debounce(n)
@@ -136,7 +135,7 @@ func (c *checker) oneWindow(o *object, a *Automation) {
 
 func (c *checker) debounce(n *yaml.Node) deviceops.Debounce {
 	if n.Kind == yaml.ScalarNode {
-		return deviceops.Debounce{Quiet: c.aboveZero(n, "debounce")}
+		return deviceops.Debounce{Quiet: c.positive(n, "debounce")}
 	}
 	var d deviceops.Debounce
 	o := c.object(n, "debounce", fieldNames(debounceKeys)...)
@@ -144,12 +143,12 @@ func (c *checker) debounce(n *yaml.Node) deviceops.Debounce {
 		return d
 	}
 	if v := o.get("quiet"); v != nil {
-		d.Quiet = c.aboveZero(v, "quiet")
+		d.Quiet = c.positive(v, "quiet")
 	} else {
 		c.report(n, "missing-key", "write debounce: { quiet: 30s }", "debounce needs quiet")
 	}
 	if v := o.get("max"); v != nil {
-		d.Max = c.aboveZero(v, "max")
+		d.Max = c.positive(v, "max")
 		if d.Max > 0 && d.Max < d.Quiet {
 			c.report(v, "out-of-range", "write a longer one", "max is shorter than quiet, which then has no effect")
 		}
@@ -169,18 +168,9 @@ func (c *checker) collect(n *yaml.Node) deviceops.Collect {
 			return w
 		}
 	}
-	w.Within = c.aboveZero(o.get("within"), "within")
+	w.Within = c.positive(o.get("within"), "within")
 	w.AtLeast = c.integer(o.get("at_least"), "at_least", 2, deviceops.MaxCollect)
 	return w
-}
-
-// aboveZero reads a duration that must not be zero.
-func (c *checker) aboveZero(n *yaml.Node, what string) time.Duration {
-	d := c.duration(n, what)
-	if d == 0 && isText(n) && durationText.MatchString(n.Value) {
-		c.report(n, "bad-duration", "write a longer one, or leave it out", "%s must be longer than nothing", what)
-	}
-	return d
 }
 
 var limitText = regexp.MustCompile(`^(\d+) per (\S+)$`)

@@ -1,14 +1,11 @@
 package dsl
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
-
-var zoneText = regexp.MustCompile(`^(UTC|[A-Za-z_]+(/[A-Za-z0-9_+-]+){1,2})$`)
 
 // cronField is one of the five fields of a cron text.
 type cronField struct {

@@ -151,7 +151,7 @@ func (c *checker) triggerValue(n *yaml.Node, a *Automation) {
 	case TriggerState:
 		t.State = c.state(n)
 	case TriggerOffline:
-		a.Window.For, a.Window.Gap = c.aboveZero(n, "offline"), MaxDuration
+		a.Window.For, a.Window.Gap = c.positive(n, "offline"), MaxDuration
 	case TriggerSchedule:
 		c.schedule(n, t)
 	case TriggerWebhook:
@@ -205,14 +205,6 @@ func (c *checker) schedule(n *yaml.Node, t *Trigger) {
 	}
 }
 
-func (c *checker) zone(n *yaml.Node) string {
-	s, ok := c.text(n, "a zone")
-	if ok && !zoneText.MatchString(s) {
-		c.report(n, "bad-zone", "write an IANA name such as Europe/Berlin", "%s is no time zone", quoteShort(s))
-	}
-	return s
-}
-
 // condition reads where, for and gap.
 func (c *checker) condition(o *object, a *Automation) {
 	if n := o.get("where"); n != nil {
@@ -224,13 +216,13 @@ func (c *checker) condition(o *object, a *Automation) {
 		}
 	}
 	if n := o.get("for"); n != nil {
-		a.Window.For = c.aboveZero(n, "for")
+		a.Window.For = c.positive(n, "for")
 		if a.Trigger.Kind == TriggerState { // the device says nothing while it stays in its state
 			a.Window.Gap = MaxDuration
 		}
 	}
 	if n := o.get("gap"); n != nil {
-		a.Window.Gap = c.aboveZero(n, "gap")
+		a.Window.Gap = c.positive(n, "gap")
 		if !o.has("for") {
 			c.report(o.keys["gap"], "no-meaning", "add for:, or remove it", "gap says when a hold is broken off, and there is none")
 		}
@@ -277,19 +269,21 @@ func conjuncts(source string) []string {
 	if err != nil {
 		return []string{source}
 	}
-	var parts []string
-	var walk func(n ast.Node)
-	walk = func(n ast.Node) {
-		if and, ok := n.(*ast.BinaryNode); ok && (and.Operator == "&&" || and.Operator == "and") {
-			walk(and.Left)
-			walk(and.Right)
-			return
-		}
-		parts = append(parts, n.String())
-	}
-	walk(tree.Node)
-	if len(parts) == 1 {
+	nodes := conjunctsOf(tree.Node)
+	if len(nodes) == 1 {
 		return []string{source}
 	}
+	parts := make([]string, len(nodes))
+	for i, n := range nodes {
+		parts[i] = n.String()
+	}
 	return parts
+}
+
+// conjunctsOf gives the parts of a condition that its outermost && join.
+func conjunctsOf(n ast.Node) []ast.Node {
+	if and, ok := n.(*ast.BinaryNode); ok && (and.Operator == "&&" || and.Operator == "and") {
+		return append(conjunctsOf(and.Left), conjunctsOf(and.Right)...)
+	}
+	return []ast.Node{n}
 }

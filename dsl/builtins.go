@@ -59,6 +59,7 @@ var ownFunctions = map[string]function{
 	"join":       {joinList, []any{new(func([]any, string) string), new(func([]string, string) string), new(func([]any) string), new(func([]string) string)}},
 	"replace":    {replaceText, []any{new(func(string, string, string) string)}},
 	"duration":   {durationArg, []any{new(func(string) time.Duration)}},
+	"pct":        {percentOf, []any{new(func(any, any) float64)}},
 	"date":       {dateArg, []any{new(func(string) time.Time)}},
 }
 
@@ -340,4 +341,21 @@ func dateArg(args ...any) (any, error) {
 		}
 	}
 	return nil, invalid("date needs a text such as 2026-01-31 or 2026-01-31T08:00:00Z and got %s", quoteShort(text))
+}
+
+// errNoWhole says that there is nothing of which something could be a share.
+var errNoWhole = deviceops.Errorf(deviceops.EINVALID, "pct of nothing, since its second number is 0: %w", errMissing)
+
+// percentOf gives the share of a in b, in percent. In a condition over values
+// that may be missing, a share of nothing is one of them.
+func percentOf(args ...any) (any, error) {
+	part, okPart := toFloat(Canonical(args[0]))
+	whole, okWhole := toFloat(Canonical(args[1]))
+	switch {
+	case !okPart || !okWhole:
+		return nil, invalid("pct needs two numbers and got %s and %s", describe(Canonical(args[0])), describe(Canonical(args[1])))
+	case whole == 0:
+		return nil, errNoWhole
+	}
+	return 100 * part / whole, nil
 }

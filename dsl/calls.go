@@ -21,10 +21,27 @@ type call struct {
 // checkCalls compares what calls give with the inputs of the workflows.
 func checkCalls(calls []call, compiled []Compiled) {
 	for _, c := range calls {
-		if p := c.target(compiled); p != nil && (c.with == nil || c.with.Kind == yaml.MappingNode) {
+		p := c.target(compiled)
+		if p == nil {
+			p = c.published()
+		}
+		if p != nil && (c.with == nil || c.with.Kind == yaml.MappingNode) {
 			c.check(p)
 		}
 	}
+}
+
+// published gives the workflow that is run if it is known what is published; one
+// that is not is reported.
+func (c call) published() *Program {
+	if c.opts.Workflow == nil {
+		return nil
+	}
+	p := c.opts.Workflow(c.workflow, c.version)
+	if p == nil {
+		c.report(c.at, "unknown-name", "publish the workflow, or put it into this file", "there is no workflow %s", c.at.Value)
+	}
+	return p
 }
 
 // target finds the workflow that is run; nil if it is not in the file.

@@ -15,8 +15,10 @@ import (
 type Catalog struct {
 	Documents deviceops.Documents
 
-	profiles memo[deviceops.Profile]
-	programs memo[Program]
+	profiles  memo[deviceops.Profile]
+	programs  memo[Program]
+	calendars memo[deviceops.Calendar]
+	rollouts  memo[deviceops.RolloutSpec]
 }
 
 var _ deviceops.Catalog = (*Catalog)(nil)
@@ -51,6 +53,36 @@ func (c *Catalog) Program(ctx context.Context, account, name string, version int
 	p := *compiled
 	p.Version = d.Version
 	return &p, nil
+}
+
+// Calendar implements deviceops.Catalog.
+func (c *Catalog) Calendar(ctx context.Context, account, name string) (*deviceops.Calendar, error) {
+	d, err := c.Documents.FindDocument(ctx, account, deviceops.KindCalendar, name, 0)
+	if err != nil {
+		return nil, err
+	}
+	compiled, err := c.calendars.get(d, CompileCalendar)
+	if err != nil {
+		return nil, err
+	}
+	calendar := *compiled
+	calendar.Account, calendar.Version = d.Account, d.Version
+	return &calendar, nil
+}
+
+// Rollout implements deviceops.Catalog. The result is shared: it must not be
+// changed.
+func (c *Catalog) Rollout(_ context.Context, r deviceops.Rollout) (*deviceops.RolloutSpec, error) {
+	hash := r.Hash
+	if found := c.rollouts.find(hash); found != nil {
+		return found, nil
+	}
+	spec, diagnostics := CompileRollout(r.Name+".yaml", r.Source, Options{})
+	if err := diagnostics.Err(); err != nil {
+		return nil, deviceops.Errorf(deviceops.EINVALID, "the manifest of the rollout %s cannot be used by this version of the engine: %w", r.Name, err)
+	}
+	c.rollouts.keep(hash, spec)
+	return spec, nil
 }
 
 // maxCached bounds a memo; a full one is emptied.

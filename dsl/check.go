@@ -19,8 +19,17 @@ type Options struct {
 	// are not checked.
 	Profile func(name string) *deviceops.Profile
 
-	local map[string]*deviceops.Profile
-	calls []call
+	// Release, Workflow and Calendar give what there is, or nil if there is
+	// none; version 0 of a workflow means the newest. When one of them is nil,
+	// what it would give is not checked.
+	Release  func(ref deviceops.ReleaseRef) *deviceops.Release
+	Workflow func(name string, version int) *Program
+	Calendar func(name string) *deviceops.Calendar
+
+	local     map[string]*deviceops.Profile
+	calendars map[string]bool // of the file
+	calls     []call
+	ringSizes []int // devices of each ring of a rollout; nil: as its manifest says
 }
 
 // profile finds a profile; known is false when nothing can be said about it.
@@ -49,6 +58,9 @@ type Compiled struct {
 
 	Automation *Automation // an automation without errors
 	Test       *Test       // a test without errors
+
+	Rollout  *deviceops.RolloutSpec // a rollout without errors
+	Calendar *deviceops.Calendar    // a calendar without errors
 }
 
 // kind is a kind of document that this version reads.
@@ -59,7 +71,7 @@ type kind struct {
 }
 
 // futureKinds are the kinds of the language that this version does not read.
-var futureKinds = []string{"release", "rollout", "channel", "route", "calendar"}
+var futureKinds = []string{"release", "channel", "route"}
 
 // kinds are in the order in which a file is read: workflows may use the file's
 // profiles.
@@ -69,6 +81,8 @@ func kinds() []kind {
 		{deviceops.KindWorkflow, readWorkflow, workflowSchema},
 		{deviceops.KindAutomation, readAutomation, automationSchema},
 		{deviceops.KindTest, readTest, testSchema},
+		{deviceops.KindCalendar, readCalendar, calendarSchema},
+		{deviceops.KindRollout, readRollout, rolloutSchema},
 	}
 }
 
@@ -89,7 +103,7 @@ func CheckFile(name, text string, opts Options) ([]Compiled, Diagnostics) {
 		src.report(span{1, 1, 2}, "too-large", "split the file", "this file has %d bytes; at most %d are allowed", len(text), MaxFile)
 		return nil, src.found
 	}
-	opts.local = map[string]*deviceops.Profile{}
+	opts.local, opts.calendars = map[string]*deviceops.Profile{}, map[string]bool{}
 	return checkSource(src, &opts), src.found.sorted()
 }
 
@@ -138,6 +152,7 @@ func dropBroken(docs []*document, compiled []Compiled) {
 		if d.hasErrors() {
 			compiled[i].Program, compiled[i].Profile = nil, nil
 			compiled[i].Automation, compiled[i].Test = nil, nil
+			compiled[i].Rollout, compiled[i].Calendar = nil, nil
 		}
 	}
 }
@@ -246,12 +261,16 @@ func CompileProfile(source string) (*deviceops.Profile, Diagnostics) {
 }
 
 func compileOne(text, kind string) (Compiled, Diagnostics) {
-	compiled, found := CheckFile(kind+".yaml", text, Options{})
+	return compileOneOf(kind+".yaml", text, kind, Options{})
+}
+
+func compileOneOf(file, text, kind string, opts Options) (Compiled, Diagnostics) {
+	compiled, found := CheckFile(file, text, opts)
 	if len(compiled) == 1 && compiled[0].Kind == kind {
 		return compiled[0], found
 	}
 	if !found.HasErrors() {
-		src := newSource(kind+".yaml", text)
+		src := newSource(file, text)
 		src.report(span{1, 1, 2}, "unknown-kind", "give the source of one "+kind, "this is not one document of kind %s", kind)
 		found = append(found, src.found...)
 	}

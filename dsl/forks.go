@@ -122,8 +122,3 @@ func (b *builder) unmark(steps map[string]stepInfo) {
 		b.scope.steps[id] = info
 	}
 }
-
-// warn reports what is not wrong and still not what anybody wants.
-func (b *builder) warn(n *yaml.Node, code, fix, format string, args ...any) {
-	b.doc.src.add(SeverityWarning, b.doc.at(n), code, fix, format, args...)
-}

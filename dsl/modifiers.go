@@ -159,9 +159,9 @@ func (b *builder) retry(n *yaml.Node, sc *scope) *Retry {
 }
 
 // delay reads 10s or 10s..2m.
-func (b *builder) delay(n *yaml.Node) (low, high time.Duration) {
+func (c *checker) delay(n *yaml.Node) (low, high time.Duration) {
 	const what, form = "a delay", "write it as 10s or 10s..2m"
-	if !b.isDurationText(n, what) {
+	if !c.isDurationText(n, what) {
 		return defaultMinDelay, defaultMaxDelay
 	}
 	first, second, isRange := strings.Cut(n.Value, "..")
@@ -174,9 +174,9 @@ func (b *builder) delay(n *yaml.Node) (low, high time.Duration) {
 	}
 	switch {
 	case err != nil:
-		b.report(n, "bad-duration", form, "%s is not a delay", quoteShort(n.Value))
+		c.report(n, "bad-duration", form, "%s is not a delay", quoteShort(n.Value))
 	case low > high:
-		b.report(n, "bad-duration", form, "the delay %s gets shorter", n.Value)
+		c.report(n, "bad-duration", form, "the delay %s gets shorter", n.Value)
 	}
 	return low, high
 }

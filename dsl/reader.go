@@ -21,6 +21,11 @@ func (c *checker) report(n *yaml.Node, code, fix, format string, args ...any) {
 	c.doc.src.report(c.doc.at(n), code, fix, format, args...)
 }
 
+// warn reports what is not wrong and still not what anybody wants.
+func (c *checker) warn(n *yaml.Node, code, fix, format string, args ...any) {
+	c.doc.src.add(SeverityWarning, c.doc.at(n), code, fix, format, args...)
+}
+
 // object is a map of a document whose keys are known.
 type object struct {
 	node   *yaml.Node
@@ -250,6 +255,15 @@ func (c *checker) duration(n *yaml.Node, what string) time.Duration {
 	d, err := ParseDuration(n.Value)
 	if err != nil {
 		c.badDuration(n, what)
+	}
+	return d
+}
+
+// positive reads a duration that must not be zero.
+func (c *checker) positive(n *yaml.Node, what string) time.Duration {
+	d := c.duration(n, what)
+	if d == 0 && isText(n) && durationText.MatchString(n.Value) {
+		c.report(n, "bad-duration", "write a longer one, or leave it out", "%s must be longer than nothing", what)
 	}
 	return d
 }

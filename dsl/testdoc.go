@@ -292,7 +292,7 @@ func (c *checker) opening(o *object, one *TestCase) {
 		}
 	}
 	if n := o.get("until"); n != nil {
-		one.Until = c.aboveZero(n, "until")
+		one.Until = c.positive(n, "until")
 	}
 	if n := o.get("cancel"); n != nil {
 		at := c.duration(n, "cancel")

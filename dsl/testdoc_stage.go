@@ -243,7 +243,7 @@ func (c *checker) repetition(o *object) (every time.Duration, times int) {
 		c.report(o.node, "missing-key", "write every: 1m, times: 10", "every and times go together")
 		return 0, 1
 	}
-	return c.aboveZero(o.get("every"), "every"), c.integer(o.get("times"), "times", 1, maxTimes)
+	return c.positive(o.get("every"), "every"), c.integer(o.get("times"), "times", 1, maxTimes)
 }
 
 func (c *checker) testEvent(o *object) (TestEvent, bool) {

@@ -126,7 +126,7 @@ func (b *builder) commentRule(n *yaml.Node) bool {
 
 // reachable reports a quorum of more people than are ever asked. How many have a
 // role is not known.
-func (b *builder) reachable(n *yaml.Node, op *Approve) {
+func (c *checker) reachable(n *yaml.Node, op *Approve) {
 	var asked []string
 	for _, who := range slices.Concat(append([][]string{op.By}, everyBy(op.Escalate)...)...) {
 		if strings.HasPrefix(who, "role:") {
@@ -137,7 +137,7 @@ func (b *builder) reachable(n *yaml.Node, op *Approve) {
 		}
 	}
 	if len(asked) > 0 && op.Quorum > len(asked) {
-		b.report(n, "bad-quorum", "name more people below by:, or a role", "%d people have to approve, and %d are asked", op.Quorum, len(asked))
+		c.report(n, "bad-quorum", "name more people below by:, or a role", "%d people have to approve, and %d are asked", op.Quorum, len(asked))
 	}
 }
 
@@ -152,50 +152,50 @@ func everyBy(escalations []Escalate) [][]string {
 const escalateFix = "write - { after: 30m, by: [role:duty-manager], notify: pager }"
 
 // escalations reads the list below escalate.
-func (b *builder) escalations(n *yaml.Node, expires time.Duration) []Escalate {
-	items := b.list(n, "escalate", escalateFix)
+func (c *checker) escalations(n *yaml.Node, expires time.Duration) []Escalate {
+	items := c.list(n, "escalate", escalateFix)
 	if n.Kind == yaml.SequenceNode && len(items) == 0 {
-		b.report(n, "empty-list", escalateFix, "nothing is escalated")
+		c.report(n, "empty-list", escalateFix, "nothing is escalated")
 	}
 	if len(items) > maxEscalations {
-		b.report(items[maxEscalations], "too-large", "ask more people at once", "there are %d escalations; at most %d are allowed", len(items), maxEscalations)
+		c.report(items[maxEscalations], "too-large", "ask more people at once", "there are %d escalations; at most %d are allowed", len(items), maxEscalations)
 		return nil
 	}
 	var all []Escalate
 	var before time.Duration
 	for _, item := range items {
-		if e, ok := b.escalation(item, before, expires); ok {
+		if e, ok := c.escalation(item, before, expires); ok {
 			all, before = append(all, e), e.After
 		}
 	}
 	return all
 }
 
-func (b *builder) escalation(n *yaml.Node, before, expires time.Duration) (e Escalate, ok bool) {
-	o := b.object(n, "an escalation", fieldNames(escalateKeys)...)
+func (c *checker) escalation(n *yaml.Node, before, expires time.Duration) (e Escalate, ok bool) {
+	o := c.object(n, "an escalation", fieldNames(escalateKeys)...)
 	switch {
 	case o == nil:
 		return e, false
 	case !o.has("after"):
-		b.report(n, "missing-key", "add after: 30m", "it is not said when this is escalated")
+		c.report(n, "missing-key", "add after: 30m", "it is not said when this is escalated")
 		return e, false
 	case !o.has("by") && !o.has("notify"):
-		b.report(n, "missing-key", "add by: [role:duty-manager]", "nobody is asked or told by this escalation")
+		c.report(n, "missing-key", "add by: [role:duty-manager]", "nobody is asked or told by this escalation")
 	}
 	if v := o.get("by"); v != nil {
-		e.By = b.people(v)
+		e.By = c.people(v)
 	}
 	if v := o.get("notify"); v != nil {
-		e.Notify = b.name(v, "the name of a channel")
+		e.Notify = c.name(v, "the name of a channel")
 	}
 	at := o.get("after")
-	e.After = b.positive(at, "after")
+	e.After = c.positive(at, "after")
 	switch {
 	case e.After == 0:
 	case e.After <= before:
-		b.report(at, "bad-order", "write escalations in the order of time", "this comes before the escalation above it")
+		c.report(at, "bad-order", "write escalations in the order of time", "this comes before the escalation above it")
 	case expires > 0 && e.After >= expires:
-		b.report(at, "bad-order", "escalate earlier, or let it expire later", "the question has expired by then, after %s", FormatDuration(expires))
+		c.report(at, "bad-order", "escalate earlier, or let it expire later", "the question has expired by then, after %s", FormatDuration(expires))
 	}
 	return e, true
 }

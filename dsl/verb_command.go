@@ -42,27 +42,27 @@ func readCommand(b *builder, s *reading) Op {
 	}
 	var spec *deviceops.CommandSpec
 	if s.around.profile != nil {
-		spec = b.commandSpec(s, name)
+		spec = b.commandSpec(s.own(), s.around.profile, name)
 	}
 	if n := s.get("with"); n != nil {
 		op.Args = b.arguments(n, s.scope)
 	}
 	if spec != nil {
-		b.checkArguments(s, spec, op.Args)
+		b.checkArguments(givenTo{spec, s.own(), s.get("with"), "with", op.Args})
 		s.outputs = resultType(spec.Result)
 	}
 	return op
 }
 
-// commandSpec finds a command in the profile of the step's device.
-func (b *builder) commandSpec(s *reading, name string) *deviceops.CommandSpec {
-	spec, err := s.around.profile.Command(name)
+// commandSpec finds a command in the profile of the device that gets it.
+func (c *checker) commandSpec(n *yaml.Node, profile *deviceops.Profile, name string) *deviceops.CommandSpec {
+	spec, err := profile.Command(name)
 	if err == nil {
 		return &spec
 	}
-	known := s.around.profile.CommandNames()
-	b.report(s.own(), "unknown-command", orElse(fixWrite("", closest(name, known)), "use one of "+joinNames(known)+", or declare it in the profile"),
-		"the profile %s has no command %q%s", s.around.profile.Name, name, didYouMean(name, known))
+	known := profile.CommandNames()
+	c.report(n, "unknown-command", orElse(fixWrite("", closest(name, known)), "use one of "+joinNames(known)+", or declare it in the profile"),
+		"the profile %s has no command %q%s", profile.Name, name, didYouMean(name, known))
 	return nil
 }
 
@@ -77,12 +77,21 @@ func (b *builder) arguments(n *yaml.Node, sc *scope) *Value {
 	return b.mapValue(n, sc)
 }
 
+// givenTo is what a document gives to a command.
+type givenTo struct {
+	spec *deviceops.CommandSpec
+	name *yaml.Node // of the command
+	args *yaml.Node // nil: none are given
+	key  string     // of args
+	read *Value     // args, compiled
+}
+
 // checkArguments compares what is written with the schema of the arguments.
-func (b *builder) checkArguments(s *reading, spec *deviceops.CommandSpec, args *Value) {
-	n := s.get("with")
+func (c *checker) checkArguments(g givenTo) {
+	spec, n := g.spec, g.args
 	if len(spec.ArgsSchema) == 0 || n != nil && n.Kind != yaml.MappingNode {
 		if n != nil && spec.Prepare != nil && len(spec.ArgsSchema) == 0 && n.Kind == yaml.MappingNode && len(n.Content) > 0 {
-			b.report(n.Content[0], "unknown-argument", "remove with:", "the command %s takes no arguments", spec.Name)
+			c.report(n.Content[0], "unknown-argument", "remove "+g.key+":", "the command %s takes no arguments", spec.Name)
 		}
 		return
 	}
@@ -93,40 +102,40 @@ func (b *builder) checkArguments(s *reading, spec *deviceops.CommandSpec, args *
 	if err := json.Unmarshal(spec.ArgsSchema, &shape); err != nil {
 		return // made by another version; the engine checks it when the command is sent
 	}
-	given := b.givenArguments(n, args)
+	given := g.byName()
 	for _, name := range shape.Required {
 		if given[name] == nil {
-			b.report(s.own(), "missing-argument", "add it below with:", "the command %s needs the argument %q", spec.Name, name)
+			c.report(g.name, "missing-argument", "add it below "+g.key+":", "the command %s needs the argument %q", spec.Name, name)
 		}
 	}
 	if n == nil {
 		return
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		b.checkArgument(spec, shape.Properties, n.Content[i], n.Content[i+1], given[n.Content[i].Value])
+		c.checkArgument(spec, shape.Properties, n.Content[i], n.Content[i+1], given[n.Content[i].Value])
 	}
 }
 
-func (b *builder) givenArguments(n *yaml.Node, args *Value) map[string]*Value {
+func (g givenTo) byName() map[string]*Value {
 	given := map[string]*Value{}
-	if n == nil {
+	if g.args == nil {
 		return given
 	}
-	literal, _ := args.literal.(map[string]any)
+	literal, _ := g.read.literal.(map[string]any)
 	for name, v := range literal {
 		given[name] = Literal(v)
 	}
-	for _, f := range args.fields {
+	for _, f := range g.read.fields {
 		given[f.name] = f.value
 	}
 	return given
 }
 
-func (b *builder) checkArgument(spec *deviceops.CommandSpec, properties map[string]json.RawMessage, key, n *yaml.Node, v *Value) {
+func (c *checker) checkArgument(spec *deviceops.CommandSpec, properties map[string]json.RawMessage, key, n *yaml.Node, v *Value) {
 	raw, known := properties[key.Value]
 	if !known {
 		names := sortedKeys(properties)
-		b.report(key, "unknown-argument", orElse(fixWrite("", closest(key.Value, names)), "use one of "+joinNames(names)),
+		c.report(key, "unknown-argument", orElse(fixWrite("", closest(key.Value, names)), "use one of "+joinNames(names)),
 			"the command %s has no argument %q%s", spec.Name, key.Value, didYouMean(key.Value, names))
 		return
 	}
@@ -135,7 +144,7 @@ func (b *builder) checkArgument(spec *deviceops.CommandSpec, properties map[stri
 		return
 	}
 	if err := validateJSON(raw, constant); err != nil {
-		b.report(n, "bad-argument", "", "the argument %q of the command %s: %s", key.Value, spec.Name, err)
+		c.report(n, "bad-argument", "", "the argument %q of the command %s: %s", key.Value, spec.Name, err)
 	}
 }
 

@@ -2,7 +2,6 @@ package dsl
 
 import (
 	"regexp"
-	"time"
 
 	"github.com/expr-lang/expr/types"
 	"go.yaml.in/yaml/v4"
@@ -74,15 +73,6 @@ func (b *builder) header(o *object) {
 	if n := o.get("inputs"); n != nil {
 		b.readInputs(n)
 	}
-}
-
-// positive reads a duration that must not be zero.
-func (b *builder) positive(n *yaml.Node, what string) time.Duration {
-	d := b.duration(n, what)
-	if d == 0 && isText(n) && durationText.MatchString(n.Value) {
-		b.report(n, "bad-duration", "write a longer one, or leave it out", "%s must be longer than nothing", what)
-	}
-	return d
 }
 
 func (b *builder) readInputs(n *yaml.Node) {

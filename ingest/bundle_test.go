@@ -313,7 +313,7 @@ func (o *fakeOrchestrator) completions() []string {
 }
 
 // fakeCatalog knows one profile.
-type fakeCatalog struct{}
+type fakeCatalog struct{ deviceops.Catalog }
 
 func (fakeCatalog) Profile(_ context.Context, _, name string) (*deviceops.Profile, error) {
 	if name != "kiosk" {

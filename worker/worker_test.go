@@ -430,7 +430,7 @@ func firstError(errs ...error) error {
 }
 
 // catalog holds the profile kiosk.
-type catalog struct{}
+type catalog struct{ deviceops.Catalog }
 
 func (catalog) Profile(context.Context, string, string) (*deviceops.Profile, error) {
 	return &deviceops.Profile{

@@ -1,0 +1,108 @@
+package dsl
+
+import (
+	"slices"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/deviceops/deviceops"
+)
+
+// crossCheck reports what is wrong between parts of a manifest.
+func (m *manifest) crossCheck() {
+	m.checkTimes()
+	m.checkWindow()
+	m.checkWayBack()
+	m.checkCommand()
+	m.checkRest()
+	m.checkGates()
+}
+
+func (m *manifest) checkTimes() {
+	spec := m.spec
+	if !spec.Deadline.IsZero() && !spec.Start.IsZero() && !spec.Start.Before(spec.Deadline) {
+		m.report(m.o.get("deadline"), "bad-order", "write a time after start", "the deadline is over when the rollout starts")
+	}
+}
+
+// checkWindow reports a window in which nothing can be done, since it is shorter
+// than what has to fit inside.
+func (m *manifest) checkWindow() {
+	w, install := m.spec.Window, m.spec.Phases.Install
+	if w == nil || install.AnyWindow || m.doc.hasErrors() {
+		return
+	}
+	if length := windowLength(w); length < install.Timeout {
+		m.report(m.o.get("window"), "window-too-short",
+			"open it for longer, or write phases: { install: { timeout: "+FormatDuration(length)+" } }, or window: any there",
+			"the window is open for %s and an install may take %s, so none could begin", FormatDuration(length), FormatDuration(install.Timeout))
+	}
+}
+
+// checkWayBack reports rollbacks of what cannot be taken back.
+func (m *manifest) checkWayBack() {
+	spec := m.spec
+	if spec.OnFail != deviceops.FailRollback && spec.OnFail != deviceops.FailRollbackAll {
+		m.releaseOf() // that it exists
+		return
+	}
+	n := m.o.get("on_fail")
+	switch spec.Change.Kind {
+	case deviceops.ChangeCommand, deviceops.ChangeWorkflow:
+		m.report(n, "irreversible", "write on_fail: pause or on_fail: stop", "a %s cannot be taken back", spec.Change.Kind)
+	case deviceops.ChangeRelease:
+		if r := m.releaseOf(); r != nil && !r.Reversible {
+			m.report(n, "irreversible", "write on_fail: pause or on_fail: stop", "the release %s says that devices cannot go back from it", r.Ref())
+		}
+	}
+}
+
+// releaseOf gives the release that is rolled out, nil if nothing is known of it.
+// One that does not exist is reported.
+func (m *manifest) releaseOf() *deviceops.Release {
+	ref, err := deviceops.ParseReleaseRef(m.spec.Change.Release)
+	if err != nil || m.opts.Release == nil {
+		return nil
+	}
+	r := m.opts.Release(ref)
+	if r == nil {
+		m.report(valueOf(m.o.get("change"), "release"), "unknown-name", "create it: deviceops release create", "there is no release %s", ref)
+	}
+	return r
+}
+
+// checkCommand compares a command with the profile of the targets.
+func (m *manifest) checkCommand() {
+	change := m.spec.Change
+	if change.Kind != deviceops.ChangeCommand || change.Command == "" || m.profile == nil {
+		return
+	}
+	n := valueOf(m.o.get("change"), "command")
+	spec := m.commandSpec(valueOf(n, "name"), m.profile, change.Command)
+	if spec != nil {
+		m.checkArguments(givenTo{spec, valueOf(n, "name"), valueOf(n, "args"), "args", Literal(change.Args)})
+	}
+}
+
+// valueOf gives the value of a key of a map, nil if it is not given.
+func valueOf(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// checkRest says so when devices are left that no ring takes.
+func (m *manifest) checkRest() {
+	rings := m.spec.Rings
+	percent := 0.0
+	for _, r := range rings {
+		percent += r.Percent
+	}
+	open := slices.ContainsFunc(rings, func(r deviceops.RingSpec) bool { return r.Rest() })
+	if n := m.o.get("rings"); n != nil && !open && percent < 100 {
+		m.warn(n.Content[len(n.Content)-1], "no-rest", "add - name: everyone", "devices that fit into no ring do not get the change: no ring takes the rest")
+	}
+}
