@@ -84,11 +84,10 @@ type RolloutReport struct {
 	NextAt    time.Time        `json:"next_at,omitzero"`     // at the latest, where that is known
 }
 
-// RingGate is the gate of a ring with its values at a moment.
+// RingGate is what the gate of a ring makes of it at a moment.
 type RingGate struct {
-	Ring int        `json:"ring"`
-	Pass []GateTerm `json:"pass,omitempty"`
-	Fail []GateTerm `json:"fail,omitempty"`
+	Ring int `json:"ring"`
+	GateVerdict
 }
 
 // FreezeRequest asks to freeze an account.

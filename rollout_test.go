@@ -3,6 +3,7 @@ package deviceops_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/deviceops/deviceops"
 	"github.com/stretchr/testify/require"
@@ -61,4 +62,18 @@ func TestRates(t *testing.T) {
 		_, err := deviceops.ParseRate(text)
 		require.Equal(t, deviceops.EINVALID, deviceops.ErrorCode(err), text)
 	}
+}
+
+func TestNewRollout(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	spec := &deviceops.RolloutSpec{
+		Name: "kiosk-2.4.0", Change: deviceops.Change{Kind: deviceops.ChangeRelease}, Limits: deviceops.Limits{InFlight: 500},
+		Rings: []deviceops.RingSpec{{Name: "canary", Take: 10}, {Name: "everyone"}},
+	}
+	r := spec.NewRollout("acme", "rollout: kiosk-2.4.0", "abc", "user:maria", "ticket 4711", at)
+	require.Equal(t, deviceops.RolloutID("acme", "kiosk-2.4.0"), r.ID)
+	require.Equal(t, deviceops.RolloutPlanning, r.Status)
+	require.Equal(t, []deviceops.Ring{{Index: 0, Name: "canary", Status: deviceops.RingPending}, {Index: 1, Name: "everyone", Status: deviceops.RingPending}}, r.Rings)
+	require.Equal(t, 500, r.Limits.InFlight)
 }

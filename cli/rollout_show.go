@@ -122,7 +122,7 @@ func (w *screen) gates(r deviceops.RolloutReport) {
 		for _, part := range []struct {
 			word  string
 			terms []deviceops.GateTerm
-		}{{"fails when", g.Fail}, {"passes when", g.Pass}} {
+		}{{"fails when", g.Fail.Terms}, {"passes when", g.Pass.Terms}} {
 			for _, t := range part.terms {
 				rows = append(rows, []string{name, part.word, t.Text, gateNumber(t.Value), t.Op, gateNumber(t.Threshold), t.Verdict.String()})
 			}
