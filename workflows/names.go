@@ -9,6 +9,7 @@ const TaskQueue = "deviceops"
 // definitions cannot.
 const (
 	TypeProvision = "Provision" // input ProvisionInput
+	TypeRollout   = "Rollout"   // input RolloutInput
 
 	// TypeRun is the type of runs that were started, or asked for, before a run
 	// had the name of its definition as type. They go on under it, with the runs
@@ -28,6 +29,9 @@ const (
 	UpdateResume   = "resume"   // deviceops.RunControl → nothing; Run
 	QueryRun       = "run"      // → deviceops.Run with steps; Run
 	QueryProvision = "progress" // → ProvisionProgress; Provision
+
+	UpdateControl = "control" // deviceops.RolloutControl → deviceops.RolloutControlled; Rollout
+	SignalNudge   = "nudge"   // nothing: devices of the rollout moved; Rollout
 )
 
 // ProvisionInput starts the provisioning of a device.
@@ -54,6 +58,19 @@ type RunInput struct {
 	// execution; 0: when its history has grown long.
 	Every   int      `json:"every,omitempty"`
 	Carried *carried `json:"carried,omitempty"` // set by the engine alone: where the execution before stopped
+}
+
+// RolloutInput starts the workflow of a rollout.
+type RolloutInput struct {
+	Rollout string `json:"rollout"` // id
+	// Late says that the rollout has ended, and devices have come that are late:
+	// see to them.
+	Late bool `json:"late,omitempty"`
+}
+
+// RolloutStart asks for the workflow of a rollout.
+func RolloutStart(in RolloutInput) deviceops.Start {
+	return deviceops.Start{WorkflowID: deviceops.RolloutWorkflowID(in.Rollout), Type: TypeRollout, Input: in}
 }
 
 // ProvisionID gives the workflow id under which a device is provisioned: one
