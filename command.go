@@ -79,6 +79,14 @@ type CommandError struct {
 	Retryable bool   `json:"retryable"`
 }
 
+// Arguments of install that say when a device may begin to install what it
+// downloaded, as RFC 3339 texts. On the wire they become install_in and
+// install_within: seconds from then on, as devices' clocks may be wrong.
+const (
+	ArgInstallAfter  = "install_after"
+	ArgInstallBefore = "install_before"
+)
+
 // ActivityRef names an activity that ends when its command does.
 type ActivityRef struct {
 	Workflow string `json:"workflow"`

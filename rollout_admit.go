@@ -2,6 +2,7 @@ package deviceops
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 )
@@ -282,6 +283,18 @@ func (b *BudgetSpec) group(value string) string {
 	default:
 		return name + " " + value
 	}
+}
+
+// Timed gives the arguments of the command for a device that was admitted: with
+// the times of installation where it downloads ahead of its window.
+func (a *Admitter) Timed(c Candidate, args map[string]any) map[string]any {
+	after, before := a.InstallTimes(c)
+	if after.IsZero() {
+		return args
+	}
+	timed := maps.Clone(args)
+	timed[ArgInstallAfter], timed[ArgInstallBefore] = stamp(after), stamp(before)
+	return timed
 }
 
 // InstallTimes gives between which moments a device that downloads ahead may

@@ -243,9 +243,18 @@ func TestInstallTimes(t *testing.T) {
 			spec := installs(12*time.Hour, 20*time.Minute)
 			spec.Window = &night
 			c.change(&spec)
-			after, before := deviceops.NewAdmitter(&spec, deviceops.AdmitFacts{}, instant(t, c.at)).InstallTimes(willing(nil))
+			a := deviceops.NewAdmitter(&spec, deviceops.AdmitFacts{}, instant(t, c.at))
+			after, before := a.InstallTimes(willing(nil))
 			require.True(t, instant(t, c.after).Equal(after), after)
 			require.True(t, instant(t, c.before).Equal(before), before)
+
+			args := map[string]any{"release": "r"}
+			want := map[string]any{"release": "r"}
+			if c.after != "" {
+				want["install_after"], want["install_before"] = after.Format(time.RFC3339), before.Format(time.RFC3339)
+			}
+			require.Equal(t, want, a.Timed(willing(nil), args))
+			require.Len(t, args, 1)
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"time"
 
 	"github.com/deviceops/deviceops"
@@ -40,8 +41,8 @@ func address(device string, r deviceops.Route) (target, child string) {
 	return r.Via, device
 }
 
-// command says how long the device may still begin, counted from now: its clock
-// may be wrong. ETIMEOUT for a command whose time is over.
+// command says how long the device may still begin, and when to install, counted
+// from now: its clock may be wrong. ETIMEOUT for a command whose time is over.
 func (e encoder) command(c deviceops.Command, now time.Time) (publication, error) {
 	var left time.Duration
 	if !c.ExpiresAt.IsZero() {
@@ -51,9 +52,36 @@ func (e encoder) command(c deviceops.Command, now time.Time) (publication, error
 	}
 	target, child := address(c.Device, c.Route)
 	return e.encode(target, &protocol.Command{
-		ID: c.ID, Name: c.Name, Args: protocol.Object(c.Args), Attempt: c.Attempt,
+		ID: c.ID, Name: c.Name, Args: relative(c.Args, now), Attempt: c.Attempt,
 		ExpiresIn: min(protocol.SecondsOf(left), protocol.MaxSeconds), Child: child,
 	}, c.Route.MaxPayload)
+}
+
+// relative gives arguments in which the times of an installation count from now.
+// Where the last one is over, the device may still download: it then asks to be
+// asked again.
+func relative(args map[string]any, now time.Time) protocol.Object {
+	after, hasAfter := timeArg(args, deviceops.ArgInstallAfter)
+	before, hasBefore := timeArg(args, deviceops.ArgInstallBefore)
+	if !hasAfter && !hasBefore {
+		return args
+	}
+	out := maps.Clone(args)
+	delete(out, deviceops.ArgInstallAfter)
+	delete(out, deviceops.ArgInstallBefore)
+	if in := after.Sub(now); hasAfter && in > 0 {
+		out["install_in"] = in.Seconds()
+	}
+	if hasBefore {
+		out["install_within"] = max(before.Sub(now), time.Millisecond).Seconds()
+	}
+	return out
+}
+
+func timeArg(args map[string]any, name string) (time.Time, bool) {
+	text, _ := args[name].(string)
+	at, err := time.Parse(time.RFC3339, text)
+	return at, err == nil
 }
 
 // welcome leaves the desired configuration out for a device that could not take

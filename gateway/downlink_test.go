@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,26 @@ func TestEncodeCommand(t *testing.T) {
 				require.Equal(t, test.topic, p.topic)
 				require.Equal(t, &test.want, decoded(t, p))
 			}
+		})
+	}
+}
+
+func TestInstallationTimesCountFromNow(t *testing.T) {
+	t.Parallel()
+	at := func(d time.Duration) string { return noon.Add(d).Format(time.RFC3339) }
+	for name, test := range map[string]struct{ args, want map[string]any }{
+		"none":        {map[string]any{"release": "r"}, map[string]any{"release": "r"}},
+		"ahead":       {map[string]any{"release": "r", "install_after": at(time.Hour), "install_before": at(5 * time.Hour)}, map[string]any{"release": "r", "install_in": 3600.0, "install_within": 18000.0}},
+		"open":        {map[string]any{"install_after": at(-time.Hour), "install_before": at(time.Hour)}, map[string]any{"install_within": 3600.0}},
+		"over":        {map[string]any{"install_after": at(-5 * time.Hour), "install_before": at(-time.Hour)}, map[string]any{"install_within": 0.001}},
+		"without end": {map[string]any{"install_after": at(time.Minute)}, map[string]any{"install_in": 60.0}},
+		"no times":    {map[string]any{"install_after": 7}, map[string]any{"install_after": 7}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			before := maps.Clone(test.args)
+			require.Equal(t, protocol.Object(test.want), relative(test.args, noon))
+			require.Equal(t, before, test.args, "what is stored stays as it is")
 		})
 	}
 }

@@ -11,6 +11,12 @@ import (
 type Install struct {
 	Release    string                      `json:"release"`
 	Components []deviceops.ComponentChange `json:"components"`
+	// InstallIn is how long after the command came in installing may begin at
+	// the earliest, InstallWithin at the latest; 0: it does not matter. What may
+	// be downloaded is downloaded before. A device that comes too late answers
+	// deferred.
+	InstallIn     Seconds `json:"install_in,omitempty"`
+	InstallWithin Seconds `json:"install_within,omitempty"`
 }
 
 // Check returns EINVALID for arguments that no device could follow.
@@ -28,7 +34,7 @@ func (i *Install) Check() error {
 			return err
 		}
 	}
-	return checkText("release", i.Release)
+	return firstOf(checkText("release", i.Release), checkSeconds("install_in", i.InstallIn), checkSeconds("install_within", i.InstallWithin))
 }
 
 func checkComponent(c deviceops.ComponentChange) error {

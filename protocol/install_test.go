@@ -36,6 +36,8 @@ func TestInstallCheck(t *testing.T) {
 		"twice":      {Components: []deviceops.ComponentChange{{Name: "os", To: "1"}, {Name: "os", To: "2"}}},
 		"no version": {Components: []deviceops.ComponentChange{{Name: "os"}}},
 		"no name":    {Components: []deviceops.ComponentChange{{To: "1"}}},
+		"too early":  {Components: []deviceops.ComponentChange{{Name: "os", To: "1"}}, InstallIn: -1},
+		"too late":   {Components: []deviceops.ComponentChange{{Name: "os", To: "1"}}, InstallWithin: MaxSeconds + 1},
 		"size":       {Components: []deviceops.ComponentChange{{Name: "os", To: "1", Size: -1}}},
 	} {
 		require.Equal(t, deviceops.EINVALID, deviceops.ErrorCode(install.Check()), name)

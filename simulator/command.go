@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/protocol"
 )
 
@@ -142,25 +143,31 @@ func (d *device) enter(c *protocol.Command) *entry {
 	return e
 }
 
-// begin starts the effect, once journal and ledger have it.
+// begin starts the effect, once journal and ledger have it. One that holds first
+// is no effect before that is over.
 func (d *device) begin(c *protocol.Command, x *execution) {
-	if !d.save() {
+	if !d.save() || !x.plan.held && !d.record(x, c.Name) {
 		return
 	}
-	if err := d.fleet.ledger.Record(Effect{Device: d.ID, Command: c.ID, Attempt: c.Attempt, Name: c.Name}); err != nil {
-		d.fleet.fail(err)
-		return
-	}
-	d.fleet.count(func(s *Stats) { s.Effects++ })
 	d.running[c.ID] = x
 	total := x.plan.duration()
-	if total > 2*time.Second {
+	if total > 2*time.Second || x.plan.held {
 		d.tell(x.entry, &protocol.Result{Status: protocol.ResultAccepted}, "")
 	}
 	if x.fault == losesPower {
 		d.after(total/2, func() { d.whileRunning(x, d.losePower) })
 	}
 	d.advance(x)
+}
+
+// record counts an effect, before it begins.
+func (d *device) record(x *execution, name string) bool {
+	if err := d.fleet.ledger.Record(Effect{Device: d.ID, Command: x.entry.ID, Attempt: x.entry.Attempt, Name: name}); err != nil {
+		d.fleet.fail(err)
+		return false
+	}
+	d.fleet.count(func(s *Stats) { s.Effects++ })
+	return true
 }
 
 func (d *device) whileRunning(x *execution, do func()) {
@@ -176,6 +183,10 @@ func (d *device) advance(x *execution) {
 		return
 	}
 	s := x.plan.stages[x.at]
+	if s.hold != nil {
+		d.hold(x, s)
+		return
+	}
 	d.after(s.wait, func() {
 		d.whileRunning(x, func() {
 			if s.fetch == nil {
@@ -190,8 +201,31 @@ func (d *device) advance(x *execution) {
 	})
 }
 
+// hold waits for the time of the effect. When that is over the device asks to be
+// asked again: what it prepared is kept, and the journal forgets the command.
+func (d *device) hold(x *execution, s stage) {
+	wait, late := s.hold()
+	if late {
+		d.memory.Journal = slices.DeleteFunc(d.memory.Journal, func(e *entry) bool { return e == x.entry })
+		delete(d.running, x.entry.ID)
+		d.dirty = true
+		d.tell(x.entry, &protocol.Result{Status: protocol.ResultDeferred, Reason: "downloaded; too late to install", RetryIn: 60}, "")
+		return
+	}
+	d.after(wait, func() {
+		d.whileRunning(x, func() {
+			if d.record(x, deviceops.CommandInstall) {
+				d.pass(x, s)
+			}
+		})
+	})
+}
+
 // pass ends a stage.
 func (d *device) pass(x *execution, s stage) {
+	if s.stores != "" {
+		d.stored[s.stores] = true
+	}
 	x.at++
 	if s.phase != "" {
 		d.progress(x, s)

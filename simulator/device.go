@@ -26,6 +26,7 @@ type device struct {
 	running   map[string]*execution
 	deferrals map[string]int
 	lost      map[string]bool // commands whose first delivery got lost
+	stored    map[string]bool // what was downloaded and not installed so far: component@version
 
 	// What follows is gone with the connection.
 	wanted     bool // it wants to be connected
@@ -115,7 +116,8 @@ func (d *device) backoff() time.Duration {
 func (d *device) powerOn() {
 	d.powered++
 	d.boot, d.bootedAt, d.seq = d.fleet.fresh("b"), time.Now(), 0
-	d.running, d.deferrals, d.lost = map[string]*execution{}, map[string]int{}, map[string]bool{}
+	d.running, d.deferrals = map[string]*execution{}, map[string]int{}
+	d.lost, d.stored = map[string]bool{}, map[string]bool{}
 	for _, e := range d.memory.Journal {
 		if e.Answer == nil && e.Attempt > 0 {
 			d.settle(e)

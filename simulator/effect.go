@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/deviceops/deviceops"
@@ -23,6 +24,7 @@ type plan struct {
 	// fall is what a failure leaves behind; nil: nothing.
 	fall    func()
 	reboots bool
+	held    bool // it holds before its effect, see stage.hold
 }
 
 // stage is a wait, and what is told when it is over.
@@ -32,6 +34,11 @@ type stage struct {
 	phase     string
 	// fetch is done after the wait where another party takes part; nil: nothing.
 	fetch func() *protocol.DeviceError
+	// stores is what is there to stay after it: component@version.
+	stores string
+	// hold is in place of a wait where something may begin only between two
+	// times: how long it is until then, or that it is too late.
+	hold func() (wait time.Duration, late bool)
 }
 
 func (p plan) duration() time.Duration {
@@ -135,10 +142,11 @@ func (d *device) planInstall(args protocol.Object, wait time.Duration) (plan, *p
 	if refusal != nil {
 		return plan{}, refusal
 	}
-	p := installStages(batches, wait)
+	p := installStages(batches, wait, d.stored)
 	if d.fleet.cfg.Download.Enabled {
 		d.fetching(p.stages, in)
 	}
+	p.holdUntil(in, time.Now())
 	p.apply = func() protocol.Object { return d.activate(batches, p.reboots, in.Release) }
 	if len(batches) > 1 && !p.reboots {
 		p.fall = func() { d.activate(batches[:len(batches)-1], false, in.Release) }
@@ -169,14 +177,30 @@ func (d *device) missing(in protocol.Install) ([][]deviceops.ComponentChange, *p
 	return batches, nil
 }
 
-// installStages downloads everything before anything is installed, which is the
-// point of no return.
-func installStages(batches [][]deviceops.ComponentChange, wait time.Duration) plan {
+// holdUntil has a plan wait before its point of no return until it may install,
+// counted from when its command came in.
+func (p *plan) holdUntil(in protocol.Install, came time.Time) {
+	if in.InstallIn == 0 && in.InstallWithin == 0 {
+		return
+	}
+	p.held = true
+	p.stages = slices.Insert(p.stages, p.point, stage{hold: func() (time.Duration, bool) {
+		passed := time.Since(came)
+		return in.InstallIn.Duration() - passed, in.InstallWithin > 0 && passed > in.InstallWithin.Duration()
+	}})
+	p.point++
+}
+
+// installStages downloads everything that is not there yet before anything is
+// installed, which is the point of no return.
+func installStages(batches [][]deviceops.ComponentChange, wait time.Duration, stored map[string]bool) plan {
 	var p plan
 	for _, batch := range batches {
 		for _, c := range batch {
-			p.stages = append(p.stages, stage{wait: wait / 10, component: c.Name, phase: protocol.PhaseDownloading},
-				stage{wait: wait, component: c.Name, phase: protocol.PhaseDownloaded})
+			if content := c.Name + "@" + c.To; !stored[content] {
+				p.stages = append(p.stages, stage{wait: wait / 10, component: c.Name, phase: protocol.PhaseDownloading},
+					stage{wait: wait, component: c.Name, phase: protocol.PhaseDownloaded, stores: content})
+			}
 			p.reboots = p.reboots || restarting[c.Name]
 		}
 	}

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -82,11 +83,64 @@ func TestOwnCommandsAnswerWhatTheyAreTold(t *testing.T) {
 
 func TestInstallStagesHaveAPointOfNoReturn(t *testing.T) {
 	t.Parallel()
-	p := installStages([][]deviceops.ComponentChange{{{Name: "os"}, {Name: "app"}}}, time.Second)
+	p := installStages([][]deviceops.ComponentChange{{{Name: "os"}, {Name: "app"}}}, time.Second, nil)
 	require.True(t, p.reboots)
 	require.Equal(t, 4, p.point, "everything is downloaded before anything is installed")
 	require.Len(t, p.stages, 7)
 	require.Equal(t, 3200*time.Millisecond, p.duration())
+}
+
+// TestInstallsHoldBetweenTwoTimes is about a plan a minute after its command came.
+func TestInstallsHoldBetweenTwoTimes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		in, within protocol.Seconds
+		stages     int
+		wait       time.Duration
+		late       bool
+	}{
+		"at any time":    {0, 0, 3, 0, false},
+		"later":          {90, 0, 4, 30 * time.Second, false},
+		"it is time":     {30, 90, 4, -30 * time.Second, false},
+		"too late":       {30, 59, 4, -30 * time.Second, true},
+		"later, in time": {90, 300, 4, 30 * time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := installStages([][]deviceops.ComponentChange{{{Name: "app", To: "2"}}}, time.Second, nil)
+			p.holdUntil(protocol.Install{InstallIn: c.in, InstallWithin: c.within}, time.Now().Add(-time.Minute))
+			require.Len(t, p.stages, c.stages)
+			require.Equal(t, c.stages-1, p.point, "it may be canceled while it holds")
+			if hold := p.stages[p.point-1].hold; hold != nil {
+				wait, late := hold()
+				require.InDelta(t, c.wait, wait, float64(20*time.Second))
+				require.Equal(t, c.late, late)
+			}
+		})
+	}
+	p := installStages([][]deviceops.ComponentChange{{{Name: "app", To: "2"}, {Name: "font", To: "3"}}}, time.Second, map[string]bool{"app@2": true})
+	require.Equal(t, 2100*time.Millisecond, p.duration(), "what is there is not downloaded once more")
+}
+
+// TestTooLateToInstall goes through a window that was missed: the device
+// downloads, asks to be asked again, and installs once when it is.
+func TestTooLateToInstall(t *testing.T) {
+	t.Parallel()
+	e := startEngine(t)
+	s := e.online(nil)
+	install := func(times protocol.Object) *protocol.Command {
+		args := protocol.Object{"release": "r", "components": []any{map[string]any{"name": "font", "to": "2"}}}
+		maps.Copy(args, times)
+		return &protocol.Command{ID: "c1", Name: "install", Attempt: 1, Args: args}
+	}
+	e.send(first, install(protocol.Object{"install_within": 0.000_001}))
+	r := e.awaitResult(first, "c1", protocol.ResultDeferred, 1)
+	require.Equal(t, "downloaded; too late to install", r.Reason)
+	require.Zero(t, s.Stats().Effects, "nothing was installed")
+
+	e.send(first, install(protocol.Object{"install_in": 0.01, "install_within": 600}))
+	e.awaitResult(first, "c1", protocol.ResultSucceeded, 1)
+	require.Equal(t, 1, s.Stats().Effects)
 }
 
 func TestAFailedInstallKeepsTheBatchesBefore(t *testing.T) {
