@@ -4,7 +4,8 @@ package deviceops
 // query. It judges like the expression that it was compiled from: a missing
 // value makes what needs it Unknown, and Unknown makes whatever is built on it
 // Unknown, except where the expression stopped before it came to that
-// (false && x is No, true || x is Yes).
+// (false && x is No, true || x is Yes). A value of another kind is not equal to
+// Value; to put them in order, or to look for a prefix, is Unknown.
 type Filter struct {
 	Op    FilterOp
 	Args  []Filter // of and, or: two or more; of not: one
@@ -31,6 +32,7 @@ const (
 	FilterHas     FilterOp = "has"     // the field is a set that holds Value
 	FilterPresent FilterOp = "present" // the field is not nil; never Unknown
 	FilterPrefix  FilterOp = "prefix"  // the field's text begins with Value
+	FilterTrue    FilterOp = "true"    // the field is true; Unknown if it is no boolean
 )
 
 // Condition is an expression over a device, compiled.
@@ -40,4 +42,8 @@ type Condition struct {
 	// Filter says the same for stores, where it can be said; nil where only Judge
 	// can tell.
 	Filter *Filter
+	// Narrow lets every device pass to which Judge says Yes, and few others where
+	// that can be said, so that a store leaves most out before they are judged.
+	// Nil: nothing can be said. Where there is a Filter it is the same.
+	Narrow *Filter
 }

@@ -203,10 +203,10 @@ func (b *broker) PublishMessage(_ context.Context, topic string, payload []byte,
 
 // catalog holds one profile, or an error instead.
 type catalog struct {
-	deviceops.Catalog // what the tests do not ask of it
-	store   deviceops.Store // read at each call, as the real one does; nil: not
-	profile *deviceops.Profile
-	err     error
+	deviceops.Catalog                 // what the tests do not ask of it
+	store             deviceops.Store // read at each call, as the real one does; nil: not
+	profile           *deviceops.Profile
+	err               error
 }
 
 func (c *catalog) Profile(ctx context.Context, _, name string) (*deviceops.Profile, error) {

@@ -209,7 +209,8 @@ func (m *manifest) conditionOf(e *Expression) *deviceops.Condition {
 		}
 		return e.verdict(variables)
 	}
-	return &deviceops.Condition{Source: e.Source, Judge: judge}
+	exact, narrow := filterOf(e.Source, facts)
+	return &deviceops.Condition{Source: e.Source, Judge: judge, Filter: exact, Narrow: narrow}
 }
 
 // CompileRollout compiles a manifest. file is its name in diagnostics. Without

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/types"
 	"go.yaml.in/yaml/v4"
@@ -200,41 +199,16 @@ func (m *manifest) groupField(n *yaml.Node) string {
 	if err != nil {
 		return ""
 	}
-	field, ok := deviceField(tree.Node)
-	root, _, inner := strings.Cut(field, ".")
+	path, ok := devicePath(tree.Node)
 	switch {
-	case !ok:
+	case !ok || len(path) == 0:
 		m.report(n, "bad-argument", fix, "per must be one field of the device")
-	case !contains(groupRoots, root), inner != (root == "labels" || root == "attributes"):
-		m.report(n, "bad-argument", fix, "%s makes no groups: take an entry of labels or attributes, or account, profile, parent or zone", "device."+field)
+	case !contains(groupRoots, path[0]), (len(path) == 2) != (path[0] == "labels" || path[0] == "attributes"):
+		m.report(n, "bad-argument", fix, "%s makes no groups: take an entry of labels or attributes, or account, profile, parent or zone", e.Source)
 	default:
-		return field
+		return strings.Join(path, ".")
 	}
 	return ""
-}
-
-// deviceField gives the field of a device that an expression is: state,
-// labels.site, reported.software.os.
-func deviceField(n ast.Node) (string, bool) {
-	if chain, ok := n.(*ast.ChainNode); ok {
-		n = chain.Node
-	}
-	if id, ok := n.(*ast.IdentifierNode); ok {
-		return "", id.Value == "device"
-	}
-	member, ok := n.(*ast.MemberNode)
-	if !ok {
-		return "", false
-	}
-	property, constant := member.Property.(*ast.StringNode)
-	around, known := deviceField(member.Node)
-	if !constant || !known {
-		return "", false
-	}
-	if around == "" {
-		return property.Value, true
-	}
-	return around + "." + property.Value, true
 }
 
 func (m *manifest) phases(n *yaml.Node) {

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/deviceops/deviceops"
 )
 
 // Query gives the rows of a query for tests that look behind the ports.
@@ -15,6 +17,32 @@ func Query[T any](ctx context.Context, s *Store, sql string, args ...any) ([]T, 
 func Exec(ctx context.Context, s *Store, sql string, args ...any) error {
 	_, err := s.exec(ctx, "change", sql, args...)
 	return err
+}
+
+// Verdicts gives what a filter says of each device.
+func Verdicts(ctx context.Context, s *Store, f deviceops.Filter) (map[string]deviceops.Verdict, error) {
+	type verdict struct {
+		Device string
+		Holds  *bool
+	}
+	var where filter
+	p, err := where.judge(f)
+	if err != nil {
+		return nil, err
+	}
+	found, err := list(ctx, s.tx, "judge devices", pgx.RowToStructByPos[verdict], `select d.id, `+p.sql+` from `+deviceTables, where.args...)
+	verdicts := make(map[string]deviceops.Verdict, len(found))
+	for _, v := range found {
+		switch {
+		case v.Holds == nil:
+			verdicts[v.Device] = deviceops.Unknown
+		case *v.Holds:
+			verdicts[v.Device] = deviceops.Yes
+		default:
+			verdicts[v.Device] = deviceops.No
+		}
+	}
+	return verdicts, err
 }
 
 // LockWaits gives the number of connections of this database that wait for a
