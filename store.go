@@ -27,6 +27,7 @@ type Tx interface {
 	Events
 	Runs
 	Rollouts
+	Outputs
 	Approvals
 	Tickets
 	Releases

@@ -99,14 +99,36 @@ func (a *Runs) Action(ctx context.Context, in ActionInput) (ActionOutput, error)
 	defer stop()
 	beat(limited)
 	call := a.call(in)
-	output, err := a.actions.perform(limited, call)
+	out, err := a.perform(limited, call)
 	switch {
 	case err == nil:
-		return call.output(output), nil
+		return out, nil
 	case limited.Err() == context.DeadlineExceeded && failureIn(err) == nil:
 		err = Fail(deviceops.RunError{Code: deviceops.ETIMEOUT, Message: "the action took too long; attempt_timeout sets its time", Retryable: true})
 	}
 	return ActionOutput{}, actionFailure(err, call.redactor, activity.GetInfo(ctx).Attempt)
+}
+
+// perform performs an action with its whole arguments. What it gives is slim.
+func (a *Runs) perform(ctx context.Context, call *Call) (ActionOutput, error) {
+	args, err := deviceops.WholeMap(ctx, call.Store(), call.Account, call.in.Args, maxFetched)
+	if err != nil {
+		return ActionOutput{}, err
+	}
+	call.in.Args = args
+	given, err := a.actions.perform(ctx, call)
+	if err != nil {
+		return ActionOutput{}, err
+	}
+	out := call.output(given)
+	if out.Output, err = a.deps.keep(ctx, call.Run, out.Output); err != nil || out.Command == nil {
+		return out, err
+	}
+	command := *out.Command
+	slim, err := a.deps.keep(ctx, call.Run, command.Args)
+	command.Args, _ = slim.(map[string]any)
+	out.Command = &command
+	return out, err
 }
 
 // inTime gives a context that ends before the activity's time does, so that what

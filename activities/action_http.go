@@ -43,7 +43,7 @@ type httpArgs struct {
 	Auth        *httpAuth         `json:"auth" doc:"credentials: one of bearer, basic and header"`
 	Expect      []int             `json:"expect" max:"50" doc:"the statuses that are a success; left out: 200 to 299"`
 	Timeout     Duration          `json:"timeout" default:"20s" doc:"how long one try may take, up to its last byte"`
-	MaxResponse int               `json:"max_response" default:"65536" min:"1024" max:"1048576" doc:"the largest body to accept, in bytes"`
+	MaxResponse int               `json:"max_response" default:"65536" min:"1024" max:"8000000" doc:"the largest body to accept, in bytes; of more than 64 KiB, what is large is stored beside the run"`
 }
 
 type httpAuth struct {

@@ -125,8 +125,9 @@ func (a *Commands) prepare(ctx context.Context, in CommandInput) (deviceops.Comm
 		return c, offline(device)
 	}
 	c.Account, c.Exclusive = device.Account, spec.Exclusive
-	if spec.Prepare != nil {
-		c.Args, err = spec.Prepare(in.Args)
+	c.Args, err = deviceops.WholeMap(ctx, a.deps.Store, in.Account, in.Args, maxFetched)
+	if err == nil && spec.Prepare != nil {
+		c.Args, err = spec.Prepare(c.Args)
 	}
 	return c, err
 }
@@ -226,10 +227,11 @@ func (a *Commands) dispatch(ctx context.Context, c deviceops.Command) {
 // CommandResult gives what a command that has ended means to whoever waits for
 // it. Every status but succeeded is a failure with the device's code, else with
 // failed, rejected, canceled or timeout; its data names the command, its
-// attempt and status. Expired commands had an unknown effect.
+// attempt and status. Expired commands had an unknown effect. A large output
+// refers to the command's row for its large parts.
 func CommandResult(c deviceops.Command) (CommandOutput, error) {
 	if c.Status == deviceops.CommandSucceeded {
-		return CommandOutput{Output: c.Output}, nil
+		return commandOutput(c)
 	}
 	if !c.Status.Terminal() {
 		return CommandOutput{}, Failure(deviceops.Errorf(deviceops.EINTERNAL, "command %s has not ended", c.ID))
@@ -245,6 +247,18 @@ func CommandResult(c deviceops.Command) (CommandOutput, error) {
 		cause.Code, cause.Message, cause.Retryable = c.Error.Code, c.Error.Message, c.Error.Retryable
 	}
 	return CommandOutput{}, RunFailure(cause)
+}
+
+func commandOutput(c deviceops.Command) (CommandOutput, error) {
+	if c.Output == nil {
+		return CommandOutput{}, nil
+	}
+	slim, _, err := deviceops.Slim(c.Output, deviceops.CommandRef(c.ID))
+	if err != nil {
+		return CommandOutput{}, Failure(err)
+	}
+	output, _ := slim.(map[string]any)
+	return CommandOutput{Output: output}, nil
 }
 
 // CloseInput ends a command that its workflow no longer waits for.

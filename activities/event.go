@@ -22,13 +22,17 @@ type EmitInput struct {
 // Emit stores an event, once for each id.
 func (a *Runs) Emit(ctx context.Context, in EmitInput) error {
 	now := a.deps.now()
+	data, err := deviceops.WholeMap(ctx, a.deps.Store, in.Account, in.Data, maxEmitted)
+	if err != nil {
+		return Failure(err)
+	}
 	return Failure(a.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
 		fresh, err := tx.ClaimSeqs(ctx, []deviceops.SeqKey{{Device: "run", Boot: in.ID, Seq: 1}}, now)
 		if err != nil || !fresh[0] {
 			return err
 		}
 		return tx.AppendEvents(ctx, []deviceops.Event{{
-			Account: in.Account, Device: in.Device, Type: in.Type, Severity: in.Severity, Data: in.Data, At: in.At, ReceivedAt: now,
+			Account: in.Account, Device: in.Device, Type: in.Type, Severity: in.Severity, Data: data, At: in.At, ReceivedAt: now,
 		}})
 	}))
 }
@@ -68,7 +72,10 @@ func (a *Runs) Watch(ctx context.Context, in WatchInput) (WatchOutput, error) {
 	if err != nil {
 		return WatchOutput{}, Failure(err)
 	}
-	out := sift(in, events, a.deps.now())
+	out := sift(in, atOnce(events), a.deps.now())
+	if out.Events, err = a.slimEvents(ctx, out.Events); err != nil {
+		return WatchOutput{}, Failure(err)
+	}
 	if len(out.Events) == 0 {
 		return out, notYet("no event %s came in yet", in.Type)
 	}

@@ -21,6 +21,7 @@ const (
 	NameSavePause     = "SavePause"     // PauseInput → nothing
 	NameDeviceFacts   = "DeviceFacts"   // FactsInput → deviceops.Device
 	NameAction        = "Action"        // ActionInput → ActionOutput
+	NameKeepOutput    = "KeepOutput"    // KeepInput → ActionOutput
 	NameEmitEvent     = "EmitEvent"     // EmitInput → nothing
 	NameWatchEvents   = "WatchEvents"   // WatchInput → WatchOutput
 )
@@ -51,6 +52,7 @@ func Register(r Registry, d Deps) {
 		{NameSavePause, runs.SavePause},
 		{NameDeviceFacts, runs.Facts},
 		{NameAction, runs.Action},
+		{NameKeepOutput, runs.Keep},
 		{NameEmitEvent, runs.Emit},
 		{NameWatchEvents, runs.Watch},
 	} {

@@ -57,10 +57,15 @@ type ApprovalPath struct {
 
 func (a approvalService) get(ctx context.Context, p deviceops.Principal, in *ApprovalPath) (deviceops.Approval, error) {
 	approval, err := a.Store.FindApproval(ctx, in.ID)
+	if err == nil {
+		err = visible(p, approval.Account, "approval", in.ID)
+	}
 	if err != nil {
 		return deviceops.Approval{}, err
 	}
-	return approval, visible(p, approval.Account, "approval", in.ID)
+	s := showing{from: a.Store, account: approval.Account, left: maxShown}
+	approval.Show = s.whole(ctx, approval.Show)
+	return approval, nil
 }
 
 type decideInput struct {

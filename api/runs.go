@@ -27,6 +27,7 @@ func (s *server) runRoutes(r runService) {
 	handle(s, route{
 		id: "get-run", method: http.MethodGet, path: "/v1/runs/{id}", role: deviceops.RoleViewer,
 		summary: "Show a run with its steps",
+		about:   "Large parts of outputs, which lists and streams show as {\"$stored\": {ref, sha256, size, type}}, are given whole, up to 32 MiB of them.",
 	}, r.get)
 	s.controlRoutes(r)
 	stream(s, route{
@@ -106,7 +107,11 @@ type RunPath struct {
 }
 
 func (r runService) get(ctx context.Context, p deviceops.Principal, in *RunPath) (deviceops.Run, error) {
-	return r.find(ctx, p, in.ID)
+	run, err := r.find(ctx, p, in.ID)
+	if err == nil {
+		r.complete(ctx, &run)
+	}
+	return run, err
 }
 
 // find gives a run. An open one is asked for its steps, which reach the store

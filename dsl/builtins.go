@@ -151,7 +151,7 @@ func mapArg(name string, v any) (map[string]any, []string, error) {
 	}
 	m, ok := c.(map[string]any)
 	if !ok {
-		return nil, nil, invalid("%s needs a map and got %s", name, describe(c))
+		return nil, nil, wrongArg("a map", name, c)
 	}
 	return m, sortedKeys(m), nil
 }
@@ -163,7 +163,7 @@ func listArg(name string, v any) ([]any, error) {
 	}
 	r := reflect.ValueOf(v)
 	if r.Kind() != reflect.Slice && r.Kind() != reflect.Array {
-		return nil, invalid("%s needs a list and got %s", name, describe(Canonical(v)))
+		return nil, wrongArg("a list", name, Canonical(v))
 	}
 	list := make([]any, r.Len())
 	for i := range list {
@@ -273,10 +273,25 @@ func uniqList(args ...any) (any, error) {
 	return out, nil
 }
 
-func formatArg(args ...any) (any, error) { return Format(args[0]), nil }
+func wrongArg(needed, name string, got any) error {
+	if _, ok := got.(stored); ok {
+		return errStored()
+	}
+	return invalid("%s needs %s and got %s", name, needed, describe(got))
+}
+
+func formatArg(args ...any) (any, error) {
+	if holdsStored(args[0]) {
+		return nil, errStored()
+	}
+	return Format(args[0]), nil
+}
 
 func toJSON(args ...any) (any, error) {
 	c, err := canonical(args[0], newBudget())
+	if err == nil && holdsStored(c) {
+		err = errStored()
+	}
 	return formatJSON(c), err
 }
 
@@ -302,6 +317,9 @@ func joinList(args ...any) (any, error) {
 	size := 0
 	texts := make([]string, len(list))
 	for i, item := range list {
+		if holdsStored(item) {
+			return nil, errStored()
+		}
 		texts[i] = Format(item)
 		size += len(texts[i]) + len(glue)
 		if size > maxText {

@@ -55,9 +55,14 @@ func canonical(v any, b *budget) (any, error) {
 	case time.Time:
 		return v.UTC().Format(time.RFC3339Nano), nil
 	case map[string]any:
+		if s, ok := deviceops.StoredIn(v); ok {
+			return newStored(s), nil
+		}
 		return canonicalMap(v, b)
 	case []any:
 		return canonicalList(v, b)
+	case stored:
+		return v, nil
 	}
 	return canonicalReflect(reflect.ValueOf(v), b)
 }
@@ -168,6 +173,9 @@ func canonicalTree(v any) any {
 	case json.Number:
 		return canonicalNumber(v)
 	case map[string]any:
+		if s, ok := deviceops.StoredIn(v); ok {
+			return newStored(s)
+		}
 		for k, item := range v {
 			v[k] = canonicalTree(item)
 		}
@@ -215,6 +223,8 @@ func Format(v any) string {
 		return v.UTC().Format(time.RFC3339Nano)
 	case map[string]any, []any:
 		return formatJSON(v)
+	case stored:
+		return v.describe()
 	}
 	c, err := canonical(v, newBudget())
 	if err != nil {

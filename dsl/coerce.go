@@ -78,6 +78,9 @@ func (p *Program) EvalOutputs(env Env) (map[string]any, error) {
 // what is needed.
 func (t Type) Coerce(v any) (any, error) {
 	v = Canonical(v)
+	if s, ok := v.(stored); ok && s.fits(t.Kind) {
+		return v, nil
+	}
 	switch t.Kind {
 	case TypeString:
 		return t.coerceText(v, nil)

@@ -75,6 +75,8 @@ func (e *Expression) failed(err error) error {
 		message = at.Message
 	}
 	switch m := conversion.FindStringSubmatch(message); {
+	case strings.Contains(message, storedTypeName), strings.Contains(message, "on func Value"):
+		return e.unreadable()
 	case strings.Contains(message, "<nil>"), m != nil && m[1] == "nil":
 		return deviceops.Errorf(deviceops.EINVALID, "`%s`: %w", e.Source, errMissing)
 	case m != nil:

@@ -73,6 +73,9 @@ func (v *Value) evalTemplate(env Env) (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := p.expr.readable(result); err != nil {
+			return nil, err
+		}
 		b.WriteString(Format(result))
 	}
 	return b.String(), nil
@@ -105,6 +108,9 @@ func (v *Value) evalMap(env Env) (any, error) {
 // Text evaluates the value and formats it; "" for a nil Value.
 func (v *Value) Text(env Env) (string, error) {
 	result, err := v.Eval(env)
+	if err == nil && v != nil {
+		err = v.expr.readable(result)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -116,6 +122,9 @@ func (v *Value) Map(env Env) (map[string]any, error) {
 	result, err := v.Eval(env)
 	if err != nil || result == nil {
 		return nil, err
+	}
+	if s, ok := result.(stored); ok && s().Type == "map" {
+		return s().Map(), nil
 	}
 	m, ok := result.(map[string]any)
 	if !ok {
@@ -135,6 +144,23 @@ func (v *Value) Duration(env Env) (time.Duration, error) {
 		return 0, deviceops.Errorf(deviceops.EINVALID, "%s gives %s, where a duration such as 30s or 10m is needed", v, describe(result))
 	}
 	return ParseDuration(text)
+}
+
+// List evaluates a value that has to be a list. EEXHAUSTED if it is too large to
+// be read.
+func (v *Value) List(env Env) ([]any, error) {
+	result, err := v.Eval(env)
+	if err == nil && v != nil {
+		err = v.expr.readable(result)
+	}
+	if err != nil {
+		return nil, err
+	}
+	list, ok := result.([]any)
+	if !ok {
+		return nil, deviceops.Errorf(deviceops.EINVALID, "items gives %s, where a list is needed", Format(result))
+	}
+	return list, nil
 }
 
 // Constant gives the value if it is the same in every Env.
@@ -220,6 +246,8 @@ func describe(v any) string {
 		return "a list"
 	case map[string]any:
 		return "a map"
+	case stored:
+		return v.describe()
 	}
 	return "something else"
 }

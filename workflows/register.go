@@ -32,7 +32,7 @@ func Register(r Registry, with ...Option) {
 	}
 	runs, provisioning := &runner{programs: newPrograms(programsKept), key: o.key}, &provisioner{key: o.key}
 	r.RegisterWorkflowWithOptions(provisioning.Provision, workflow.RegisterOptions{Name: TypeProvision})
-	r.RegisterWorkflowWithOptions(runs.Run, workflow.RegisterOptions{Name: TypeRun})
+	r.RegisterWorkflowWithOptions(runs.first, workflow.RegisterOptions{Name: TypeRun})
 	r.RegisterDynamicWorkflow(runs.named, workflow.DynamicRegisterOptions{})
 }
 
@@ -43,5 +43,10 @@ func (r *runner) named(ctx workflow.Context, args converter.EncodedValues) (RunR
 	if err := args.Get(&in); err != nil || in.Run.Workflow != name {
 		return RunResult{}, activities.Failure(deviceops.Errorf(deviceops.EINVALID, "this engine has no workflow type %s", name))
 	}
-	return r.Run(ctx, in)
+	return r.run(ctx, in, engine)
+}
+
+// first executes a run that began with the first version of the interpreter.
+func (r *runner) first(ctx workflow.Context, in RunInput) (RunResult, error) {
+	return r.run(ctx, in, 1)
 }

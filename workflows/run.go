@@ -22,12 +22,12 @@ type runner struct {
 	key      deviceops.SigningKey // tells decisions of people from forged ones
 }
 
-// Run executes one version of a published workflow. A run that fails fails its
+// run executes one version of a published workflow. A run that fails fails its
 // Temporal workflow too, with the code of the failure as type; a run that is
 // canceled withdraws its approvals and calls its commands off before it ends.
-func (r *runner) Run(ctx workflow.Context, in RunInput) (RunResult, error) {
+func (r *runner) run(ctx workflow.Context, in RunInput, engine int) (RunResult, error) {
 	x := &execution{process: &process{run: in.Run, depth: in.Depth, relay: relay{every: in.Every, canceled: func() bool { return ctx.Err() != nil }}}}
-	if err := x.setup(ctx, r.key); err != nil {
+	if err := x.setup(ctx, r.key, engine); err != nil {
 		return RunResult{}, err
 	}
 	var err error
@@ -51,7 +51,7 @@ func (r *runner) Run(ctx workflow.Context, in RunInput) (RunResult, error) {
 }
 
 // setup begins to answer queries and updates.
-func (x *execution) setup(ctx workflow.Context, key deviceops.SigningKey) (err error) {
+func (x *execution) setup(ctx workflow.Context, key deviceops.SigningKey, engine int) (err error) {
 	if x.run.StartedAt.IsZero() {
 		x.run.StartedAt = workflow.Now(ctx)
 	}
@@ -107,6 +107,9 @@ func (x *execution) succeeded(ctx workflow.Context) ending {
 	var outputs map[string]any
 	if err == nil {
 		outputs, err = x.program.EvalOutputs(x.env(ctx))
+	}
+	if err == nil {
+		outputs, err = x.keep(ctx, outputs)
 	}
 	if err != nil {
 		return ending{Status: deviceops.RunFailed, Error: failureOf(err)}
@@ -212,9 +215,16 @@ func (x *execution) snapshot(rows []deviceops.RunStep) deviceops.Run {
 
 // ride gives what the next activity saves on its way; nil when there is nothing.
 // landed has to be told whether it did.
-func (x *execution) ride() (run *deviceops.Run, landed func(bool)) {
+func (x *execution) ride(ctx workflow.Context) (run *deviceops.Run, landed func(bool)) {
 	rows, taken := x.state.take()
 	if len(rows) == 0 {
+		return nil, func(bool) {}
+	}
+	if x.state.Engine > 1 && heavy(rows) {
+		x.state.untake(taken)
+		if err := x.flush(ctx); err != nil {
+			workflow.GetLogger(ctx).Warn("the timeline of a run could not be saved yet", "err", err)
+		}
 		return nil, func(bool) {}
 	}
 	r := x.snapshot(rows)

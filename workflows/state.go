@@ -10,8 +10,11 @@ import (
 )
 
 // engine is the version of the interpreter. It rises when the same program and
-// answers would give another history.
-const engine = 1
+// answers would give another history; a run keeps the one that it began with.
+//
+//   - 1: of runs of TypeRun.
+//   - 2: what is large goes past the history.
+const engine = 2
 
 // state is all that a run knows beside its program: everything is data, so that
 // it can be carried over to a new execution.

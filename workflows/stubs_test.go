@@ -42,6 +42,7 @@ type world struct {
 	closing func(activities.CloseInput) (activities.CommandOutput, error)
 	action  func(activities.ActionInput) (activities.ActionOutput, error)
 	facts   func() deviceops.Device
+	keep    func(activities.KeepInput) (activities.ActionOutput, error)
 	watch   func(activities.WatchInput) (activities.WatchOutput, error)
 	sources map[string]string // by name of workflow
 
@@ -56,6 +57,7 @@ type world struct {
 	watched   []activities.WatchInput
 	saved     []deviceops.Run
 	paused    []activities.PauseInput
+	kept      []activities.KeepInput
 }
 
 func newWorld(t *testing.T, options ...workflows.Option) *world {
@@ -89,6 +91,10 @@ func (w *world) defaults() {
 	w.action = func(activities.ActionInput) (activities.ActionOutput, error) { return activities.ActionOutput{}, nil }
 	w.watch = func(activities.WatchInput) (activities.WatchOutput, error) {
 		return activities.WatchOutput{}, temporal.NewTimeoutError(enums.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, nil)
+	}
+	w.keep = func(in activities.KeepInput) (activities.ActionOutput, error) {
+		slim, _, err := deviceops.SlimOwn(in.Output, deviceops.OutputRef)
+		return activities.ActionOutput{Output: slim}, err
 	}
 	w.facts = func() deviceops.Device { return deviceops.Device{ID: "k1", State: deviceops.Active} }
 }
@@ -146,6 +152,9 @@ func (w *world) register() {
 		activities.NameSavePause: func(_ context.Context, in activities.PauseInput) error {
 			_, err := note(w, &w.paused, in, func(activities.PauseInput) (bool, error) { return true, nil })
 			return err
+		},
+		activities.NameKeepOutput: func(_ context.Context, in activities.KeepInput) (activities.ActionOutput, error) {
+			return note(w, &w.kept, in, w.keep)
 		},
 		activities.NameDeviceFacts: func(context.Context, activities.FactsInput) (deviceops.Device, error) { return w.facts(), nil },
 		activities.NameEmitEvent: func(_ context.Context, in activities.EmitInput) error {

@@ -40,7 +40,7 @@ func tryAction(x *execution, ctx workflow.Context, step *dsl.Step, c *call) outc
 		return failed(outOfTime(step))
 	}
 	x.state.row(c.Row).Input = map[string]any{"action": in.Action, "device": in.Device, "with": in.Args}
-	run, landed := x.ride()
+	run, landed := x.ride(ctx)
 	in.Run = run
 	var out activities.ActionOutput
 	err = perform(ctx, timeout, limit, in, &out)

@@ -23,7 +23,7 @@ func tryApprove(x *execution, ctx workflow.Context, step *dsl.Step, c *call) out
 		return faulty(err)
 	}
 	x.state.waiting(c.Row, waitsFor(a))
-	run, landed := x.ride()
+	run, landed := x.ride(ctx)
 	a, err = x.desk.ask(ctx, a, step.Op.(*dsl.Approve).Form, run)
 	landed(err == nil)
 	x.facts = nil

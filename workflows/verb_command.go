@@ -48,7 +48,7 @@ func (x *execution) deliver(ctx workflow.Context, step *dsl.Step, c *call, devic
 	x.state.row(c.Row).Input = map[string]any{"device": device, "command": command.Name, "with": command.Args, "id": c.Delivery.ID}
 	x.state.waiting(c.Row, "device "+device+" to carry out "+command.Name)
 	x.facts = nil
-	run, landed := x.ride()
+	run, landed := x.ride(ctx)
 	future := c.Delivery.send(ctx, activities.CommandInput{
 		Account: x.run.Account, Device: device, Name: command.Name, Args: command.Args,
 		By: "run:" + x.run.ID, Reason: x.run.Reason, Run: run, OnlineOnly: step.FailOffline,

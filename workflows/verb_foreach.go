@@ -12,14 +12,10 @@ var _ = addVerb("foreach", verb{try: tryForeach})
 // tryForeach forks a branch for each item. What becomes of them is decided in
 // execution.join.
 func tryForeach(x *execution, ctx workflow.Context, step *dsl.Step, _ *call) outcome {
-	value, err := step.Op.(*dsl.Foreach).Items.Eval(x.env(ctx))
-	if err != nil {
-		return faulty(err)
-	}
-	items, ok := value.([]any)
+	items, err := step.Op.(*dsl.Foreach).Items.List(x.env(ctx))
 	switch {
-	case !ok:
-		return faulty(deviceops.Errorf(deviceops.EINVALID, "items gives %s, where a list is needed", dsl.Format(value)))
+	case err != nil:
+		return faulty(err)
 	case len(items) > dsl.MaxItems:
 		return faulty(deviceops.Errorf(deviceops.EEXHAUSTED, "there are %d items; a foreach may have %d", len(items), dsl.MaxItems))
 	}

@@ -15,18 +15,23 @@ func tryReturn(x *execution, ctx workflow.Context, step *dsl.Step, _ *call) outc
 	env := x.env(ctx)
 	if op.Value == nil {
 		outputs, err := x.program.EvalOutputs(env)
-		if err != nil {
-			return faulty(err)
-		}
-		return outcome{end: &ending{Status: deviceops.RunSucceeded, Outputs: outputs}}
+		return x.ends(ctx, outputs, err)
 	}
 	value, err := op.Value.Eval(env)
-	if err != nil {
-		return faulty(err)
-	}
 	outputs, ok := value.(map[string]any)
 	if !ok && value != nil {
 		outputs = map[string]any{"value": value}
+	}
+	return x.ends(ctx, outputs, err)
+}
+
+// ends gives the outcome of a step that ends the run with outputs.
+func (x *execution) ends(ctx workflow.Context, outputs map[string]any, err error) outcome {
+	if err == nil {
+		outputs, err = x.keep(ctx, outputs)
+	}
+	if err != nil {
+		return faulty(err)
 	}
 	return outcome{end: &ending{Status: deviceops.RunSucceeded, Outputs: outputs}}
 }
