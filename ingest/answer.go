@@ -62,6 +62,12 @@ func confirmable(c deviceops.Command) bool {
 	return c.Status.InFlight() && c.Confirmable()
 }
 
+// uneventful reports whether no event tells of the status of a command: of a rollout
+// that goes well the rows tell enough, once for each of many devices.
+func uneventful(c *deviceops.Command) bool {
+	return c.Rollout != "" && (c.Status == deviceops.CommandAccepted || c.Status == deviceops.CommandSucceeded)
+}
+
 // commandEvent tells that a command changed its status.
 func commandEvent(c *deviceops.Command, now time.Time) deviceops.Event {
 	data := map[string]any{"id": c.ID, "name": c.Name, "attempt": c.Attempt, "status": string(c.Status)}

@@ -81,7 +81,7 @@ func (b *testBundle) idle() {
 }
 
 func (b *testBundle) sweeper() *Sweeper {
-	return NewSweeper(SweeperConfig{Store: b.store, Gateway: b.gateway, Orchestrator: b.engine, Now: b.clock.Now, Log: quiet})
+	return NewSweeper(SweeperConfig{Store: b.store, Gateway: b.gateway, Orchestrator: b.engine, Catalog: b.config.Catalog, Now: b.clock.Now, Log: quiet})
 }
 
 func message(device string, leaf protocol.Leaf, payload string) deviceops.Message {
@@ -266,6 +266,7 @@ type fakeOrchestrator struct {
 	down      bool
 	running   map[string]int // how often each was started
 	completed []string       // activities
+	signaled  []string       // workflows
 }
 
 func (o *fakeOrchestrator) Start(_ context.Context, s deviceops.Start) (bool, error) {
@@ -294,6 +295,25 @@ func (o *fakeOrchestrator) Complete(_ context.Context, ref deviceops.ActivityRef
 	return nil
 }
 
+func (o *fakeOrchestrator) Signal(_ context.Context, workflowID, name string, _ any) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.down {
+		return errors.New("down")
+	}
+	o.signaled = append(o.signaled, name+" "+workflowID)
+	return nil
+}
+
+// signals gives the signals that were sent, and forgets them.
+func (o *fakeOrchestrator) signals() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	signaled := o.signaled
+	o.signaled = nil
+	return signaled
+}
+
 func (o *fakeOrchestrator) setDown(down bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -320,4 +340,12 @@ func (fakeCatalog) Profile(_ context.Context, _, name string) (*deviceops.Profil
 		return nil, deviceops.Errorf(deviceops.ENOTFOUND, "there is no profile %s", name)
 	}
 	return &deviceops.Profile{Name: name, Metrics: map[string]deviceops.MetricSpec{"battery_pct": {Type: "number"}}}, nil
+}
+
+// Rollout gives every rollout one re-try and one deferral.
+func (fakeCatalog) Rollout(context.Context, deviceops.Rollout) (*deviceops.RolloutSpec, error) {
+	return &deviceops.RolloutSpec{
+		Retry:     deviceops.RetrySpec{Times: 1, Min: time.Minute, Max: time.Minute},
+		Deferrals: deviceops.DeferralSpec{Max: 1, Then: deviceops.DeferralFail},
+	}, nil
 }

@@ -102,6 +102,11 @@ func (e *effects) complete(ctx context.Context, c deviceops.Command) {
 	e.note("complete", e.config.Orchestrator.Complete(ctx, *c.Waiter, c))
 }
 
+// nudge is done again by whoever decides for the rollout: it counts every while.
+func (e *effects) nudge(ctx context.Context, rollout string) {
+	e.note("nudge", nudge(ctx, e.config.Orchestrator, rollout))
+}
+
 // note counts what failed. One line each would be many when a broker is away;
 // the parts themselves log that.
 func (e *effects) note(kind string, err error) {

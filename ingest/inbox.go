@@ -53,6 +53,7 @@ type Inbox struct {
 	profiles *profiles
 	effects  *effects
 	acker    *acker
+	nudger   *nudger
 	metrics  *metrics
 }
 
@@ -71,6 +72,7 @@ func New(c Config) (*Inbox, error) {
 	b := &Inbox{config: c, topics: topics, profiles: newProfiles(c.Catalog, c.Now), metrics: newMetrics(c.Registerer)}
 	b.effects = newEffects(c, b.metrics)
 	b.acker = newAcker(b.acknowledge, c.Now)
+	b.nudger = newNudger(b.effects.nudge, c.Now)
 	return b, nil
 }
 
@@ -78,6 +80,7 @@ func New(c Config) (*Inbox, error) {
 // rest is left to the sweeper. Stop delivering first.
 func (b *Inbox) Close(ctx context.Context) error {
 	b.acker.close()
+	b.nudger.close()
 	return b.effects.close(ctx)
 }
 
@@ -180,6 +183,7 @@ func (b *Inbox) commit(ctx context.Context, items []item, due map[journal]bool) 
 	}
 	o := t.outcome()
 	b.acker.add(o.later)
+	b.nudger.add(o.nudges)
 	b.effects.begin(ctx, o)
 	return nil
 }

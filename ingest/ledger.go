@@ -32,6 +32,9 @@ type ledger struct {
 	freed   map[string]bool     // devices on which a command ended
 	ended   []string            // commands that ended
 	lost    map[string]int      // devices that went offline, and the index of their event
+
+	moves []deviceops.RolloutMove // of rows of rollouts, as commands ended
+	moved []deviceops.RolloutMove // those that took place
 }
 
 type metricKey struct{ device, name string }
@@ -297,7 +300,9 @@ func (l *ledger) advanced(c *deviceops.Command, before deviceops.CommandStatus) 
 	if c.Status == before {
 		return
 	}
-	l.events = append(l.events, commandEvent(c, l.now))
+	if !uneventful(c) {
+		l.events = append(l.events, commandEvent(c, l.now))
+	}
 	if c.Status.Terminal() {
 		l.ended = append(l.ended, c.ID)
 		l.freed[c.Device] = true

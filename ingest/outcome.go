@@ -1,9 +1,6 @@
 package ingest
 
 import (
-	"maps"
-	"slices"
-
 	"github.com/deviceops/deviceops"
 )
 
@@ -16,6 +13,7 @@ type outcome struct {
 	starts   []deviceops.Start
 	ended    []deviceops.Command // that an activity waits for
 	later    []owed
+	nudges   map[string]bool // rollouts with news, and whether they are urgent
 }
 
 // claimLimit bounds the commands that one batch publishes; more are for the
@@ -24,7 +22,7 @@ const claimLimit = 1000
 
 func (t *transaction) outcome() outcome {
 	l := t.ledger
-	o := outcome{acks: t.acks, later: t.later, starts: l.starts}
+	o := outcome{acks: t.acks, later: t.later, starts: l.starts, nudges: l.nudges()}
 	o.hello = deviceops.ClaimQuery{Now: l.now, Again: true, Limit: claimLimit}
 	o.ready = deviceops.ClaimQuery{Now: l.now, Limit: claimLimit}
 	for _, id := range sortedKeys(l.greeted) {
@@ -46,16 +44,6 @@ func (t *transaction) outcome() outcome {
 		}
 	}
 	return o
-}
-
-func (l *ledger) readyDevices() []string {
-	ready := maps.Clone(l.freed)
-	for id, online := range l.online {
-		if online {
-			ready[id] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(ready))
 }
 
 // mayWork reports whether commands are published to a device.

@@ -7,11 +7,16 @@ import (
 )
 
 // save writes what the ledger changed, one statement per kind.
-func (t *transaction) save(ctx context.Context) error { return saveLedger(ctx, t.tx, t.ledger) }
+func (t *transaction) save(ctx context.Context) error {
+	return saveLedger(ctx, t.tx, t.config.Catalog, t.ledger)
+}
 
-func saveLedger(ctx context.Context, tx deviceops.Tx, l *ledger) error {
+func saveLedger(ctx context.Context, tx deviceops.Tx, catalog deviceops.Catalog, l *ledger) error {
+	if err := l.judgeRollouts(ctx, tx, catalog); err != nil {
+		return err
+	}
 	steps := []func(context.Context, deviceops.Tx) error{
-		l.saveSessions, l.saveReported, l.saveMetrics, l.saveEvents, l.saveCommands, l.saveRejected, l.saveStarts,
+		l.saveSessions, l.saveReported, l.saveMetrics, l.saveEvents, l.saveCommands, l.saveRejected, l.saveRollouts, l.saveStarts,
 	}
 	for _, step := range steps {
 		if err := step(ctx, tx); err != nil {

@@ -16,12 +16,13 @@ import (
 	"github.com/deviceops/deviceops"
 )
 
-// SweeperConfig gives a Sweeper what it works with. Store, Gateway and
-// Orchestrator are required; the other fields have defaults that serve.
+// SweeperConfig gives a Sweeper what it works with. Store, Gateway, Orchestrator
+// and Catalog are required; the other fields have defaults that serve.
 type SweeperConfig struct {
 	Store        deviceops.Store
 	Gateway      deviceops.Gateway
 	Orchestrator deviceops.Orchestrator
+	Catalog      deviceops.Catalog
 
 	// Every is the time between passes. Default 1 s.
 	Every time.Duration
@@ -52,12 +53,13 @@ const (
 
 // Sweeper does what is due: starts that wait in the outbox, commands to be
 // published (again), devices that fell silent, commands that expired, partitions
-// of events, runs that Temporal ended. Any number of them may run: each step locks or leases what it
+// of events, rollouts that nobody pumps, runs that Temporal ended. Any number of them may run: each step locks or leases what it
 // takes and checks under the lock that it is still due.
 type Sweeper struct {
 	config     SweeperConfig
 	metrics    *metrics
 	maintained time.Time
+	nudged     time.Time       // rollouts that nobody pumps
 	failing    map[string]bool // steps whose last attempt failed
 }
 
@@ -93,7 +95,8 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 		name string
 		do   func(context.Context, time.Time) (int, error)
 	}{
-		{"maintain", s.maintain}, {"starts", s.starts}, {"silent", s.silent}, {"expired", s.expired}, {"dispatch", s.dispatch}, {"runs", s.runs},
+		{"maintain", s.maintain}, {"starts", s.starts}, {"silent", s.silent}, {"expired", s.expired}, {"dispatch", s.dispatch}, {"rollouts", s.rollouts},
+		{"runs", s.runs},
 	}
 	var errs []error
 	for _, step := range steps {
@@ -203,7 +206,7 @@ func (s *Sweeper) silent(ctx context.Context, now time.Time) (int, error) {
 		if err := strandChildren(ctx, tx, l); err != nil {
 			return err
 		}
-		return saveLedger(ctx, tx, l)
+		return saveLedger(ctx, tx, s.config.Catalog, l)
 	})
 	if err != nil {
 		return 0, err
@@ -227,12 +230,12 @@ func (s *Sweeper) expired(ctx context.Context, now time.Time) (int, error) {
 		for _, id := range ids {
 			l.expire(l.commands[id])
 		}
-		return saveLedger(ctx, tx, l)
+		return saveLedger(ctx, tx, s.config.Catalog, l)
 	})
 	if err != nil {
 		return 0, err
 	}
-	return len(l.ended), s.complete(ctx, l)
+	return len(l.ended), errors.Join(s.complete(ctx, l), s.nudge(ctx, slices.Sorted(maps.Keys(l.nudges()))))
 }
 
 func (l *ledger) expire(c *deviceops.Command) {

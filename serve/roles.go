@@ -80,7 +80,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 		return err
 	}
 	sweeper := ingest.NewSweeper(ingest.SweeperConfig{
-		Store: s.Store, Gateway: s.gateway, Orchestrator: s.Orchestrator,
+		Store: s.Store, Gateway: s.gateway, Orchestrator: s.Orchestrator, Catalog: s.catalog,
 		KeepEvents: s.config.KeepEvents, Log: s.config.Log, Registerer: s.registry,
 	})
 	s.checks["lanes"] = func(context.Context) error { return lanes.Ready() }

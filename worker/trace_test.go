@@ -102,7 +102,7 @@ func (s *stack) api(t *testing.T) *client.Client {
 func (s *stack) sweepRuns(t *testing.T) {
 	t.Helper()
 	sweeper := ingest.NewSweeper(ingest.SweeperConfig{
-		Store: s.store, Gateway: s.fleet, Orchestrator: s.starter, Log: slog.New(slog.DiscardHandler),
+		Store: s.store, Gateway: s.fleet, Orchestrator: s.starter, Catalog: catalog{}, Log: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return time.Now().UTC().Truncate(time.Millisecond).Add(time.Hour) },
 	})
 	require.NoError(t, sweeper.Sweep(t.Context()))

@@ -1,0 +1,36 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// pumpPatience is how long devices of a rollout may be due while nobody looks for
+// them before its workflow is told, and nudgeAgain how long it is left alone then.
+const (
+	pumpPatience = 30 * time.Second
+	nudgeAgain   = 30 * time.Second
+)
+
+// rollouts nudges the workflows of rollouts that have devices due and no pump: the
+// nudge that should have brought one was lost with the process that owed it.
+func (s *Sweeper) rollouts(ctx context.Context, now time.Time) (int, error) {
+	if now.Before(s.nudged.Add(nudgeAgain)) {
+		return 0, nil
+	}
+	idle, err := s.config.Store.IdleRollouts(ctx, now.Add(-pumpPatience), sweepLimit)
+	if err != nil {
+		return 0, err
+	}
+	s.nudged = now
+	return len(idle), s.nudge(ctx, idle)
+}
+
+func (s *Sweeper) nudge(ctx context.Context, rollouts []string) error {
+	var errs []error
+	for _, id := range rollouts {
+		errs = append(errs, nudge(ctx, s.config.Orchestrator, id))
+	}
+	return errors.Join(errs...)
+}
