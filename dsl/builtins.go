@@ -49,6 +49,7 @@ var ownFunctions = map[string]function{
 	"keys":       {keysOf, []any{new(func(map[string]any) []any), new(func(any) []any)}},
 	"values":     {valuesOf, []any{new(func(map[string]any) []any), new(func(any) []any)}},
 	"toPairs":    {pairsOf, []any{new(func(map[string]any) []any), new(func(any) []any)}},
+	"merge":      {mergeMaps, []any{new(func(...any) map[string]any)}},
 	"fromPairs":  {fromPairs, []any{new(func([]any) map[string]any)}},
 	"sort":       {sortList, []any{new(func([]any) []any), new(func([]any, string) []any), new(func([]string) []any)}},
 	"uniq":       {uniqList, []any{new(func([]any) []any), new(func([]string) []any)}},
@@ -197,6 +198,25 @@ func pairsOf(args ...any) (any, error) {
 		out[i] = []any{k, m[k]}
 	}
 	return out, err
+}
+
+// mergeMaps gives the entries of all maps; of those with one name the last map's
+// counts. A map that is missing has none.
+func mergeMaps(args ...any) (any, error) {
+	out := map[string]any{}
+	for _, arg := range args {
+		if arg == nil {
+			continue
+		}
+		m, keys, err := mapArg("merge", arg)
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range keys {
+			out[k] = m[k]
+		}
+	}
+	return out, nil
 }
 
 func fromPairs(args ...any) (any, error) {

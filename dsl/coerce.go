@@ -94,6 +94,8 @@ func (t Type) Coerce(v any) (any, error) {
 		return t.coerceNumber(v)
 	case TypeEnum:
 		return t.coerceEnum(v)
+	case TypeMap, TypeList:
+		return t.coerceTree(v)
 	}
 	return v, nil
 }
@@ -144,6 +146,23 @@ func (t Type) coerceEnum(v any) (any, error) {
 		}
 	}
 	return nil, t.mismatch(v)
+}
+
+func (t Type) coerceTree(v any) (any, error) {
+	tree := v
+	if s, ok := v.(string); ok { // as a command line or a form gives it
+		parsed, err := DecodeJSON([]byte(s))
+		if err != nil {
+			return nil, t.mismatch(v)
+		}
+		tree = parsed
+	}
+	_, isMap := tree.(map[string]any)
+	_, isList := tree.([]any)
+	if t.Kind == TypeMap && !isMap || t.Kind == TypeList && !isList {
+		return nil, t.mismatch(v)
+	}
+	return tree, nil
 }
 
 func (t Type) mismatch(v any) error {

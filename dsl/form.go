@@ -30,6 +30,9 @@ func (b *builder) form(n *yaml.Node) Form {
 		if !ok {
 			d.Kind = ""
 		}
+		if d.Kind == TypeMap || d.Kind == TypeList {
+			b.report(o.get(name), "bad-type", "ask for its parts, each in a field of its own", "a person cannot fill in a %s", d.Kind)
+		}
 		b.knownProfile(o.get(name), d.Profile)
 		f = append(f, Input{
 			Name: name, Type: d.Type, Default: d.def, Required: !d.hasDefault && !d.optional, Description: d.description,

@@ -20,6 +20,10 @@ func (t Type) jsonSchema() schema {
 		return s
 	case TypeDevice, TypeDuration:
 		s["type"] = "string"
+	case TypeMap:
+		s["type"] = "object"
+	case TypeList:
+		s["type"] = "array"
 	default:
 		s["type"] = string(t.Kind)
 	}

@@ -255,6 +255,35 @@ func TestCoerceInputsErrors(t *testing.T) {
 	}
 }
 
+// TestTreesAreInputs takes maps and lists, and their text as a command line gives
+// it.
+func TestTreesAreInputs(t *testing.T) {
+	t.Parallel()
+	const source = "workflow: w\ninputs: { limits: map, sites: { type: list, default: [a] } }\n" +
+		"outputs: { max: \"${{ inputs.limits.max }}\", first: \"${{ inputs.sites[0] }}\" }\nsteps:\n  - wait: 1s\n"
+	require.Empty(t, schemaErrors(t, compiledSchema(t), source))
+	p := mustCompile(t, source)
+	want := map[string]any{"limits": map[string]any{"max": int64(3)}, "sites": []any{"a"}}
+	for _, limits := range []any{map[string]any{"max": 3.0}, `{"max": 3}`} {
+		got, err := p.CoerceInputs(map[string]any{"limits": limits})
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	for _, test := range []struct {
+		given map[string]any
+		want  string
+	}{
+		{map[string]any{"limits": "max: 3"}, `the input "limits": the text "max: 3" is given where a map is needed`},
+		{map[string]any{"limits": "[1]"}, `the input "limits": the text "[1]" is given where a map is needed`},
+		{map[string]any{"limits": map[string]any{}, "sites": map[string]any{}}, `the input "sites": a map is given where a list is needed`},
+	} {
+		_, err := p.CoerceInputs(test.given)
+		require.EqualError(t, err, test.want)
+	}
+	_, found := Compile("workflow: w\nsteps:\n  - approve: Go?\n    by: [user:a]\n    form: { limits: map }\n")
+	require.ErrorContains(t, found.Err(), "a person cannot fill in a map")
+}
+
 func TestStepResultSurvivesJSON(t *testing.T) {
 	t.Parallel()
 	want := StepResult{Status: StatusSucceeded, Output: map[string]any{"n": int64(1 << 60), "x": 1.5}, Attempts: 2, Error: &Failure{Code: "c"}}

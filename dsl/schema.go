@@ -159,7 +159,7 @@ func peopleSchema() schema {
 
 // shortTypeSchema describes `number 0..100` and the other short types.
 func shortTypeSchema() schema {
-	return schema{"type": "string", "pattern": `^(string|boolean|duration|(number|integer)( +-?[\d.]*\.\.-?[\d.]*)?|device( +[a-z0-9._-]+)?)$`}
+	return schema{"type": "string", "pattern": `^(string|boolean|duration|map|list|(number|integer)( +-?[\d.]*\.\.-?[\d.]*)?|device( +[a-z0-9._-]+)?)$`}
 }
 
 // typeSchema describes a type, short or as a map with some of these keys.

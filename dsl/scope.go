@@ -161,6 +161,10 @@ func (t Type) exprType() types.Type {
 		return types.Int64
 	case TypeBoolean:
 		return types.Bool
+	case TypeMap:
+		return openMap
+	case TypeList:
+		return types.Array(types.Any)
 	case TypeEnum:
 		if allText(t.Enum) {
 			return types.String

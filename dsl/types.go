@@ -20,6 +20,8 @@ const (
 	TypeDuration TypeKind = "duration"
 	TypeDevice   TypeKind = "device" // the id of a device
 	TypeEnum     TypeKind = "enum"
+	TypeMap      TypeKind = "map"  // any keys and values
+	TypeList     TypeKind = "list" // of any values
 )
 
 // Type is a declared type: `number 0..100`, `device kiosk`, { enum: [a, b] }.
@@ -39,10 +41,10 @@ type declaration struct {
 	description string
 }
 
-const typeFix = "write string, number, number 0..100, integer, boolean, duration, device kiosk or { enum: [a, b] }"
+const typeFix = "write string, number, number 0..100, integer, boolean, duration, device kiosk, map, list or { enum: [a, b] }"
 
 // typeForms are the kinds that stand at the start of a short type.
-var typeForms = []string{"string", "number", "integer", "boolean", "duration", "device"}
+var typeForms = []string{"string", "number", "integer", "boolean", "duration", "device", "map", "list"}
 
 var rangeText = regexp.MustCompile(`^(-?\d+(?:\.\d+)?)?\.\.(-?\d+(?:\.\d+)?)?$`)
 
