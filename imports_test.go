@@ -34,6 +34,7 @@ var layers = map[string]int{
 	"simulator":  3,
 	"cluster":    3,
 	"rehearsal":  3,
+	"serverless": 3,
 	"workflows":  2,
 	"activities": 1,
 	"codec":      1,

@@ -3,6 +3,7 @@ package dsl
 import (
 	"cmp"
 	"encoding/base64"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -56,6 +57,7 @@ var ownFunctions = map[string]function{
 	"string":     {formatArg, []any{new(func(any) string)}},
 	"toJSON":     {toJSON, []any{new(func(any) string)}},
 	"fromJSON":   {fromJSON, []any{new(func(string) any)}},
+	"urlEncode":  {urlEncode, []any{new(func(any) string)}},
 	"fromBase64": {fromBase64, []any{new(func(string) string)}},
 	"join":       {joinList, []any{new(func([]any, string) string), new(func([]string, string) string), new(func([]any) string), new(func([]string) string)}},
 	"replace":    {replaceText, []any{new(func(string, string, string) string)}},
@@ -323,6 +325,16 @@ func fromBase64(args ...any) (any, error) {
 		return nil, invalid("fromBase64: the text is not base64")
 	}
 	return string(data), nil
+}
+
+// urlEncode makes a value fit for one part of a path or query: everything but
+// letters, digits and -._~ is percent-encoded.
+func urlEncode(args ...any) (any, error) {
+	switch v := args[0].(type) {
+	case map[string]any, []any:
+		return nil, invalid("urlEncode needs a text, number or boolean and got %s", describe(v))
+	}
+	return strings.ReplaceAll(url.QueryEscape(Format(args[0])), "+", "%20"), nil
 }
 
 func joinList(args ...any) (any, error) {
