@@ -34,6 +34,10 @@ type Options struct {
 	// where it is in use. Default: 8080.
 	APIPort int
 
+	// ArtifactTTL is how long the URL in an install command lets a download
+	// begin. Default: that of serve.
+	ArtifactTTL time.Duration
+
 	// Patience is how long to wait for parts that other processes run. Default:
 	// one minute.
 	Patience time.Duration

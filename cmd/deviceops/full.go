@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/deviceops/deviceops/artifact"
 	"github.com/deviceops/deviceops/bench"
 	"github.com/deviceops/deviceops/cli"
 	"github.com/deviceops/deviceops/dev"
@@ -57,6 +58,7 @@ the parts, and others with the same --data run the rest.`,
 	flags.IntVar(&o.Fleet, "fleet", 0, "virtual devices to run (in a demo: 200)")
 	flags.StringVar(&o.Data, "data", "", "folder that keeps the state (default: a temporary one)")
 	flags.StringSliceVar(&o.Parts, "parts", nil, "parts to run: temporal,broker,postgres,gateway,worker,api (default: all)")
+	flags.DurationVar(&o.ArtifactTTL, "artifact-ttl", artifact.DefaultTTL, "how long the URL in an install command lets a download begin")
 	flags.StringVar(&o.Broker, "broker", "", "URL of an MQTT broker to use in place of the embedded one")
 	flags.IntVar(&o.APIPort, "port", 0, "port to prefer for the API (default: 8080)")
 	flags.StringVar(&logLevel, "log-level", "warn", "debug, info, warn or error")
