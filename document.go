@@ -11,6 +11,7 @@ const (
 	KindWorkflow   = "workflow"
 	KindAutomation = "automation"
 	KindTest       = "test"
+	KindRelease    = "release" // never published: a release is created, see ReleaseRequest
 	KindRollout    = "rollout" // never published: a rollout is created, see RolloutRequest
 	KindCalendar   = "calendar"
 )

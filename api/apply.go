@@ -195,6 +195,8 @@ func (a *application) publish(ctx context.Context, tx deviceops.Tx, d checkedDoc
 	switch d.Kind {
 	case deviceops.KindAutomation:
 		report.Diagnostics = append(report.Diagnostics, notTriggered(d))
+	case deviceops.KindRelease:
+		return a.createRelease(ctx, tx, d, report)
 	case deviceops.KindRollout:
 		report.Diagnostics = append(report.Diagnostics, notStarted(d))
 		report.Outcome = deviceops.DocumentSkipped
@@ -221,6 +223,32 @@ func (a *application) publish(ctx context.Context, tx deviceops.Tx, d checkedDoc
 	}))
 }
 
+// createRelease creates the release that a document describes.
+func (a *application) createRelease(ctx context.Context, tx deviceops.Tx, d checkedDocument, report deviceops.DocumentReport) (deviceops.DocumentReport, error) {
+	created, err := a.createIn(ctx, tx, a.principal, a.account, *d.Release, a.reason)
+	switch deviceops.ErrorCode(err) {
+	case "":
+		report.Outcome = deviceops.DocumentCreated
+		if created.Outcome == deviceops.ReleaseUnchanged {
+			report.Outcome = deviceops.DocumentUnchanged
+		}
+		return report, nil
+	case deviceops.EINVALID, deviceops.EFORBIDDEN, deviceops.ECONFLICT:
+		report.Outcome = deviceops.DocumentRefused
+		report.Diagnostics = append(report.Diagnostics, refusal(d, "release-refused", deviceops.ErrorMessage(err)))
+		return report, nil
+	default:
+		return report, err
+	}
+}
+
+// refusal says why a document without mistakes was refused.
+func refusal(d checkedDocument, code, message string) deviceops.DiagnosticText {
+	return deviceops.DiagnosticText{
+		File: d.file, Line: d.Line, Column: 1, Severity: string(dsl.SeverityError), Code: code, Message: message, Text: message + "\n",
+	}
+}
+
 // notTriggered says of an automation what publishing it does not do yet.
 func notTriggered(d checkedDocument) deviceops.DiagnosticText {
 	return d.warning("not-triggered",
@@ -244,10 +272,7 @@ func (d checkedDocument) warning(code, message string) deviceops.DiagnosticText 
 // refuse shows what differs from the version that is published.
 func (a *application) refuse(ctx context.Context, tx deviceops.Tx, d checkedDocument, report deviceops.DocumentReport, cause error) (deviceops.DocumentReport, error) {
 	report.Outcome = deviceops.DocumentRefused
-	message := deviceops.ErrorMessage(cause)
-	report.Diagnostics = append(report.Diagnostics, deviceops.DiagnosticText{
-		File: d.file, Line: d.Line, Column: 1, Severity: string(dsl.SeverityError), Code: "version-conflict", Message: message, Text: message + "\n",
-	})
+	report.Diagnostics = append(report.Diagnostics, refusal(d, "version-conflict", deviceops.ErrorMessage(cause)))
 	published, err := tx.FindDocument(ctx, a.account, d.Kind, d.Name, d.Version)
 	switch {
 	case deviceops.ErrorCode(err) == deviceops.ENOTFOUND, err == nil && published.Account != a.account:

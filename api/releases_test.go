@@ -218,3 +218,23 @@ func TestReleaseKeys(t *testing.T) {
 	require.Equal(t, "leaked", r.audited("release_key:"+key.ID).Reason)
 	require.Contains(t, r.as(anna, http.MethodPost, "/v1/releases", sign("3")).refused(403, deviceops.EFORBIDDEN), "is not registered for account acme")
 }
+
+func TestReleaseDocuments(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	sum := r.upload("an image")
+	document := "release: kiosk-os@2.4.0\ncomponents:\n  os: { sha256: " + sum + " }\n"
+	require.Equal(t, []string{"release kiosk-os@2.4.0 created"}, outcomes(r.publish(anna, "?dry_run=true", document)))
+	r.as(victor, http.MethodGet, "/v1/releases/kiosk-os/2.4.0", nil).refused(404, deviceops.ENOTFOUND)
+	require.Equal(t, []string{"release kiosk-os@2.4.0 created"}, outcomes(r.publish(anna, "", document)))
+	require.Equal(t, []string{"release kiosk-os@2.4.0 unchanged"}, outcomes(r.publish(anna, "", document)))
+	require.Equal(t, "test", r.audited("release:kiosk-os@2.4.0").Reason)
+	for want, text := range map[string]string{
+		"notes is not set, not new": document + "notes: new\n",
+		"has no content of SHA-256": strings.ReplaceAll(document, sum, sumOf("never sent")),
+	} {
+		report := r.publish(anna, "", text)
+		require.Equal(t, []string{"release kiosk-os@2.4.0 refused"}, outcomes(report))
+		require.Contains(t, report.Documents[0].Diagnostics[0].Message, want)
+	}
+}

@@ -59,8 +59,9 @@ type Compiled struct {
 	Automation *Automation // an automation without errors
 	Test       *Test       // a test without errors
 
-	Rollout  *deviceops.RolloutSpec // a rollout without errors
-	Calendar *deviceops.Calendar    // a calendar without errors
+	Release  *deviceops.ReleaseRequest // a release without errors
+	Rollout  *deviceops.RolloutSpec    // a rollout without errors
+	Calendar *deviceops.Calendar       // a calendar without errors
 }
 
 // kind is a kind of document that this version reads.
@@ -71,7 +72,7 @@ type kind struct {
 }
 
 // futureKinds are the kinds of the language that this version does not read.
-var futureKinds = []string{"release", "channel", "route"}
+var futureKinds = []string{"channel", "route"}
 
 // kinds are in the order in which a file is read: workflows may use the file's
 // profiles.
@@ -82,6 +83,7 @@ func kinds() []kind {
 		{deviceops.KindAutomation, readAutomation, automationSchema},
 		{deviceops.KindTest, readTest, testSchema},
 		{deviceops.KindCalendar, readCalendar, calendarSchema},
+		{deviceops.KindRelease, readRelease, releaseSchema},
 		{deviceops.KindRollout, readRollout, rolloutSchema},
 	}
 }
@@ -152,7 +154,7 @@ func dropBroken(docs []*document, compiled []Compiled) {
 		if d.hasErrors() {
 			compiled[i].Program, compiled[i].Profile = nil, nil
 			compiled[i].Automation, compiled[i].Test = nil, nil
-			compiled[i].Rollout, compiled[i].Calendar = nil, nil
+			compiled[i].Release, compiled[i].Rollout, compiled[i].Calendar = nil, nil, nil
 		}
 	}
 }

@@ -2,7 +2,6 @@ package dsl
 
 import (
 	"math"
-	"regexp"
 	"strings"
 	"time"
 
@@ -146,8 +145,6 @@ func (c *checker) constraint(n *yaml.Node, what string) deviceops.Constraint {
 	return constraint
 }
 
-var sha256Text = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
 func (c *checker) install(name string, n *yaml.Node) *deviceops.ComponentChange {
 	o := c.object(n, "install", fieldNames(installKeys)...)
 	if o == nil {
@@ -174,15 +171,16 @@ func (c *checker) install(name string, n *yaml.Node) *deviceops.ComponentChange 
 	if v := o.get("order"); v != nil {
 		component.Order = c.integer(v, "order", 0, 1000)
 	}
-	c.checkDownload(o, component)
+	c.checkContent(o, component.URL, component.SHA256)
 	return component
 }
 
-func (c *checker) checkDownload(o *object, component *deviceops.ComponentChange) {
-	if n := o.get("url"); n != nil && component.URL != "" && !strings.HasPrefix(component.URL, "https://") && !strings.HasPrefix(component.URL, "http://") {
-		c.report(n, "bad-url", "begin with https://", "%s is no address that a device can load from", quoteShort(component.URL))
+// checkContent checks where content lies and what it is, as far as that is said.
+func (c *checker) checkContent(o *object, url, sha256 string) {
+	if n := o.get("url"); n != nil && url != "" && !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://") {
+		c.report(n, "bad-url", "begin with https://", "%s is no address that a device can load from", quoteShort(url))
 	}
-	if n := o.get("sha256"); n != nil && component.SHA256 != "" && !sha256Text.MatchString(component.SHA256) {
+	if n := o.get("sha256"); n != nil && sha256 != "" && !deviceops.ValidSHA256(sha256) {
 		c.report(n, "bad-digest", "write the 64 hexadecimal digits that sha256sum prints", "this is not a SHA-256 digest")
 	}
 }
