@@ -38,6 +38,10 @@ type Options struct {
 	// begin. Default: that of serve.
 	ArtifactTTL time.Duration
 
+	// AllowNetworks are the private networks that http.request may reach, such
+	// as 127.0.0.0/8.
+	AllowNetworks []string
+
 	// Patience is how long to wait for parts that other processes run. Default:
 	// one minute.
 	Patience time.Duration

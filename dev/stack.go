@@ -127,7 +127,7 @@ func (s *Stack) startRoles(ctx context.Context) error {
 		return err
 	}
 	s.Server, err = serve.Start(ctx, serve.Config{
-		Roles: s.options.roles(), DatabaseURL: s.databaseURL,
+		Roles: s.options.roles(), DatabaseURL: s.databaseURL, AllowNetworks: s.options.AllowNetworks,
 		TemporalAddress: s.temporalAddress, TemporalNamespace: Namespace,
 		MQTT: gateway.Config{Broker: s.brokerURL}, Listener: listener,
 		AdminToken: s.token, SecretsFile: s.folder.Path("secrets.json"), PayloadKeys: serve.DefaultPayloadKeys,

@@ -61,6 +61,7 @@ the parts, and others with the same --data run the rest.`,
 	flags.DurationVar(&o.ArtifactTTL, "artifact-ttl", artifact.DefaultTTL, "how long the URL in an install command lets a download begin")
 	flags.StringVar(&o.Broker, "broker", "", "URL of an MQTT broker to use in place of the embedded one")
 	flags.IntVar(&o.APIPort, "port", 0, "port to prefer for the API (default: 8080)")
+	flags.StringSliceVar(&o.AllowNetworks, "allow-network", nil, "a private network that http.request may reach, such as 127.0.0.0/8; repeat for more")
 	flags.StringVar(&logLevel, "log-level", "warn", "debug, info, warn or error")
 	return cmd
 }
