@@ -113,6 +113,9 @@ func (l *linter) unknownName(n *ast.IdentifierNode) {
 			}
 		}
 	}
+	if l.rolloutName(n) {
+		return
+	}
 	if n.Value == "device" {
 		l.report(n, "unknown-name", "add device: ${{ inputs.device }} to the workflow", "it is not said whose facts these are")
 		return
@@ -128,6 +131,19 @@ func (l *linter) unknownName(n *ast.IdentifierNode) {
 	known := l.scope.roots()
 	l.report(n, "unknown-name", orElse(fixWrite("", closest(n.Value, known)), "use "+strings.Join(known, ", ")+"; a text needs quotes"),
 		"there is no %q%s", n.Value, didYouMean(n.Value, known))
+}
+
+// rolloutName reports names that exist in another condition of a rollout.
+func (l *linter) rolloutName(n *ast.IdentifierNode) bool {
+	switch {
+	case n.Value == "device" && l.scope.has("rollout"):
+		l.report(n, "unknown-name", "put it into ready: or health:, and count here what comes of it", "a gate sees counts of ring and rollout, and no devices")
+	case n.Value == "release" && l.scope.has("device") && !l.scope.isWorkflow():
+		l.report(n, "unknown-name", "write the version itself, in quotes", "release is known only in the health of a rollout of a release")
+	default:
+		return false
+	}
+	return true
 }
 
 func fixWrite(prefix, name string) string {

@@ -179,7 +179,7 @@ func (m *manifest) deviceCondition(n *yaml.Node, what string) *deviceops.Conditi
 // release.
 func (m *manifest) healthCondition(n *yaml.Node) *deviceops.Condition {
 	env := types.Map{"device": deviceType(m.profile)}
-	if m.facts["release"] != nil {
+	if m.spec.Change.Kind == deviceops.ChangeRelease {
 		env["release"] = types.Map{"project": types.String, "version": types.String}
 	}
 	return m.condition(n, "health", newScope(env))

@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"slices"
+	"time"
 
 	"go.yaml.in/yaml/v4"
 
@@ -28,15 +29,31 @@ func (m *manifest) checkTimes() {
 // checkWindow reports a window in which nothing can be done, since it is shorter
 // than what has to fit inside.
 func (m *manifest) checkWindow() {
-	w, install := m.spec.Window, m.spec.Phases.Install
-	if w == nil || install.AnyWindow || m.doc.hasErrors() {
+	w, takes := m.spec.Window, m.spec.Takes()
+	if w == nil || m.doc.hasErrors() {
 		return
 	}
-	if length := windowLength(w); length < install.Timeout {
-		m.report(m.o.get("window"), "window-too-short",
-			"open it for longer, or write phases: { install: { timeout: "+FormatDuration(length)+" } }, or window: any there",
-			"the window is open for %s and an install may take %s, so none could begin", FormatDuration(length), FormatDuration(install.Timeout))
+	length := openFor(*w)
+	if length >= takes {
+		return
 	}
+	phases := m.spec.Phases
+	fix := "open it for longer, or write phases: { install: { timeout: " + FormatDuration(length) + " } }, or window: any there"
+	if !phases.Download.AnyWindow && m.spec.Change.Kind == deviceops.ChangeRelease {
+		fix = "let devices download outside of it: phases: { download: { window: any }, install: { timeout: " +
+			FormatDuration(min(length, phases.Install.Timeout)) + " } }"
+	}
+	m.report(m.o.get("window"), "window-too-short", fix,
+		"the window is open for %s and the change may take %s, so none could begin", FormatDuration(length), FormatDuration(takes))
+}
+
+// openFor gives how long a window is open at a time, a week at most. Changes of
+// the clock, which make it longer or shorter once a year, do not count.
+func openFor(w deviceops.MaintenanceWindow) time.Duration {
+	w.Zone = "UTC"
+	monday := time.Date(2026, time.January, 5, 0, 0, 0, 0, time.UTC)
+	opens := w.Next(monday, 0, "")
+	return w.Closes(opens, "").Sub(opens)
 }
 
 // checkWayBack reports rollbacks of what cannot be taken back.

@@ -69,13 +69,17 @@ func (m *manifest) reportNever(g readGate, s sizes, ring int) {
 
 // fix says what a comparison that never holds could say instead.
 func (s sizes) fix(n ast.Node, g readGate) string {
+	const generic = "write a condition over ring and rollout, such as ring.failed + ring.unhealthy >= 2"
 	comparison, ok := n.(*ast.BinaryNode)
 	if !ok || mirrored[comparison.Operator] == "" {
-		return "write a condition over ring and rollout, such as ring.failed + ring.unhealthy >= 2"
+		return generic
 	}
 	side := comparison.Left
 	if isNumber(side) {
 		side = comparison.Right
+	}
+	if isNumber(side) {
+		return generic
 	}
 	x := s.amountOf(side)
 	another := ""
@@ -85,8 +89,12 @@ func (s sizes) fix(n ast.Node, g readGate) string {
 	switch {
 	case x.low > x.high:
 		return sprintf("%s is never known: name a denominator that counts something", side)
-	case math.IsInf(x.low, -1) || math.IsInf(x.high, 1):
-		return sprintf("compare %s with something that it can be%s", side, another)
+	case math.IsInf(x.low, -1) && math.IsInf(x.high, 1):
+		return generic
+	case math.IsInf(x.low, -1):
+		return sprintf("%s is %s at most%s", side, Format(x.high), another)
+	case math.IsInf(x.high, 1):
+		return sprintf("%s is %s at least%s", side, Format(x.low), another)
 	}
 	return sprintf("%s is from %s to %s there%s", side, Format(x.low), Format(x.high), another)
 }

@@ -222,7 +222,7 @@ func (m *manifest) phases(n *yaml.Node) {
 		}
 	}
 	if kind := m.spec.Change.Kind; o.has("download") && kind != deviceops.ChangeRelease && kind != "" {
-		m.report(o.keys["download"], "no-meaning", "remove it", "nothing is downloaded by a rollout of a %s", kind)
+		m.report(o.keys["download"], "no-meaning", "remove it", "nothing is downloaded for a %s", kind)
 	}
 }
 

@@ -86,7 +86,7 @@ func (m *manifest) window(n *yaml.Node) *deviceops.MaintenanceWindow {
 		if v := o.get(key); v != nil {
 			*to = m.clock(v, key)
 		} else {
-			m.report(n, "missing-key", `write window: { from: "01:00", to: "05:00" }`, "a window needs %s", key)
+			m.report(n, "missing-key", `write window: { from: "01:00", to: "05:00" }`, "a window needs from and to, and %s is missing", quote(key))
 		}
 	}
 	if v := o.get("days"); v != nil {
@@ -176,15 +176,6 @@ func weekday(name string) int {
 	return -1
 }
 
-// length is how long a window is open.
-func windowLength(w *deviceops.MaintenanceWindow) time.Duration {
-	const day = 24 * time.Hour
-	if length := (w.To - w.From + day) % day; length > 0 {
-		return length
-	}
-	return day
-}
-
 // momentLayouts are how documents write times. Those without an offset are in
 // the zone of their document.
 var momentLayouts = []string{time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04"}
@@ -237,7 +228,7 @@ func (c *checker) blackout(n *yaml.Node, zone *time.Location) (b deviceops.Black
 	}
 	for _, key := range []string{"from", "to"} {
 		if !o.has(key) {
-			c.report(n, "missing-key", blackoutFix, "a blackout needs %s", key)
+			c.report(n, "missing-key", blackoutFix, "a blackout needs from and to, and %s is missing", quote(key))
 			return b
 		}
 	}
