@@ -46,6 +46,7 @@ type Run struct {
 	Error      *RunError      `json:"error,omitempty"`
 	StartedBy  string         `json:"started_by"`
 	Reason     string         `json:"reason,omitempty"`
+	RerunOf    *RunOrigin     `json:"rerun_of,omitempty"` // the run that it goes on with; nil: none
 	StartedAt  time.Time      `json:"started_at,omitzero"`
 	FinishedAt time.Time      `json:"finished_at,omitzero"`
 	Steps      []RunStep      `json:"steps,omitempty"`
@@ -73,6 +74,13 @@ type RunStep struct {
 	Output     any       `json:"output,omitempty"`
 	Error      *RunError `json:"error,omitempty"`
 	WaitsFor   string    `json:"waits_for,omitempty"`
+
+	// Vars are the variables that a step of the run's own list set, or what is in
+	// it, with what they were when it had succeeded.
+	Vars map[string]any `json:"vars,omitempty"`
+	// Copied says that the step was not executed here: the row is that of the run
+	// that this one goes on with.
+	Copied bool `json:"copied,omitempty"`
 
 	// What whoever follows the run is told of a step that waits. It is looked up
 	// when it is asked for, and no part of the row.

@@ -14,9 +14,13 @@ const maxForebears = 16
 
 // behind gives the people behind a run besides its starter. What started it
 // names itself in started_by: run:ID, automation:NAME or automation:NAME@VERSION.
+// Those behind a run that it goes on with are behind it too.
 func (a *Runs) behind(ctx context.Context, r deviceops.Run) (people []string, err error) {
 	for range maxForebears {
 		kind, name, _ := strings.Cut(r.StartedBy, ":")
+		if r.RerunOf != nil { // somebody started it, and somebody else may have started what it goes on with
+			kind, name = "run", r.RerunOf.Run
+		}
 		switch kind {
 		case "run":
 			if r, err = a.deps.Store.FindRun(ctx, name); err == nil {

@@ -19,6 +19,7 @@ const (
 	NamePinDefinition = "PinDefinition" // PinInput → PinOutput
 	NameSaveRun       = "SaveRun"       // deviceops.Run → nothing
 	NameSavePause     = "SavePause"     // PauseInput → nothing
+	NameRecallSteps   = "RecallSteps"   // RecallInput → RecallOutput
 	NameDeviceFacts   = "DeviceFacts"   // FactsInput → deviceops.Device
 	NameAction        = "Action"        // ActionInput → ActionOutput
 	NameKeepOutput    = "KeepOutput"    // KeepInput → ActionOutput
@@ -50,6 +51,7 @@ func Register(r Registry, d Deps) {
 		{NamePinDefinition, runs.Pin},
 		{NameSaveRun, runs.Save},
 		{NameSavePause, runs.SavePause},
+		{NameRecallSteps, runs.Recall},
 		{NameDeviceFacts, runs.Facts},
 		{NameAction, runs.Action},
 		{NameKeepOutput, runs.Keep},

@@ -175,3 +175,62 @@ func TestActions(t *testing.T) {
 		requireCode(t, deviceops.EINVALID, err)
 	})
 }
+
+// Four eyes have to know who started the run that another one goes on with.
+func TestPinNamesThePeopleBehindARerun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(t, "h1")
+	for id, by := range map[string]string{"r0": "user:anna", "r1": "run:r0"} {
+		r := run
+		r.ID, r.StartedBy, r.Status, r.StartedAt = id, by, deviceops.RunFailed, noon
+		_, err := w.store.CreateRun(t.Context(), r)
+		require.NoError(t, err)
+	}
+	again := run
+	again.ID, again.StartedBy, again.RerunOf = "r2", "user:peter", &deviceops.RunOrigin{Run: "r1", Step: "b"}
+	out, err := do[activities.PinOutput](w, activities.NamePinDefinition, activities.PinInput{Run: again})
+	require.NoError(t, err)
+	require.Equal(t, []string{"run:r0", "user:anna"}, out.Behind)
+}
+
+func TestRecallGivesWhatWasCopied(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := run
+	r.Status, r.StartedAt = deviceops.RunRunning, noon
+	row := deviceops.RunStep{Step: "a", Verb: "set", Status: deviceops.RunSucceeded, Input: "long", Output: "seven", Vars: map[string]any{"x": 1.0}, Copied: true}
+	r.Steps = []deviceops.RunStep{row, {Index: 1, Step: "b", Verb: "set", Status: deviceops.RunRunning}}
+	_, err := w.store.CreateRun(t.Context(), r)
+	require.NoError(t, err)
+	out, err := do[activities.RecallOutput](w, activities.NameRecallSteps, activities.RecallInput{Run: r.ID})
+	require.NoError(t, err)
+	row.Input = nil
+	require.Equal(t, []deviceops.RunStep{row}, out.Steps)
+	_, err = do[activities.RecallOutput](w, activities.NameRecallSteps, activities.RecallInput{Run: "r9"})
+	requireCode(t, deviceops.ENOTFOUND, err)
+}
+
+func TestSavePauseAuditsOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := run
+	r.Status, r.StartedAt = deviceops.RunRunning, noon
+	_, err := w.store.CreateRun(t.Context(), r)
+	require.NoError(t, err)
+	in := activities.PauseInput{
+		Kind: activities.ChangePaused, By: "user:maria", Reason: "smoke", At: noon,
+		Run: deviceops.Run{ID: r.ID, Account: r.Account, Status: deviceops.RunPaused, Paused: &deviceops.RunPause{Since: noon, By: "user:maria", Reason: "smoke"}},
+	}
+	for range 2 { // the second is a repetition
+		_, err = do[any](w, activities.NameSavePause, in)
+		require.NoError(t, err)
+	}
+	stored, err := w.store.FindRun(t.Context(), r.ID)
+	require.NoError(t, err)
+	require.Equal(t, deviceops.RunPaused, stored.Status)
+	audit, err := w.store.ListAudit(t.Context(), deviceops.AuditFilter{Target: "run:r1"})
+	require.NoError(t, err)
+	require.Len(t, audit, 1)
+	require.Equal(t, "run.pause user:maria smoke acme/shops", audit[0].Action+" "+audit[0].Actor+" "+audit[0].Reason+" "+audit[0].Account)
+}

@@ -30,6 +30,12 @@ func (s *server) runRoutes(r runService) {
 		about:   "Large parts of outputs, which lists and streams show as {\"$stored\": {ref, sha256, size, type}}, are given whole, up to 32 MiB of them.",
 	}, r.get)
 	s.controlRoutes(r)
+	handle(s, route{
+		id: "rerun-run", method: http.MethodPost, path: "/v1/runs/{id}/rerun", role: deviceops.RoleOperator,
+		summary: "Run again from the step that failed",
+		about: "A new run of the same definition with the same inputs, which copies the steps that succeeded before instead of executing them again. " +
+			"409 when the run has not ended; 422 says what cannot be copied, and at which step to begin instead.",
+	}, r.rerun)
 	stream(s, route{
 		id: "stream-run", method: http.MethodGet, path: "/v1/runs/{id}/stream", role: deviceops.RoleViewer,
 		summary: "Follow a run", about: "An event `run` whenever it changed; the stream ends with the run.",
@@ -48,6 +54,11 @@ func (r runService) start(ctx context.Context, p deviceops.Principal, in *startI
 		return deviceops.Run{}, err
 	}
 	run.ID, run.Reason = keyed(p, "run", in.Key), in.because(in.Body.Reason)
+	return r.launch(ctx, p, run)
+}
+
+// launch starts a run, unless there is one of its id: then that is given.
+func (r runService) launch(ctx context.Context, p deviceops.Principal, run deviceops.Run) (deviceops.Run, error) {
 	created, err := r.store(ctx, p, run)
 	if err != nil {
 		return deviceops.Run{}, err
@@ -59,9 +70,22 @@ func (r runService) start(ctx context.Context, p deviceops.Principal, in *startI
 	return r.find(ctx, p, run.ID)
 }
 
+// evidence is what the audit log says of a run that is started.
+func evidence(run deviceops.Run) map[string]any {
+	said := map[string]any{"workflow": run.Workflow, "version": run.Version, "hash": run.Hash, "device": run.Device, "inputs": run.Inputs}
+	if o := run.RerunOf; o != nil {
+		said["rerun_of"], said["from"], said["copied"] = o.Run, o.Step, len(run.Steps)
+	}
+	return said
+}
+
 // store keeps the run, the request to start it and the audit entry together.
 func (r runService) store(ctx context.Context, p deviceops.Principal, run deviceops.Run) (bool, error) {
 	var created bool
+	action := "run.start"
+	if run.RerunOf != nil {
+		action = "run.rerun"
+	}
 	err := r.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
 		var err error
 		if created, err = tx.CreateRun(ctx, run); err != nil || !created {
@@ -71,8 +95,7 @@ func (r runService) store(ctx context.Context, p deviceops.Principal, run device
 			return err
 		}
 		return tx.AppendAudit(ctx, r.entry(p, change{
-			account: run.Account, action: "run.start", target: "run:" + run.ID, reason: run.Reason,
-			evidence: map[string]any{"workflow": run.Workflow, "version": run.Version, "hash": run.Hash, "device": run.Device, "inputs": run.Inputs},
+			account: run.Account, action: action, target: "run:" + run.ID, reason: run.Reason, evidence: evidence(run),
 		}))
 	})
 	return created, err

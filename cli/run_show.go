@@ -61,7 +61,7 @@ func (a *app) draw(form graphFlag, get func(format string) (string, error)) erro
 func (w *screen) run(r deviceops.Run) {
 	w.fields(
 		"run", r.ID, "workflow", workflowOf(r), "status", string(r.Status), "paused", w.paused(r.Paused), "device", r.Device, "account", r.Account,
-		"by", r.StartedBy, "reason", r.Reason, "inputs", compact(r.Inputs),
+		"by", r.StartedBy, "reason", r.Reason, "rerun of", rerunOf(r), "inputs", compact(r.Inputs),
 		"started", w.when(r.StartedAt), "took", w.took(r.StartedAt, r.FinishedAt), "outputs", compact(r.Outputs), "failure", runError(r.Error),
 	)
 	if len(r.Steps) > 0 {
@@ -75,7 +75,7 @@ func (w *screen) run(r deviceops.Run) {
 func (w *screen) steps(steps []deviceops.RunStep) {
 	rows := make([][]string, len(steps))
 	for i, s := range steps {
-		rows[i] = []string{clock(s.StartedAt), s.Step, s.Verb, string(s.Status), tries(s), w.took(s.StartedAt, s.FinishedAt)}
+		rows[i] = []string{clock(s.StartedAt), s.Step, s.Verb, stepStatus(s), tries(s), w.took(s.StartedAt, s.FinishedAt)}
 	}
 	table := screen{colors: w.colors, now: w.now}
 	table.table([]string{"UTC", "STEP", "VERB", "STATUS", "TRIES", "TOOK"}, rows)
@@ -85,6 +85,29 @@ func (w *screen) steps(steps []deviceops.RunStep) {
 		w.WriteString(lines[i+1])
 		w.details(s)
 	}
+}
+
+// stepStatus is the status of a step; that of one that was executed in another
+// run says so.
+func stepStatus(s deviceops.RunStep) string {
+	if s.Copied {
+		return string(s.Status) + ", copied"
+	}
+	return string(s.Status)
+}
+
+// rerunOf says with what a run goes on, and where it begins; "" for any other
+// run.
+func rerunOf(r deviceops.Run) string {
+	o := r.RerunOf
+	if o == nil {
+		return ""
+	}
+	text := o.Run + ", from step " + o.Step
+	if o.Because != "" {
+		text += ", since " + o.Because
+	}
+	return text
 }
 
 // clock shows a point in time; "-" for none.
@@ -108,7 +131,7 @@ const detailWidth = 100
 // details writes what there is to say about a step, each on a line.
 func (w *screen) details(s deviceops.RunStep) {
 	for _, d := range []struct{ name, text string }{
-		{"in", compact(s.Input)}, {"out", compact(s.Output)}, {"decided by", s.DecidedBy()}, {"waits for", w.waits(s)}, {"failure", runError(s.Error)},
+		{"in", compact(s.Input)}, {"out", compact(s.Output)}, {"set", compact(s.Vars)}, {"decided by", s.DecidedBy()}, {"waits for", w.waits(s)}, {"failure", runError(s.Error)},
 	} {
 		if d.text != "" {
 			w.line("%21s%-10s  %s", "", d.name, cut(d.text, detailWidth))
@@ -196,7 +219,7 @@ func (w *screen) news(r deviceops.Run, seen *seenRun) {
 		if s.Attempts > 1 {
 			name += fmt.Sprintf(" #%d", s.Attempts)
 		}
-		w.line("%s", strings.TrimRight(fmt.Sprintf("%s  %-20s  %s  %s", w.now.Format("15:04:05"), name, w.paint(string(s.Status)), cut(w.stepNote(s), detailWidth)), " "))
+		w.line("%s", strings.TrimRight(fmt.Sprintf("%s  %-20s  %s  %s", w.now.Format("15:04:05"), name, w.paint(stepStatus(s)), cut(w.stepNote(s), detailWidth)), " "))
 	}
 }
 

@@ -67,7 +67,7 @@ func (a *app) runsCommand() *cobra.Command {
 when. Exits with 1 unless the run succeeds.`,
 		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error { return a.followRun(ctx, c, args[0]) }),
 	}
-	return group("runs", "See and steer runs of workflows", a.runsList(), a.runsShow(), watch, a.runsCancel(), a.runsPause(), a.runsResume())
+	return group("runs", "See and steer runs of workflows", a.runsList(), a.runsShow(), watch, a.runsCancel(), a.runsPause(), a.runsResume(), a.runsRerun())
 }
 
 func (a *app) runsList() *cobra.Command {

@@ -57,3 +57,10 @@ func (c *Client) controlRun(ctx context.Context, id, what, reason, key string) (
 func (c *Client) FollowRun(ctx context.Context, id string) iter.Seq2[deviceops.Run, error] {
 	return follow[deviceops.Run](ctx, c, call{path: "/v1/runs/" + url.PathEscape(id) + "/stream"}, "run")
 }
+
+// RerunRun starts a run that goes on with one that did not succeed. key, if not
+// empty, makes repeats harmless. ENOTFOUND; ECONFLICT when the run has not ended;
+// EINVALID says what cannot be copied, and where to begin instead.
+func (c *Client) RerunRun(ctx context.Context, id string, r deviceops.RerunRequest, key string) (deviceops.Run, error) {
+	return do[deviceops.Run](ctx, c, call{method: http.MethodPost, path: "/v1/runs/" + url.PathEscape(id) + "/rerun", body: r, key: key})
+}

@@ -29,6 +29,7 @@ func (l *linter) walk(n ast.Node, depth int) {
 	switch n := n.(type) {
 	case *ast.IdentifierNode:
 		l.identifier(n)
+		l.whole(n)
 	case *ast.MemberNode:
 		l.member(n, depth)
 	case *ast.ChainNode:
@@ -101,6 +102,17 @@ func (l *linter) identifier(n *ast.IdentifierNode) {
 		l.report(n, "unknown-name", "", "%s is not available in expressions", n.Value)
 	case !l.scope.has(n.Value):
 		l.unknownName(n)
+	}
+}
+
+// whole notes that an expression may read all inputs: it names none of them, as
+// in toJSON(inputs).
+func (l *linter) whole(n *ast.IdentifierNode) {
+	if n.Value != "inputs" || l.declared(n.Value) {
+		return
+	}
+	for _, name := range l.scope.members("inputs") {
+		l.used["inputs."+name] = true
 	}
 }
 
@@ -179,6 +191,7 @@ func (l *linter) member(n *ast.MemberNode, depth int) {
 func (l *linter) rootMember(root *ast.IdentifierNode, n *ast.MemberNode) {
 	property, ok := n.Property.(*ast.StringNode)
 	if !ok {
+		l.whole(root)
 		if root.Value == "steps" {
 			l.report(n, "unknown-name", "name the step, as in steps.reboot", "a step must be named, not computed")
 		}

@@ -13,6 +13,7 @@ type Program struct {
 	Inputs      []Input  // in the order of the document
 	Outputs     []Output // in the order of the document
 	Device      *Value   // the default device of every step; nil when there is none
+	DeviceReads []string // the inputs that it follows from, sorted
 	Root        *Block   // the steps
 	Catch       *Block   // runs when a step failed, with error set; nil: the run fails
 	Finally     *Block   // runs last, however the steps ended, also on cancel; nil: nothing does
@@ -72,12 +73,13 @@ type Block struct {
 
 // Step is one step of a program: exactly one verb and its modifiers.
 type Step struct {
-	ID    string // as written, else made from verb and path; unique in the program
-	Named bool   // the id is written in the document, so expressions can refer to it
-	Path  string // "steps[2].try[0]"
-	Verb  string // "command", "action", ...
-	Line  int    // line of the step in Source, from 1
-	Op    Op     // what the verb does: *Command, *Action, ...
+	ID    string   // as written, else made from verb and path; unique in the program
+	Named bool     // the id is written in the document, so expressions can refer to it
+	Path  string   // "steps[2].try[0]"
+	Verb  string   // "command", "action", ...
+	Line  int      // line of the step in Source, from 1
+	Op    Op       // what the verb does: *Command, *Action, ...
+	Reads []string // the inputs that its expressions name, and those of the steps in it, sorted
 
 	If             *Expression // nil: always; false makes the step skipped
 	Device         *Value      // own, else of an enclosing step, else the program's; nil when there is none

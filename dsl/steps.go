@@ -157,6 +157,7 @@ func (b *builder) step(n *yaml.Node, path string, around frame) *Step {
 	b.dropUnknown(all, v)
 	s := &reading{object: all, verb: v, scope: b.scope, around: around}
 	s.step = &Step{Path: path, Verb: v.name, Line: n.Line}
+	reads := b.watchReads()
 	b.identify(s)
 	b.readModifiers(s)
 	outside, before := len(b.scope.steps), b.steps
@@ -167,6 +168,7 @@ func (b *builder) step(n *yaml.Node, path string, around frame) *Step {
 	}
 	b.define(s)
 	b.readUndo(s)
+	s.step.Reads = reads()
 	return s.step
 }
 

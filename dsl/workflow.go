@@ -139,7 +139,9 @@ func (b *builder) body(o *object) {
 	p := b.program
 	around := frame{}
 	if n := o.get("device"); n != nil {
+		reads := b.watchReads()
 		p.Device = b.deviceValue(n, b.scope.without("device"))
+		p.DeviceReads = reads()
 		around.device, around.profile = p.Device, b.deviceProfile(n)
 	}
 	switch n := o.get("steps"); {

@@ -9,28 +9,29 @@ import (
 	"github.com/deviceops/deviceops"
 )
 
-const runColumns = `id, account, workflow, version, hash, device, inputs, status, outputs, error, started_by, reason, started_at, finished_at, paused`
+const runColumns = `id, account, workflow, version, hash, device, inputs, status, outputs, error, started_by, reason, started_at, finished_at, paused, rerun_of`
 
 type runRecord struct {
-	ID         string              `json:"id"`
-	Account    string              `json:"account"`
-	Workflow   string              `json:"workflow"`
-	Version    int                 `json:"version"`
-	Hash       string              `json:"hash"`
-	Device     string              `json:"device"`
-	Inputs     object              `json:"inputs,omitempty"`
-	Status     string              `json:"status"`
-	Outputs    object              `json:"outputs,omitempty"`
-	Error      *deviceops.RunError `json:"error,omitempty"`
-	StartedBy  string              `json:"started_by"`
-	Reason     string              `json:"reason"`
-	StartedAt  time.Time           `json:"started_at,omitzero"`
-	FinishedAt time.Time           `json:"finished_at,omitzero"`
+	ID         string               `json:"id"`
+	Account    string               `json:"account"`
+	Workflow   string               `json:"workflow"`
+	Version    int                  `json:"version"`
+	Hash       string               `json:"hash"`
+	Device     string               `json:"device"`
+	Inputs     object               `json:"inputs,omitempty"`
+	Status     string               `json:"status"`
+	Outputs    object               `json:"outputs,omitempty"`
+	Error      *deviceops.RunError  `json:"error,omitempty"`
+	StartedBy  string               `json:"started_by"`
+	Reason     string               `json:"reason"`
+	StartedAt  time.Time            `json:"started_at,omitzero"`
+	FinishedAt time.Time            `json:"finished_at,omitzero"`
+	RerunOf    *deviceops.RunOrigin `json:"rerun_of,omitempty"`
 }
 
 const runRecordset = `json_to_recordset($1::json) as x(
 	id text, account text, workflow text, version bigint, hash text, device text, inputs jsonb, status text,
-	outputs jsonb, error jsonb, started_by text, reason text, started_at timestamptz, finished_at timestamptz)`
+	outputs jsonb, error jsonb, started_by text, reason text, started_at timestamptz, finished_at timestamptz, rerun_of jsonb)`
 
 type stepRecord struct {
 	Index      int                 `json:"index"`
@@ -44,19 +45,22 @@ type stepRecord struct {
 	Output     value               `json:"output,omitzero"`
 	Error      *deviceops.RunError `json:"error,omitempty"`
 	WaitsFor   string              `json:"waits_for"`
+	Vars       object              `json:"vars,omitempty"`
+	Copied     bool                `json:"copied"`
 }
 
 // saveSteps writes the steps $2 of the one run in run.
 const saveSteps = `
-	insert into run_steps (run, index, account, step, verb, status, attempts, started_at, finished_at, input, output, error, waits_for)
-	select run.id, x.index, run.account, x.step, x.verb, x.status, x.attempts, x.started_at, x.finished_at, x.input, x.output, x.error, x.waits_for
+	insert into run_steps (run, index, account, step, verb, status, attempts, started_at, finished_at, input, output, error, waits_for, vars, copied)
+	select run.id, x.index, run.account, x.step, x.verb, x.status, x.attempts, x.started_at, x.finished_at, x.input, x.output, x.error, x.waits_for,
+		x.vars, x.copied
 	from run, json_to_recordset($2::json) as x(
 		index bigint, step text, verb text, status text, attempts bigint, started_at timestamptz, finished_at timestamptz,
-		input jsonb, output jsonb, error jsonb, waits_for text)
+		input jsonb, output jsonb, error jsonb, waits_for text, vars jsonb, copied boolean)
 	on conflict (run, index) do update set
 		step = excluded.step, verb = excluded.verb, status = excluded.status, attempts = excluded.attempts,
 		started_at = excluded.started_at, finished_at = excluded.finished_at, input = excluded.input,
-		output = excluded.output, error = excluded.error, waits_for = excluded.waits_for`
+		output = excluded.output, error = excluded.error, waits_for = excluded.waits_for, vars = excluded.vars`
 
 const endedStatuses = `('succeeded', 'failed', 'canceled', 'skipped')`
 
@@ -64,9 +68,9 @@ const endedStatuses = `('succeeded', 'failed', 'canceled', 'skipped')`
 func (t tx) CreateRun(ctx context.Context, r deviceops.Run) (created bool, err error) {
 	created, err = t.writeRun(ctx, "create run", r, `
 		with run as (
-			insert into runs (id, account, workflow, version, hash, device, inputs, status, outputs, error, started_by, reason, started_at, finished_at)
+			insert into runs (id, account, workflow, version, hash, device, inputs, status, outputs, error, started_by, reason, started_at, finished_at, rerun_of)
 			select id, account, workflow, version, hash, device, inputs, status, outputs, error, started_by, reason,
-				coalesce(started_at, now()), finished_at
+				coalesce(started_at, now()), finished_at, rerun_of
 			from `+runRecordset+` on conflict do nothing
 			returning id, account),
 		steps as (`+saveSteps+`)
@@ -136,7 +140,7 @@ func (t tx) FindRun(ctx context.Context, id string) (deviceops.Run, error) {
 		return r, missing(err, "there is no run %s", id)
 	}
 	r.Steps, err = list(ctx, t, "find steps", scanStep, `
-		select index, step, verb, status, attempts, started_at, finished_at, input, output, error, waits_for
+		select index, step, verb, status, attempts, started_at, finished_at, input, output, error, waits_for, vars, copied
 		from run_steps where run = $1 order by index`, id)
 	return r, err
 }
@@ -172,7 +176,7 @@ func recordRun(r deviceops.Run) runRecord {
 	return runRecord{
 		ID: r.ID, Account: r.Account, Workflow: r.Workflow, Version: r.Version, Hash: r.Hash, Device: r.Device,
 		Inputs: r.Inputs, Status: string(r.Status), Outputs: r.Outputs, Error: exactError(r.Error),
-		StartedBy: r.StartedBy, Reason: r.Reason, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,
+		StartedBy: r.StartedBy, Reason: r.Reason, StartedAt: r.StartedAt, FinishedAt: r.FinishedAt, RerunOf: r.RerunOf,
 	}
 }
 
@@ -180,7 +184,7 @@ func recordStep(s deviceops.RunStep) stepRecord {
 	return stepRecord{
 		Index: s.Index, Step: s.Step, Verb: s.Verb, Status: string(s.Status), Attempts: s.Attempts,
 		StartedAt: s.StartedAt, FinishedAt: s.FinishedAt, Input: value{s.Input}, Output: value{s.Output},
-		Error: exactError(s.Error), WaitsFor: s.WaitsFor,
+		Error: exactError(s.Error), WaitsFor: s.WaitsFor, Vars: s.Vars, Copied: s.Copied,
 	}
 }
 
@@ -196,12 +200,12 @@ func exactError(e *deviceops.RunError) *deviceops.RunError {
 
 func scanRun(row pgx.CollectableRow) (r deviceops.Run, err error) {
 	err = row.Scan(&r.ID, &r.Account, &r.Workflow, &r.Version, &r.Hash, &r.Device, &r.Inputs, &r.Status, &r.Outputs,
-		&r.Error, &r.StartedBy, &r.Reason, moment{&r.StartedAt}, moment{&r.FinishedAt}, &r.Paused)
+		&r.Error, &r.StartedBy, &r.Reason, moment{&r.StartedAt}, moment{&r.FinishedAt}, &r.Paused, &r.RerunOf)
 	return r, err
 }
 
 func scanStep(row pgx.CollectableRow) (s deviceops.RunStep, err error) {
 	err = row.Scan(&s.Index, &s.Step, &s.Verb, &s.Status, &s.Attempts, moment{&s.StartedAt}, moment{&s.FinishedAt},
-		&s.Input, &s.Output, &s.Error, &s.WaitsFor)
+		&s.Input, &s.Output, &s.Error, &s.WaitsFor, &s.Vars, &s.Copied)
 	return s, err
 }

@@ -25,7 +25,8 @@ func TestRunsComeBackAsTheyWereSaved(t *testing.T) {
 
 		r := run("r1", noon)
 		r.Inputs, r.Reason = map[string]any{"n": int64(1), "f": 2.0}, "because"
-		r.Steps = []deviceops.RunStep{{Index: 0, Step: "a", Verb: "command", Status: deviceops.RunRunning, Attempts: 1, StartedAt: noon, WaitsFor: "device"}}
+		r.RerunOf = &deviceops.RunOrigin{Run: "r0", Step: "a", Because: "it failed"}
+		r.Steps = []deviceops.RunStep{{Index: 0, Step: "a", Verb: "command", Status: deviceops.RunRunning, Attempts: 1, StartedAt: noon, WaitsFor: "device", Copied: true}}
 		isNew, err := s.CreateRun(t.Context(), r)
 		require.NoError(t, err)
 		require.True(t, isNew)
@@ -40,6 +41,7 @@ func TestRunsComeBackAsTheyWereSaved(t *testing.T) {
 
 		failed := &deviceops.RunError{Code: "busy", Message: "m", Retryable: true, Step: "b", Data: map[string]any{"n": int64(2), "f": 3.0}}
 		r.Steps[0].Status, r.Steps[0].FinishedAt, r.Steps[0].WaitsFor = deviceops.RunSucceeded, after(1e6), ""
+		r.Steps[0].Vars = map[string]any{"n": int64(1), "f": 2.0}
 		r.Steps[0].Input, r.Steps[0].Output = map[string]any{"x": 1.0}, []any{int64(1), 2.0, "x"}
 		second := deviceops.RunStep{Index: 1, Step: "b", Verb: "set", Status: deviceops.RunFailed, StartedAt: after(1e6), Output: "text", Error: failed}
 		r.Status, r.Outputs, r.Error, r.FinishedAt = deviceops.RunFailed, map[string]any{"o": true}, failed, after(2e6)

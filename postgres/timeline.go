@@ -80,6 +80,9 @@ func (t tx) runEntries(ctx context.Context, device string, limit int) ([]deviceo
 	runs, err := t.ListRuns(ctx, deviceops.RunFilter{Device: device, Limit: limit})
 	return entries(runs, func(r deviceops.Run) []deviceops.TimelineEntry {
 		text := fmt.Sprintf("%s@%d by %s: %s", r.Workflow, r.Version, r.StartedBy, r.Status)
+		if r.RerunOf != nil {
+			text += ", goes on with " + r.RerunOf.Run + " from " + r.RerunOf.Step
+		}
 		if r.Error != nil {
 			text += " (" + r.Error.Code + ": " + r.Error.Message + ")"
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/dsl"
 	"github.com/deviceops/deviceops/workflows"
 )
 
@@ -72,4 +73,60 @@ func (s *stack) executions() (n int) {
 		n += times
 	}
 	return n
+}
+
+// A run that failed is run again: what succeeded in it is not sent again.
+func TestRerunOnARealServer(t *testing.T) {
+	s := newStack(t)
+	for _, id := range []string{"k1", "k2"} {
+		s.register(t, id)
+	}
+	s.fleet.failures["k2"] = 1 // the first attempt
+	const source = `workflow: staged
+outputs: { n: "${{ vars.n }}", uptime: "${{ steps.look.output.uptime_s }}", kept: "${{ steps.kept.output.winner }}" }
+steps:
+  - set: { n: 9007199254740993 }
+  - { id: look, command: diagnostics, device: k1, timeout: 1m }
+  - id: kept
+    race: true
+    parallel:
+      slow: [ { wait: 1h } ]
+      fast: [ { command: diagnostics, device: k1, timeout: 1m }, { set: { n: "${{ vars.n + 1 }}" } } ]
+  - { id: act, command: diagnostics, device: k2, timeout: 1m }
+  - { command: diagnostics, device: k1, timeout: 1m }
+`
+	s.publish(t, "staged", source)
+	run := deviceops.Run{ID: "r1", Account: "acme", Workflow: "staged", Version: 1}
+	s.start(t, workflows.RunStart(run))
+	require.Error(t, s.wait(t, "r1", nil))
+	require.Equal(t, 3, s.executions())
+	failed, err := s.store.FindRun(t.Context(), "r1")
+	require.NoError(t, err)
+	require.Equal(t, "act", failed.Error.Step)
+
+	program, found := dsl.Compile(source)
+	require.NoError(t, found.Err())
+	plan, err := workflows.PlanRerun(program, failed, "")
+	require.NoError(t, err)
+	again := deviceops.Run{
+		ID: "r2", Account: "acme", Workflow: "staged", Version: 1, Status: deviceops.RunPending, StartedAt: time.Now(), Steps: plan.Copied,
+		RerunOf: &deviceops.RunOrigin{Run: "r1", Step: "act", Because: plan.Because},
+	}
+	_, err = s.store.CreateRun(t.Context(), again)
+	require.NoError(t, err)
+	s.fleet.failures["k2"] = 0
+	s.start(t, workflows.RunStart(again))
+	var result workflows.RunResult
+	require.NoError(t, s.wait(t, "r2", &result))
+	require.EqualValues(t, map[string]any{"n": int64(9007199254740994), "uptime": int64(7), "kept": "fast"}, result.Outputs)
+	require.Equal(t, 5, s.executions(), "two more: what failed, and what comes after it")
+
+	stored, err := s.store.FindRun(t.Context(), "r2")
+	require.NoError(t, err)
+	require.Len(t, stored.Steps, len(plan.Copied)+2)
+	for i, row := range stored.Steps {
+		require.Equal(t, i, row.Index)
+		require.Equal(t, i < len(plan.Copied), row.Copied, row.Step)
+	}
+	s.history(t, "r2", "rerun")
 }

@@ -204,6 +204,9 @@ func (x *execution) settle(ctx workflow.Context) {
 }
 
 func (x *execution) succeed(ctx workflow.Context, step *dsl.Step, s settlement) {
+	if x.parent == nil && len(x.at.Frames) == 1 {
+		x.state.row(s.Call.Row).Vars = x.state.takeAssigned()
+	}
 	x.state.closeRow(s.Call.Row, deviceops.RunSucceeded, workflow.Now(ctx), s.Output.value, nil)
 	x.remember(step, dsl.StepResult{Status: dsl.StatusSucceeded, Output: s.Output.value, Attempts: s.Call.Tries})
 	x.complete(step)

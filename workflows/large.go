@@ -27,7 +27,7 @@ func (x *execution) keep(ctx workflow.Context, outputs map[string]any) (map[stri
 func heavy(rows []deviceops.RunStep) bool {
 	left := deviceops.MaxInlineOutput
 	for i := range rows {
-		if left = spend(rows[i].Input, spend(rows[i].Output, left)); left < 0 {
+		if left = spend(rows[i].Vars, spend(rows[i].Input, spend(rows[i].Output, left))); left < 0 {
 			return true
 		}
 	}

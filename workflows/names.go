@@ -51,7 +51,7 @@ type ProvisionProgress struct {
 // RunInput starts a run of a published workflow. The version is resolved before
 // the start, so that a retried start means the same.
 type RunInput struct {
-	Run   deviceops.Run `json:"run"`             // id, account, workflow, version, hash, device, inputs, started_by, reason
+	Run   deviceops.Run `json:"run"`             // id, account, workflow, version, hash, device, inputs, started_by, reason, rerun_of
 	Depth int           `json:"depth,omitempty"` // how many runs started one another down to this; 0: no run started it
 
 	// Every is the number of steps after which the run goes on in a new
@@ -82,7 +82,8 @@ func ProvisionStart(in ProvisionInput) deviceops.Start {
 	return deviceops.Start{WorkflowID: ProvisionID(in.Device), Type: TypeProvision, Input: in, Device: in.Device}
 }
 
-// RunStart asks for a run.
+// RunStart asks for a run. Steps that it copies are in the store.
 func RunStart(r deviceops.Run) deviceops.Start {
+	r.Steps = nil
 	return deviceops.Start{WorkflowID: r.ID, Type: RunType(r), Input: RunInput{Run: r}, Device: r.Device}
 }

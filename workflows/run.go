@@ -75,6 +75,9 @@ func (x *execution) prepare(ctx workflow.Context, known *programs) {
 	if err == nil {
 		err = x.takeInputs(ctx)
 	}
+	if err == nil && x.run.RerunOf != nil {
+		err = x.recall(ctx)
+	}
 	switch {
 	case ctx.Err() != nil:
 		x.end(ending{Status: deviceops.RunCanceled, Error: errCanceled()})

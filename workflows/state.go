@@ -13,7 +13,7 @@ import (
 // answers would give another history; a run keeps the one that it began with.
 //
 //   - 1: of runs of TypeRun.
-//   - 2: what is large goes past the history.
+//   - 2: what is large goes past the history; rows tell the variables that were set.
 const engine = 2
 
 // state is all that a run knows beside its program: everything is data, so that
@@ -21,8 +21,9 @@ const engine = 2
 type state struct {
 	Engine    int                 `json:"engine"`
 	Inputs    dsl.Object          `json:"inputs"`
-	Vars      dsl.Object          `json:"vars"` // of all branches
-	Root      branch              `json:"root"` // the position: a tree
+	Vars      dsl.Object          `json:"vars"`               // of all branches
+	Assigned  []string            `json:"assigned,omitempty"` // variables that were set since the last step of the run's own list was done
+	Root      branch              `json:"root"`               // the position: a tree
 	Completed int                 `json:"completed"`
 	Rows      []deviceops.RunStep `json:"rows"`  // the timeline since this execution began, by index
 	Next      int                 `json:"next"`  // index of the next row

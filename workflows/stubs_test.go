@@ -45,6 +45,7 @@ type world struct {
 	keep    func(activities.KeepInput) (activities.ActionOutput, error)
 	watch   func(activities.WatchInput) (activities.WatchOutput, error)
 	sources map[string]string // by name of workflow
+	copied  []deviceops.RunStep
 
 	commands  []activities.CommandInput
 	verified  []activities.VerifyInput
@@ -155,6 +156,9 @@ func (w *world) register() {
 		},
 		activities.NameKeepOutput: func(_ context.Context, in activities.KeepInput) (activities.ActionOutput, error) {
 			return note(w, &w.kept, in, w.keep)
+		},
+		activities.NameRecallSteps: func(context.Context, activities.RecallInput) (activities.RecallOutput, error) {
+			return activities.RecallOutput{Steps: w.copied}, nil
 		},
 		activities.NameDeviceFacts: func(context.Context, activities.FactsInput) (deviceops.Device, error) { return w.facts(), nil },
 		activities.NameEmitEvent: func(_ context.Context, in activities.EmitInput) error {
