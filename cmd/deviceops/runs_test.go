@@ -22,7 +22,7 @@ outputs: { succeeded: "${{ steps.each.output.succeeded }}" }
 steps:
   - id: each
     foreach:
-      items: [kiosk-00001, kiosk-00002, kiosk-00003]
+      items: [sim-00001, sim-00002, sim-00003]
       max_parallel: 3
       steps:
         - { id: first, command: diagnostics, device: "${{ item }}", timeout: 5m }
@@ -33,10 +33,10 @@ steps:
 const four = `workflow: four
 outputs: { uptime: "${{ steps.one.output.uptime_s }}" }
 steps:
-  - { id: one, command: diagnostics, device: kiosk-00001, timeout: 1m }
-  - { id: two, command: health, device: kiosk-00002, timeout: 1m }
+  - { id: one, command: diagnostics, device: sim-00001, timeout: 1m }
+  - { id: two, command: health, device: sim-00002, timeout: 1m }
   - { id: three, command: diagnostics, device: late-00001, timeout: 1m, offline: fail }
-  - { id: four, command: health, device: kiosk-00001, timeout: 1m }
+  - { id: four, command: health, device: sim-00001, timeout: 1m }
 `
 
 // floor is a fleet whose engine runs in two processes, so that the worker can be
@@ -113,7 +113,7 @@ func TestPauseOutlivesTheWorker(t *testing.T) {
 		return len(steps) == 4 && done == 3
 	}, 2*time.Minute, 100*time.Millisecond, "what was under way was to end: %+v", f.show(run.ID))
 	require.Never(t, func() bool { return len(f.show(run.ID).Steps) > 4 }, 3*time.Second, 200*time.Millisecond)
-	once := map[string][]string{"kiosk-00001": {"diagnostics"}, "kiosk-00002": {"diagnostics"}, "kiosk-00003": {"diagnostics"}}
+	once := map[string][]string{"sim-00001": {"diagnostics"}, "sim-00002": {"diagnostics"}, "sim-00003": {"diagnostics"}}
 	require.Equal(t, once, f.effects(run.ID))
 	require.Contains(t, f.must("runs", "list", "--status", "paused"), run.ID)
 	require.Regexp(t, `paused +since .*: smoke`, f.must("runs", "show", run.ID))
@@ -149,7 +149,7 @@ func TestRerunAsksNobodyTwice(t *testing.T) {
 	out, code := f.run("runs", "watch", run.ID)
 	require.Equal(t, 1, code)
 	require.Contains(t, out, "at step three")
-	did := map[string][]string{"kiosk-00001": {"diagnostics"}, "kiosk-00002": {"health"}}
+	did := map[string][]string{"sim-00001": {"diagnostics"}, "sim-00002": {"health"}}
 	require.Equal(t, did, f.effects(run.ID))
 
 	f.start(append(late, "--broker", f.broker(), "--ledger", f.ledger+".late")...)
@@ -158,7 +158,7 @@ func TestRerunAsksNobodyTwice(t *testing.T) {
 	require.Equal(t, &deviceops.RunOrigin{Run: run.ID, Step: "three", Because: "it failed"}, again.RerunOf)
 	f.must("runs", "watch", again.ID)
 	require.Equal(t, did, f.effects(run.ID))
-	require.Equal(t, map[string][]string{"late-00001": {"diagnostics"}, "kiosk-00001": {"health"}}, f.effects(again.ID))
+	require.Equal(t, map[string][]string{"late-00001": {"diagnostics"}, "sim-00001": {"health"}}, f.effects(again.ID))
 
 	first, second := f.show(run.ID), f.show(again.ID)
 	require.Equal(t, deviceops.RunSucceeded, second.Status)
