@@ -90,6 +90,10 @@ type Outputs interface {
 	// there is no such run.
 	SaveOutputs(ctx context.Context, parts []Output) error
 
+	// CopyOutputs keeps for the run to what is stored of the run from, so that
+	// references that it copied outlive that run.
+	CopyOutputs(ctx context.Context, from, to string) error
+
 	// FindOutput gives a part that any run of this very account has. ENOTFOUND.
 	FindOutput(ctx context.Context, account, sha256 string) ([]byte, error)
 }

@@ -91,6 +91,11 @@ func (r runService) store(ctx context.Context, p deviceops.Principal, run device
 		if created, err = tx.CreateRun(ctx, run); err != nil || !created {
 			return err
 		}
+		if o := run.RerunOf; o != nil {
+			if err := tx.CopyOutputs(ctx, o.Run, run.ID); err != nil {
+				return err
+			}
+		}
 		if err := tx.RequestStarts(ctx, []deviceops.Start{workflows.RunStart(run)}, r.Now()); err != nil {
 			return err
 		}

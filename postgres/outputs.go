@@ -41,6 +41,15 @@ func (t tx) SaveOutputs(ctx context.Context, parts []deviceops.Output) error {
 	return nil
 }
 
+// CopyOutputs implements deviceops.Outputs.
+func (t tx) CopyOutputs(ctx context.Context, from, to string) error {
+	_, _, err := first(ctx, t, "copy outputs", pgx.RowTo[string], `
+		insert into outputs (account, sha256, run, size, content)
+		select account, sha256, $2, size, content from outputs where run = $1
+		on conflict do nothing returning run`, from, to)
+	return err
+}
+
 // FindOutput implements deviceops.Outputs.
 func (t tx) FindOutput(ctx context.Context, account, sha256 string) ([]byte, error) {
 	packed, ok, err := first(ctx, t, "find output", pgx.RowTo[[]byte],

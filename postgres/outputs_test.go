@@ -43,7 +43,16 @@ func TestOutputsGoWithTheirRun(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, packed, 1)
 	require.Less(t, packed[0], int64(100), "it is packed")
+	_, err = s.CreateRun(t.Context(), run("r2", noon))
+	require.NoError(t, err)
+	for range 2 {
+		require.NoError(t, s.CopyOutputs(t.Context(), "r1", "r2"))
+	}
 	require.NoError(t, postgres.Exec(t.Context(), s, "delete from runs where id = 'r1'"))
+	data, err := s.FindOutput(t.Context(), "acme", "abc")
+	require.NoError(t, err, "a run that copied it has it still")
+	require.Len(t, data, 4000)
+	require.NoError(t, postgres.Exec(t.Context(), s, "delete from runs where id = 'r2'"))
 	_, err = s.FindOutput(t.Context(), "acme", "abc")
 	requireCode(t, deviceops.ENOTFOUND, err)
 }
