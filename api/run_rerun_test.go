@@ -121,7 +121,7 @@ func TestRerunsOfSomethingElse(t *testing.T) {
 		"a version that differs before":         {deviceops.RerunRequest{From: "decision", Version: "3"}, "-         ring: ${{ inputs.ring }}\n+         ring: late\n"},
 		"from where it differs":                 {deviceops.RerunRequest{From: "pick", Version: "3"}, ""},
 		"a version that is shorter":             {deviceops.RerunRequest{Version: "latest"}, "version 4 has 3 steps, and the run is to begin at step 4"},
-		"no such version":                       {deviceops.RerunRequest{Version: "9"}, "staged@9"},
+		"no such version":                       {deviceops.RerunRequest{Version: "9"}, "there is no version 9 of workflow staged"},
 		"no such step":                          {deviceops.RerunRequest{From: "x"}, "there is no step x to begin at; the steps of the run are look, pick, decision, act"},
 	} {
 		t.Run(name, func(t *testing.T) {
