@@ -59,7 +59,7 @@ func (r SimReport) String() string {
 		line("%-12s %-8s %8d %8d %10d %8d %8d %8d %10s %10s", ring.Name, ring.Status, c.Targeted, c.Reached(), c.Succeeded, c.Unsuccessful(), c.Unhealthy, c.Excused, begins, takes)
 	}
 	line("")
-	line("50 %% have it after %s, 90 %% after %s, 99 %% after %s", never(r.To50), never(r.To90), never(r.To99))
+	line("50 %% of the devices have it %s, 90 %% %s, 99 %% %s", never(r.To50), never(r.To90), never(r.To99))
 	if s := r.Stop; s != nil {
 		line("")
 		line("ring %s stopped it after %s: %s", s.Ring, lasts(s.After), s.Reason)
@@ -90,7 +90,7 @@ func never(d time.Duration) string {
 	if d == 0 {
 		return "never"
 	}
-	return lasts(d)
+	return "after " + lasts(d)
 }
 
 // simKind is what happens to a device.

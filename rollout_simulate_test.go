@@ -56,7 +56,7 @@ canary       passed         10       10         10        0        0        0   
 early        passed       1000     1000       1000        0        0        0      36m2s    2h9m35s
 everyone     passed       8990     8990       8990        0        0        0   2h45m37s     35m40s
 
-50 % have it after 2h56m17s, 90 % after 3h6m37s, 99 % after 3h11m17s
+50 % of the devices have it after 2h56m17s, 90 % after 3h6m37s, 99 % after 3h11m17s
 asked: May ring early of rollout kiosk-2.4.0 begin with 1000 devices? Ring canary passed: 10 of 10 devices succeeded
 `},
 		"at night, for each device in its zone": {func(s *deviceops.RolloutSpec) {
@@ -70,7 +70,7 @@ canary       passed         10       10         10        0        0        0   
 early        passed       1000     1000       1000        0        0        0  18h30m16s  19h36m51s
 everyone     passed       8990     8990       8990        0        0        0  1d14h7m0s   22h15m1s
 
-50 % have it after 1d18h6m0s, 90 % after 2d12h5m0s, 99 % after 2d12h10m0s
+50 % of the devices have it after 1d18h6m0s, 90 % after 2d12h5m0s, 99 % after 2d12h10m0s
 asked: May ring early of rollout kiosk-2.4.0 begin with 1000 devices? Ring canary passed: 10 of 10 devices succeeded
 `},
 		"some are offline, and hold their rings up": {nil, deviceops.SimOptions{OfflineRate: 0.1, NeverRate: 0.1, ApproveAfter: time.Hour}, `
@@ -81,7 +81,7 @@ canary       passed         10       10         10        0        0        0   
 early        passed        988      988        988        0        0       12   7h28m52s   7d2h0m0s
 everyone     passed       8905     8905       8905        0        0       85  7d9h29m0s       7d0s
 
-50 % have it after 7d9h39m0s, 90 % after 7d9h50m0s, 99 % after 7d10h2m0s
+50 % of the devices have it after 7d9h39m0s, 90 % after 7d9h50m0s, 99 % after 7d10h2m0s
 asked: May ring early of rollout kiosk-2.4.0 begin with 1000 devices? Ring canary passed: 10 of 10 devices succeeded
 `},
 		"a bad release stops at the canary": {nil, deviceops.SimOptions{UnhealthyRate: 0.3}, `
@@ -92,7 +92,7 @@ canary       failed         10       10          7        0        1        0   
 early        pending      1000        0          0        0        0        0          -          -
 everyone     pending      8990        0          0        0        0        0          -          -
 
-50 % have it after never, 90 % after never, 99 % after never
+50 % of the devices have it never, 90 % never, 99 % never
 
 ring canary stopped it after 1m1s: the gate failed: pct(ring.failed + ring.unhealthy, ring.reached) > 2 (pct(ring.failed + ring.unhealthy, ring.reached) is 10, > 2)
 touched by then: 10 of 10000 devices (0.1 %), 1 of them harmed
@@ -106,7 +106,7 @@ canary       passed         10       10         10        0        2        0   
 early        failed       1000     1000       1000        0       21        0     31m23s     12m36s
 everyone     pending      8990        0          0        0        0        0          -          -
 
-50 % have it after never, 90 % after never, 99 % after never
+50 % of the devices have it never, 90 % never, 99 % never
 
 ring early stopped it after 43m59s: the gate failed: pct(ring.failed + ring.unhealthy, ring.reached) > 2 (pct(ring.failed + ring.unhealthy, ring.reached) is 2.1, > 2)
 touched by then: 1010 of 10000 devices (10.1 %), 23 of them harmed
@@ -122,7 +122,7 @@ asked: May ring early of rollout kiosk-2.4.0 begin with 1000 devices? Ring canar
 ring         status    devices  reached  succeeded   failed   unwell  excused     begins      takes
 all          running     10000    10000      10000        0      853        0         0s     32m42s
 
-50 % have it after 13m12s, 90 % after 23m28s, 99 % after 26m18s
+50 % of the devices have it after 13m12s, 90 % after 23m28s, 99 % after 26m18s
 `},
 		"the gate asks": {func(s *deviceops.RolloutSpec) { s.Gate.Fail = nil; s.Rings[0].Where = nil }, deviceops.SimOptions{RejectRate: 0.3}, `
 10000 devices, running after 34m1s: it waits for a person: Is ring canary of rollout kiosk-2.4.0 good enough? 6 of 10 devices succeeded, 4 rejected it: the ring is through and its gate does not pass: pct(ring.healthy, ring.reached) >= 98 (pct(ring.healthy, ring.reached) is 60, not >= 98)
@@ -132,7 +132,7 @@ canary       soaking        10       10          6        4        0        0   
 early        pending      1000        0          0        0        0        0          -          -
 everyone     pending      8990        0          0        0        0        0          -          -
 
-50 % have it after never, 90 % after never, 99 % after never
+50 % of the devices have it never, 90 % never, 99 % never
 `},
 		"the deadline passes": {func(s *deviceops.RolloutSpec) { s.Deadline = midday.Add(3 * time.Hour) }, deviceops.SimOptions{SilentRate: 0.001}, `
 10000 devices, failed after 3h0m0s: its deadline passed: 2026-01-14T15:00:00Z
@@ -142,7 +142,7 @@ canary       passed         10       10         10        0        0        0   
 early        passed       1000     1000        999        1        0        0     31m23s    2h15m7s
 everyone     running      8990     5576       5080        3        0        0   2h46m30s     13m30s
 
-50 % have it after 2h57m6s, 90 % after never, 99 % after never
+50 % of the devices have it after 2h57m6s, 90 % never, 99 % never
 asked: May ring early of rollout kiosk-2.4.0 begin with 1000 devices? Ring canary passed: 10 of 10 devices succeeded
 `},
 		"some never come back, and nobody excuses them": {func(s *deviceops.RolloutSpec) { s.Stragglers.Then = deviceops.StragglerWait }, deviceops.SimOptions{OfflineRate: 0.01, NeverRate: 1}, `
@@ -153,7 +153,7 @@ canary       passed         10       10         10        0        0        0   
 early        running      1000      991        991        0        0        0     31m23s      9m35s
 everyone     pending      8990        0          0        0        0        0          -          -
 
-50 % have it after never, 90 % after never, 99 % after never
+50 % of the devices have it never, 90 % never, 99 % never
 asked: May ring early of rollout kiosk-2.4.0 begin with 1000 devices? Ring canary passed: 10 of 10 devices succeeded
 `},
 	} {

@@ -139,6 +139,7 @@ func (a *app) releaseKeysRemove() *cobra.Command {
 	var account, reason string
 	cmd := &cobra.Command{
 		Use: "remove ID", Short: "Remove a key: no new release that it signs is taken", Args: args(1, 1),
+		Example: "  deviceops release keys remove 3f9a12c4 --reason \"the laptop was stolen\"",
 		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
 			left, err := c.RemoveReleaseKey(ctx, account, args[0], reason)
 			if err != nil {

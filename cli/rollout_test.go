@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -166,4 +168,37 @@ func TestPace(t *testing.T) {
 	require.Equal(t, ", 2m for the 1200 that are left of all rings", p.left(1200))
 	p.add(100, now.Add(45*time.Second))
 	require.Less(t, p.perMinute(), 600.0, "what is long past does not count")
+}
+
+func TestSimulateARollout(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "rollout.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(`rollout: kiosk-2.4.0
+change: { release: kiosk-os@2.4.0 }
+targets: device.profile == "kiosk"
+rings:
+  - { name: canary, take: 10, tags: [canary], soak: 30m, gate: { fail: ring.failed + ring.unhealthy >= 2 } }
+  - { name: everyone }
+on_fail: rollback
+`), 0o600))
+	simulate := func(args ...string) (string, int) {
+		var out bytes.Buffer
+		root := New(Config{Out: &out, Err: &out, Now: func() time.Time { return now }})
+		code := Execute(t.Context(), root, append([]string{"rollout", "simulate", file, "--devices", "500"}, args...))
+		return out.String(), code
+	}
+	good, code := simulate()
+	require.Zero(t, code, good)
+	require.Contains(t, good, "500 devices, succeeded after ")
+	require.Contains(t, good, "99 % after ")
+
+	bad, code := simulate("--unhealthy", "80%")
+	require.Zero(t, code, bad)
+	require.Contains(t, bad, "ring canary stopped it after ")
+	require.Contains(t, bad, "touched by then: 10 of 500 devices (2.0 %)")
+	require.Contains(t, bad, "taken back: 10 devices in ")
+
+	wrong, code := simulate("--fail", "120%")
+	require.Equal(t, ExitUsage, code)
+	require.Contains(t, wrong, "write a share from 0% to 100%, such as 2%")
 }

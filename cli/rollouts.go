@@ -21,6 +21,7 @@ many devices, ring by ring. Each ring has a gate: a bad change stops where it is
 and, if the manifest says so, is taken back.
 
   deviceops rollout preview FILE      what would happen, before anything does
+  deviceops rollout simulate FILE     how long it takes, and how far a bad change gets
   deviceops rollout create FILE       begin
   deviceops rollout watch NAME        see rings, rates, errors and gates live
   deviceops rollout devices NAME      who got it, who waits, and for what
@@ -30,7 +31,7 @@ Rollouts are named by their name or id.`
 
 func (a *app) rolloutCommand() *cobra.Command {
 	cmd := group("rollout", "Take a change to many devices, ring by ring",
-		a.rolloutCreate(), a.rolloutPreview(), a.rolloutList(), a.rolloutShow(), a.rolloutDevices(), a.rolloutWatch(),
+		a.rolloutCreate(), a.rolloutPreview(), a.rolloutSimulate(), a.rolloutList(), a.rolloutShow(), a.rolloutDevices(), a.rolloutWatch(),
 		a.rolloutPause(), a.rolloutResume(), a.rolloutCancel(), a.rolloutSkip(), a.rolloutRetry(), a.rolloutSet(), a.rolloutRollback())
 	cmd.Long, cmd.Aliases = aboutRollouts, []string{"rollouts"}
 	return cmd
