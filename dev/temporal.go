@@ -21,15 +21,20 @@ import (
 	"go.temporal.io/server/temporal"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/workflows"
 )
 
 // Namespace is the Temporal namespace of the stack.
 const Namespace = "deviceops"
 
-// searchAttributes are registered with the namespace, so that runs can be
-// listed by device.
-var searchAttributes = map[string]enumspb.IndexedValueType{
-	"DeviceId": enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+// searchAttributes are registered with the namespace when it is made, so that
+// runs are found by them from the first one on.
+func searchAttributes() map[string]enumspb.IndexedValueType {
+	types := map[string]enumspb.IndexedValueType{}
+	for _, a := range workflows.Attributes() {
+		types[a.GetName()] = a.GetValueType()
+	}
+	return types
 }
 
 // TemporalConfig says how to run the embedded Temporal server.
@@ -91,7 +96,7 @@ func prepareTemporal(cfg TemporalConfig, conf *config.Config) error {
 			return deviceops.Errorf(deviceops.ECONFLICT, "make Temporal's database: %w", err)
 		}
 	}
-	namespace, err := sqlite.NewNamespaceConfig(temporalCluster, Namespace, false, searchAttributes)
+	namespace, err := sqlite.NewNamespaceConfig(temporalCluster, Namespace, false, searchAttributes())
 	if err == nil {
 		err = sqlite.CreateNamespaces(conf.Persistence.DataStores[sqlitePlugin].SQL, namespace)
 	}

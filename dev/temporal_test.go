@@ -21,6 +21,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/workflows"
 )
 
 // temporalDirVariable makes the test binary a Temporal server to kill.
@@ -60,7 +61,7 @@ func startRun(t *testing.T, c client.Client, id string) {
 	options := client.StartWorkflowOptions{
 		ID:                    id,
 		TaskQueue:             testQueue,
-		TypedSearchAttributes: temporal.NewSearchAttributes(temporal.NewSearchAttributeKeyKeyword("DeviceId").ValueSet("kiosk-7")),
+		TypedSearchAttributes: temporal.NewSearchAttributes(workflows.AttributeDevice.ValueSet("kiosk-7")),
 	}
 	_, err := c.ExecuteWorkflow(t.Context(), options, waitForSignal)
 	require.NoError(t, err)
@@ -71,7 +72,7 @@ func startRun(t *testing.T, c client.Client, id string) {
 func requireListedByDevice(t *testing.T, c client.Client, device, id string) {
 	t.Helper()
 	request := &workflowservice.ListWorkflowExecutionsRequest{
-		Query: fmt.Sprintf("DeviceId = '%s' and WorkflowId = '%s'", device, id),
+		Query: fmt.Sprintf("DeviceOpsDevice = '%s' and WorkflowId = '%s'", device, id),
 	}
 	require.Eventually(t, func() bool {
 		list, err := c.ListWorkflow(t.Context(), request)

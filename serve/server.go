@@ -153,7 +153,13 @@ func (s *Server) dialTemporal(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.Orchestrator = starter.New(s.Temporal, s.config.TemporalNamespace)
+	orchestrator := starter.New(s.Temporal, s.config.TemporalNamespace)
+	if err := starter.RegisterAttributes(ctx, s.Temporal, s.config.TemporalNamespace); err != nil {
+		s.config.Log.Warn("workflows cannot be searched for by account, device and what they wait for", "err", err)
+	} else {
+		orchestrator = orchestrator.Searchable()
+	}
+	s.Orchestrator = orchestrator
 	s.checks["temporal"] = func(ctx context.Context) error {
 		_, err := s.Temporal.CheckHealth(ctx, &client.CheckHealthRequest{})
 		return err

@@ -29,6 +29,7 @@ type Starter struct {
 	client    client.Client
 	namespace string
 	taskQueue string
+	search    bool // workflows are found by attributes
 }
 
 var _ deviceops.Orchestrator = (*Starter)(nil)
@@ -41,17 +42,33 @@ func New(c client.Client, namespace string) *Starter {
 	return &Starter{client: c, namespace: namespace, taskQueue: workflows.TaskQueue}
 }
 
+// Searchable has the workflows that s starts found by attributes, which have to
+// be registered.
+func (s *Starter) Searchable() *Starter {
+	s.search = true
+	return s
+}
+
 // Start implements deviceops.Orchestrator. A run is started once for ever; a
 // device can be provisioned again once its last provisioning has ended.
 func (s *Starter) Start(ctx context.Context, start deviceops.Start) (bool, error) {
 	ctx, cancel := bounded(ctx, callTimeout)
 	defer cancel()
-	_, err := s.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+	o := client.StartWorkflowOptions{
 		ID: start.WorkflowID, TaskQueue: s.taskQueue,
 		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowIDReusePolicy:                    reusePolicy(start.Type),
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
-	}, start.Type, start.Input)
+	}
+	if s.search {
+		o.TypedSearchAttributes = attributes(start)
+	}
+	_, err := s.client.ExecuteWorkflow(ctx, o, start.Type, start.Input)
+	var unknown *serviceerror.InvalidArgument
+	if s.search && errors.As(err, &unknown) { // not every server of Temporal may know them yet
+		o.TypedSearchAttributes = temporal.SearchAttributes{}
+		_, err = s.client.ExecuteWorkflow(ctx, o, start.Type, start.Input)
+	}
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	if errors.As(err, &started) {
 		return false, nil

@@ -2,6 +2,7 @@ package starter_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/mocks"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/activities"
@@ -168,4 +170,44 @@ func TestDialSaysWhereItTried(t *testing.T) {
 	_, err := starter.Dial(ctx, starter.Config{Address: "127.0.0.1:1"})
 	require.Equal(t, deviceops.EUNAVAILABLE, deviceops.ErrorCode(err))
 	require.Contains(t, err.Error(), "127.0.0.1:1")
+}
+
+func TestStartsAreFoundByAttributes(t *testing.T) {
+	t.Parallel()
+	run := workflows.RunStart(deviceops.Run{ID: "r1", Account: "acme", Workflow: "w"})
+	stored, err := json.Marshal(run.Input)
+	require.NoError(t, err)
+	fromStore := run
+	fromStore.Input = json.RawMessage(stored)
+	for name, c := range map[string]struct {
+		start deviceops.Start
+		want  temporal.SearchAttributes
+	}{
+		"a run":               {run, workflows.RunAttributes(deviceops.Run{Account: "acme"})},
+		"a run of the outbox": {fromStore, workflows.RunAttributes(deviceops.Run{Account: "acme"})},
+		"a provisioning":      {workflows.ProvisionStart(workflows.ProvisionInput{Device: "k1"}), temporal.NewSearchAttributes(workflows.AttributeDevice.ValueSet("k1"))},
+		"something else":      {deviceops.Start{WorkflowID: "x", Type: "x", Input: "x"}, temporal.SearchAttributes{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, m := newStarter(t)
+			var tried []temporal.SearchAttributes
+			m.On("ExecuteWorkflow", mock.Anything, mock.MatchedBy(func(o client.StartWorkflowOptions) bool {
+				return o.TypedSearchAttributes.Size() > 0
+			}), mock.Anything, mock.Anything).Run(func(args mock.Arguments) {
+				tried = append(tried, args.Get(1).(client.StartWorkflowOptions).TypedSearchAttributes)
+			}).Return(nil, serviceerror.NewInvalidArgument("no such attribute")).Maybe()
+			m.On("ExecuteWorkflow", mock.Anything, mock.MatchedBy(func(o client.StartWorkflowOptions) bool {
+				return o.TypedSearchAttributes.Size() == 0
+			}), mock.Anything, mock.Anything).Return(nil, nil)
+			started, err := s.Searchable().Start(t.Context(), c.start)
+			require.NoError(t, err, "a server that does not know them starts it all the same")
+			require.True(t, started)
+			if c.want.Size() > 0 {
+				require.Equal(t, []temporal.SearchAttributes{c.want}, tried)
+			} else {
+				require.Empty(t, tried)
+			}
+		})
+	}
 }

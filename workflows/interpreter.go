@@ -19,7 +19,8 @@ type process struct {
 	desk    *desk
 	state   state
 	relay   relay
-	saving  bool // somebody is giving a change of the hold to the store
+	expects []string // for what of AttributeWaitingFor the branches wait now
+	saving  bool     // somebody is giving a change of the hold to the store
 }
 
 // execution executes one branch of a run.

@@ -307,9 +307,10 @@ func (p *provision) child(ctx workflow.Context, name string, version int) error 
 		kind = TypeRun
 	}
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID:          run.ID,
-		ParentClosePolicy:   enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
-		WaitForCancellation: true,
+		WorkflowID:            run.ID,
+		TypedSearchAttributes: childAttributes(ctx, run),
+		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
+		WaitForCancellation:   true,
 	})
 	err, timedOut := within(ctx, max(p.left(ctx), time.Second), func(ctx workflow.Context) workflow.Future {
 		return workflow.ExecuteChildWorkflow(ctx, kind, RunInput{Run: run})

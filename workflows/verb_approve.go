@@ -24,14 +24,16 @@ func tryApprove(x *execution, ctx workflow.Context, step *dsl.Step, c *call) out
 	}
 	x.state.waiting(c.Row, waitsFor(a))
 	run, landed := x.ride(ctx)
+	over := x.expecting(ctx, waitingForPerson)
 	a, err = x.desk.ask(ctx, a, step.Op.(*dsl.Approve).Form, run)
 	landed(err == nil)
 	x.facts = nil
-	switch {
-	case err != nil:
-		return faulty(err)
-	case a.Status == deviceops.ApprovalOpen:
+	if err == nil && a.Status == deviceops.ApprovalOpen {
 		return outcome{parked: true}
+	}
+	over()
+	if err != nil {
+		return faulty(err)
 	}
 	x.state.waiting(c.Row, "")
 	if a.Status != deviceops.ApprovalApproved {

@@ -36,6 +36,7 @@ func tryRun(x *execution, ctx workflow.Context, step *dsl.Step, c *call) outcome
 	}
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:            in.Run.ID,
+		TypedSearchAttributes: childAttributes(ctx, in.Run),
 		WorkflowIDReusePolicy: enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		ParentClosePolicy:     enums.PARENT_CLOSE_POLICY_REQUEST_CANCEL,
 		WaitForCancellation:   true,

@@ -18,7 +18,12 @@ var _ = addVerb("wait", verb{try: tryWait})
 func tryWait(x *execution, ctx workflow.Context, step *dsl.Step, c *call) outcome {
 	op := step.Op.(*dsl.Wait)
 	if op.Event != "" {
-		return x.waitForEvent(ctx, step, c)
+		over := x.expecting(ctx, waitingForEvent)
+		o := x.waitForEvent(ctx, step, c)
+		if !o.parked {
+			over()
+		}
+		return o
 	}
 	if c.Until.IsZero() {
 		until, err := x.waitEnd(ctx, op)
