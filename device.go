@@ -190,6 +190,9 @@ type Devices interface {
 	// devices that do not exist are left out.
 	SaveSessions(ctx context.Context, sessions map[string]Session) error
 
+	// SaveDesired writes desired twins by device id, in bulk.
+	SaveDesired(ctx context.Context, desired map[string]Desired) error
+
 	// SaveReported writes reported twins by device id, in bulk.
 	SaveReported(ctx context.Context, reported map[string]Reported) error
 

@@ -60,6 +60,11 @@ type Rollouts interface {
 	// rows are left alone and nothing may be published.
 	LeaseRollout(ctx context.Context, rows []RolloutDevice, commands []Command, now time.Time) (refused []string, err error)
 
+	// MarkRolloutSent records publications of a rollout's commands that the broker
+	// acknowledged, as MarkSent does, and moves their rows from pending to sent.
+	// What is being answered at the same time is left alone.
+	MarkRolloutSent(ctx context.Context, rollout string, sent []Sent, now time.Time) error
+
 	// AdvanceRollout applies moves whose row has one of the statuses that they
 	// start from, and changes the counts of rings by what was really moved. It
 	// gives the moves that took place.

@@ -130,3 +130,11 @@ type Runs interface {
 
 	PausedRuns
 }
+
+// RunStart asks for a run. Its input is that of package workflows.
+func RunStart(r Run) Start {
+	type input struct {
+		Run Run `json:"run"`
+	}
+	return Start{WorkflowID: r.ID, Type: r.Workflow, Input: input{r}, Device: r.Device}
+}

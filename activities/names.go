@@ -25,6 +25,8 @@ const (
 	NameKeepOutput    = "KeepOutput"    // KeepInput → ActionOutput
 	NameEmitEvent     = "EmitEvent"     // EmitInput → nothing
 	NameWatchEvents   = "WatchEvents"   // WatchInput → WatchOutput
+
+	NamePumpRollout = "PumpRollout" // PumpInput → PumpOutput
 )
 
 // Registry takes activities: a worker or a test environment.
@@ -35,6 +37,7 @@ type Registry interface {
 // Register registers all activities with r.
 func Register(r Registry, d Deps) {
 	commands, provision := &Commands{deps: d}, &Provision{deps: d}
+	pumps := &Pumps{deps: d}
 	approvals, runs := &Approvals{deps: d}, newRuns(d)
 	for _, a := range []struct {
 		name     string
@@ -57,6 +60,7 @@ func Register(r Registry, d Deps) {
 		{NameKeepOutput, runs.Keep},
 		{NameEmitEvent, runs.Emit},
 		{NameWatchEvents, runs.Watch},
+		{NamePumpRollout, pumps.Pump},
 	} {
 		r.RegisterActivityWithOptions(a.activity, activity.RegisterOptions{Name: a.name})
 	}

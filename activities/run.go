@@ -61,7 +61,7 @@ func (a *Runs) pin(ctx context.Context, r deviceops.Run) (PinOutput, error) {
 
 // Save writes the state of a run and the given rows of its timeline.
 func (a *Runs) Save(ctx context.Context, r deviceops.Run) error {
-	return Failure(a.deps.Store.SaveRun(ctx, r))
+	return Failure(a.saveRun(ctx, r))
 }
 
 // FactsInput names a device that expressions read.

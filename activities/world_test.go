@@ -27,6 +27,7 @@ type world struct {
 	broker  *broker
 	catalog *catalog
 	now     time.Time
+	deps    activities.Deps
 }
 
 func newWorld(t *testing.T, configure ...func(*activities.Deps)) *world {
@@ -62,6 +63,7 @@ func newWorldOn(t *testing.T, store deviceops.Store, configure ...func(*activiti
 	for _, change := range configure {
 		change(&deps)
 	}
+	w.deps = deps
 	activities.Register(w, deps)
 	return w
 }
@@ -160,6 +162,7 @@ type broker struct {
 	deviceops.Gateway
 	mu        sync.Mutex
 	fails     bool
+	refuses   map[string]error // by device
 	published []deviceops.Command
 	canceled  []string
 	messages  map[string]string // payload by topic
@@ -172,10 +175,14 @@ func (b *broker) PublishCommands(_ context.Context, commands []deviceops.Command
 		return nil, deviceops.Errorf(deviceops.EUNAVAILABLE, "the broker does not answer")
 	}
 	for _, c := range commands {
+		if refused := b.refuses[c.Device]; refused != nil {
+			err = refused
+			continue
+		}
 		b.published = append(b.published, c)
 		sent = append(sent, deviceops.Sent{ID: c.ID, Attempt: c.Attempt})
 	}
-	return sent, nil
+	return sent, err
 }
 
 func (b *broker) PublishCancel(_ context.Context, _, id string) error {
@@ -206,6 +213,7 @@ type catalog struct {
 	deviceops.Catalog                 // what the tests do not ask of it
 	store             deviceops.Store // read at each call, as the real one does; nil: not
 	profile           *deviceops.Profile
+	manifest          *deviceops.RolloutSpec // what every manifest says
 	err               error
 }
 
@@ -231,3 +239,11 @@ func (quiet) Debug(string, ...any) {}
 func (quiet) Info(string, ...any)  {}
 func (quiet) Warn(string, ...any)  {}
 func (quiet) Error(string, ...any) {}
+
+func (c *catalog) Rollout(context.Context, deviceops.Rollout) (*deviceops.RolloutSpec, error) {
+	return c.manifest, c.err
+}
+
+func (c *catalog) Calendar(_ context.Context, account, name string) (*deviceops.Calendar, error) {
+	return &deviceops.Calendar{Account: account, Name: name, Blackouts: []deviceops.Blackout{{From: noon, To: noon.Add(time.Hour), Reason: "inventory"}}}, nil
+}

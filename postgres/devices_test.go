@@ -13,6 +13,23 @@ import (
 	"github.com/deviceops/deviceops/postgres/postgrestest"
 )
 
+func TestSaveDesired(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		registered(t, s, "k1", "k2")
+		want := deviceops.Desired{
+			Version: 3, Configuration: map[string]any{"brightness": 80.0, "depth": int64(2)}, Software: map[string]string{"os": "2"},
+			Heartbeat: deviceops.HeartbeatPolicy{Every: time.Minute, OfflineAfter: 4},
+		}
+		require.NoError(t, s.SaveDesired(t.Context(), map[string]deviceops.Desired{"k1": want, "k9": want}))
+		d, err := s.FindDevice(t.Context(), "k1")
+		require.NoError(t, err)
+		require.Equal(t, want, d.Twin.Desired)
+		other, err := s.FindDevice(t.Context(), "k2")
+		require.NoError(t, err)
+		require.Equal(t, deviceops.Desired{}, other.Twin.Desired)
+	})
+}
+
 func TestFindDeviceGivesAllThatWasSaved(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
 		_, err := s.FindDevice(t.Context(), "k1")

@@ -26,7 +26,13 @@ func (t tx) FreezeAccount(ctx context.Context, f deviceops.Freeze) error {
 
 // ThawAccount implements deviceops.Rollouts.
 func (t tx) ThawAccount(ctx context.Context, account string) (deviceops.Freeze, error) {
-	f, ok, err := first(ctx, t, "thaw account", scanFreeze, `delete from freezes where account = $1 returning account, reason, by, at`, account)
+	f, ok, err := first(ctx, t, "thaw account", scanFreeze, `
+		with gone as (delete from freezes where account = $1 returning account, reason, by, at),
+		awake as (
+			update rollout_devices r set due_at = 'epoch' from gone
+			where r.wait_kind = 'freeze' and r.due_at is null
+				and (gone.account in (r.account, 'root') or r.account > gone.account || '/' and r.account < gone.account || '0'))
+		select account, reason, by, at from gone`, account)
 	if !ok {
 		return f, missing(err, "account %s is not frozen itself", account)
 	}

@@ -116,7 +116,7 @@ func jsonText(v any, null bool) (*string, error) {
 type originRecord struct {
 	Release       string            `json:"release,omitempty"`
 	Software      map[string]string `json:"software,omitempty"`
-	Configuration object            `json:"configuration,omitempty"`
+	Configuration object            `json:"configuration,omitzero"` // none is another than nothing known
 }
 
 func originText(o deviceops.Origin) (*string, error) {

@@ -244,6 +244,54 @@ var advanceRows = `
 	left join rollouts o on o.id = moved.rollout
 	order by moved.n`
 
+// MarkRolloutSent implements deviceops.Rollouts. It waits for nobody: whoever
+// stores an answer locks the command before its row, and would be waited for in
+// a circle.
+func (t tx) MarkRolloutSent(ctx context.Context, rollout string, sent []deviceops.Sent, now time.Time) error {
+	if len(sent) == 0 {
+		return nil
+	}
+	ids, attempts, boots := make([]string, len(sent)), make([]int, len(sent)), make([]string, len(sent))
+	for i, s := range sent {
+		ids[i], attempts[i], boots[i] = s.ID, s.Attempt, s.Boot
+	}
+	return t.atomically(ctx, func(t tx) error {
+		moved, err := list(ctx, t, "mark devices of rollout sent", pgx.RowToStructByPos[sentRow], markRowsSent, rollout, ids, attempts, boots, now)
+		if err != nil {
+			return err
+		}
+		var mirrored []deviceops.RolloutMove
+		for _, m := range moved {
+			if back, ok := mirror(deviceops.RolloutMove{Device: m.Device, To: deviceops.DeviceSent, At: now}, m.RollbackOf); ok {
+				mirrored = append(mirrored, back)
+			}
+		}
+		_, err = t.AdvanceRollout(ctx, mirrored)
+		return err
+	})
+}
+
+type sentRow struct{ Device, RollbackOf string }
+
+// markRowsSent gives devices of rollbacks alone.
+var markRowsSent = `
+	with x as (select * from unnest($2::text[], $3::bigint[], $4::text[]) as x(id, attempt, boot)),
+	unanswered as materialized (
+		select c.id, x.boot from commands c join x on x.id = c.id
+		where c.attempt = x.attempt and ` + open + ` and c.leased_until is not null
+		for no key update of c skip locked),
+	marked as (
+		update commands c set status = 'sent', sent_at = $5, leased_until = null, boot = u.boot
+		from unanswered u where c.id = u.id
+		returning c.device),
+	moved as (
+		update rollout_devices r set
+			previous = ` + rowState + `, status = 'sent', sent_at = $5, leased_until = null, due_at = null, answer_at = null, began_at = null
+		from marked where r.rollout = $1 and r.device = marked.device and r.status = 'pending' and r.leased_until is not null
+		returning r.rollout, r.device, r.ring, r.previous, ` + rowState + ` as state),
+	` + countShifts + `
+	select moved.device, o.rollback_of from moved join rollouts o on o.id = moved.rollout where o.rollback_of <> ''`
+
 // JudgeRollout implements deviceops.Rollouts.
 func (t tx) JudgeRollout(ctx context.Context, judged []deviceops.RolloutDevice) error {
 	var rollouts, devices []string

@@ -467,3 +467,49 @@ func claimSome(ctx context.Context, s *postgres.Store, random *rand.Rand, r devi
 		return nil
 	})
 }
+
+func TestMarkRolloutSent(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		online(t, s, "k1", "k2", "k3")
+		r := running(t, s, rollout("kiosk-2", "all"))
+		assigned(t, s, r, 0, "k1", "k2", "k3")
+		require.Empty(t, leased(t, s, r, noon, "k1", "k2", "k3"))
+		sent := func(device string, attempt int) deviceops.Sent {
+			return deviceops.Sent{ID: deviceops.RolloutCommandID(r.ID, device), Attempt: attempt, Boot: "b7"}
+		}
+		answered, err := s.FindCommand(t.Context(), sent("k2", 1).ID)
+		require.NoError(t, err)
+		require.True(t, answered.Answer(deviceops.Answer{Attempt: 1, Status: "succeeded"}, noon))
+		require.NoError(t, s.SaveCommands(t.Context(), []deviceops.Command{answered}))
+		advanced(t, s, r, deviceops.DeviceSucceeded, "k2")
+
+		require.NoError(t, s.MarkRolloutSent(t.Context(), r.ID, []deviceops.Sent{sent("k1", 1), sent("k2", 1), sent("k3", 2)}, after(time.Second)))
+		require.Equal(t, deviceops.Counts{Targeted: 3, Pending: 1, Leased: 1, Sent: 1, Succeeded: 1}, counts(t, s, r, 0))
+		require.Equal(t, after(time.Second), row(t, s, r, "k1").SentAt)
+		c, err := s.FindCommand(t.Context(), sent("k1", 1).ID)
+		require.NoError(t, err)
+		require.Equal(t, deviceops.CommandSent, c.Status)
+		require.Equal(t, "b7", c.Boot)
+		require.Zero(t, c.LeasedUntil)
+		unchanged, err := s.FindCommand(t.Context(), answered.ID)
+		require.NoError(t, err)
+		require.Equal(t, answered, unchanged)
+	})
+}
+
+func TestMarkRolloutSentMirrorsRollbacks(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.New(t)
+	online(t, s, "k1")
+	r := running(t, s, rollout("kiosk-2", "all"))
+	assigned(t, s, r, 0, "k1")
+	advanced(t, s, r, deviceops.DeviceSucceeded, "k1")
+	back := rollout("kiosk-2-rollback", "all")
+	back.RollbackOf = r.ID
+	back = running(t, s, back)
+	assigned(t, s, back, 0, "k1")
+	require.Empty(t, leased(t, s, back, noon, "k1"))
+	require.NoError(t, s.MarkRolloutSent(t.Context(), back.ID, []deviceops.Sent{{ID: deviceops.RolloutCommandID(back.ID, "k1"), Attempt: 1}}, noon))
+	require.Equal(t, deviceops.DeviceReverting, row(t, s, r, "k1").Status)
+	countersAgree(t, s)
+}

@@ -72,6 +72,30 @@ func sessionTargets(s *deviceops.Session) []any {
 	}
 }
 
+type desiredRecord struct {
+	Device         string            `json:"device"`
+	Version        int64             `json:"version"`
+	Configuration  object            `json:"configuration,omitempty"`
+	Software       map[string]string `json:"software,omitempty"`
+	HeartbeatEvery int64             `json:"heartbeat_every"`
+	OfflineAfter   int               `json:"offline_after"`
+}
+
+// SaveDesired implements deviceops.Devices.
+func (t tx) SaveDesired(ctx context.Context, desired map[string]deviceops.Desired) error {
+	records := make([]desiredRecord, 0, len(desired))
+	for device, d := range desired {
+		records = append(records, desiredRecord{device, d.Version, d.Configuration, d.Software, int64(d.Heartbeat.Every), d.Heartbeat.OfflineAfter})
+	}
+	return bulk(ctx, t, "save desired twins", records, `
+		update twins set
+			version = x.version, configuration = x.configuration, software = x.software,
+			heartbeat_every = x.heartbeat_every, offline_after = x.offline_after
+		from json_to_recordset($1::json) as x(
+			device text, version bigint, configuration jsonb, software jsonb, heartbeat_every bigint, offline_after bigint)
+		where twins.device = x.device`)
+}
+
 type reportedRecord struct {
 	Device        string            `json:"device"`
 	ConfigVersion int64             `json:"config_version"`

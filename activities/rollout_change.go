@@ -1,0 +1,328 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+
+	"github.com/deviceops/deviceops"
+)
+
+// plan is what a rollout's change means to one device.
+type plan struct {
+	end   deviceops.RolloutDeviceStatus // how its row ends without a message; "": it is sent one
+	cause *deviceops.CommandError       // of end
+
+	name      string // of the command
+	args      map[string]any
+	exclusive bool
+	from      deviceops.Origin
+	desired   *deviceops.Desired // to be stored with the lease; nil: it stays
+	run       *deviceops.Run     // in place of a command
+}
+
+// changer works out plans. What it reads for them is read once.
+type changer struct {
+	deps    Deps
+	rollout deviceops.Rollout
+	spec    *deviceops.RolloutSpec
+
+	releases map[string]*deviceops.Release // by reference; nil: there is none
+	history  []deviceops.Release           // of the project, newest first
+	workflow *deviceops.Document
+	profiles map[profileKey]*deviceops.Profile // nil: there is none that can be used
+	unknown  map[profileKey]bool               // profiles to be looked up
+}
+
+type profileKey struct{ account, name string }
+
+func newChanger(d Deps, r deviceops.Rollout, spec *deviceops.RolloutSpec) *changer {
+	return &changer{
+		deps: d, rollout: r, spec: spec, releases: map[string]*deviceops.Release{},
+		profiles: map[profileKey]*deviceops.Profile{}, unknown: map[profileKey]bool{},
+	}
+}
+
+// codeIrreversible is the error code of a device that cannot be taken back.
+const codeIrreversible = "irreversible"
+
+// historyMost bounds the releases among which the one is looked for that a device
+// runs.
+const historyMost = 200
+
+// load reads what plans for candidates need, within their transaction.
+func (c *changer) load(ctx context.Context, tx deviceops.Tx, found []deviceops.Candidate) error {
+	if err := c.lockDesired(ctx, tx, found); err != nil {
+		return err
+	}
+	switch c.spec.Change.Kind {
+	case deviceops.ChangeRelease:
+		return c.loadReleases(ctx, tx, found)
+	case deviceops.ChangeWorkflow:
+		return c.loadWorkflow(ctx, tx)
+	default:
+		return nil
+	}
+}
+
+// lockDesired reads desired twins anew under the lock of their devices where the
+// change alters them: nobody else's alteration may be lost.
+func (c *changer) lockDesired(ctx context.Context, tx deviceops.Tx, found []deviceops.Candidate) error {
+	if kind := c.spec.Change.Kind; kind != deviceops.ChangeConfig && kind != deviceops.ChangeRelease {
+		return nil
+	}
+	ids := make([]string, len(found))
+	for i := range found {
+		ids[i] = found[i].Row.Device
+	}
+	locked, err := tx.LockDevices(ctx, ids)
+	for i := range found {
+		if d := locked[ids[i]]; d != nil {
+			found[i].Device.Twin = d.Twin
+		}
+	}
+	return err
+}
+
+func (c *changer) loadReleases(ctx context.Context, tx deviceops.Tx, found []deviceops.Candidate) error {
+	wanted := []string{c.spec.Change.Release}
+	if c.spec.Change.Revert {
+		wanted = nil
+		for i := range found {
+			wanted = append(wanted, found[i].Row.From.Release)
+		}
+	}
+	for _, text := range wanted {
+		if _, known := c.releases[text]; known || text == "" {
+			continue
+		}
+		ref, err := deviceops.ParseReleaseRef(text)
+		if err != nil {
+			return err
+		}
+		release, err := tx.FindRelease(ctx, c.rollout.Account, ref)
+		switch {
+		case err == nil:
+			c.releases[text] = &release
+		case deviceops.ErrorCode(err) == deviceops.ENOTFOUND:
+			c.releases[text] = nil
+		default:
+			return err
+		}
+	}
+	if c.history != nil || c.spec.Change.Revert {
+		return nil
+	}
+	ref, err := deviceops.ParseReleaseRef(c.spec.Change.Release)
+	if err != nil {
+		return err
+	}
+	c.history, err = tx.ListReleases(ctx, deviceops.ReleaseFilter{Account: c.rollout.Account, Project: ref.Project, Limit: historyMost})
+	return err
+}
+
+func (c *changer) loadWorkflow(ctx context.Context, tx deviceops.Tx) error {
+	if c.workflow != nil {
+		return nil
+	}
+	name, number, pinned := strings.Cut(c.spec.Change.Workflow, "@")
+	version := 0
+	if pinned {
+		var err error
+		if version, err = strconv.Atoi(number); err != nil {
+			return deviceops.Errorf(deviceops.EINVALID, "workflow %q: write name@version, such as checkup@3", c.spec.Change.Workflow)
+		}
+	}
+	d, err := tx.FindDocument(ctx, c.rollout.Account, deviceops.KindWorkflow, name, version)
+	c.workflow = &d
+	return err
+}
+
+// learn looks profiles up that plans asked for in vain. It must not be called
+// within a transaction: a catalog may need a connection of its own.
+func (c *changer) learn(ctx context.Context) (learned bool, err error) {
+	for key := range c.unknown {
+		profile, err := c.deps.Catalog.Profile(ctx, key.account, key.name)
+		switch deviceops.ErrorCode(err) {
+		case "":
+			c.profiles[key] = profile
+		case deviceops.ENOTFOUND, deviceops.EINVALID:
+			c.profiles[key] = nil
+		default:
+			return learned, err
+		}
+		delete(c.unknown, key)
+		learned = true
+	}
+	return learned, nil
+}
+
+// plan works out what the change means to a device; known is false if something
+// has to be learned first.
+func (c *changer) plan(candidate *deviceops.Candidate) (p plan, known bool) {
+	d := &candidate.Device
+	switch {
+	case c.spec.Change.Kind == deviceops.ChangeWorkflow:
+		return c.planRun(candidate), true
+	case c.spec.Change.Kind == deviceops.ChangeCommand:
+		return c.planCommand(d)
+	case c.spec.Change.Revert:
+		p = c.planRevert(d, candidate.Row.From)
+	case c.spec.Change.Kind == deviceops.ChangeConfig:
+		p = c.planConfig(d)
+	default:
+		p = c.planRelease(d)
+	}
+	if from := candidate.Row.From; from.Release != "" || from.Software != nil || from.Configuration != nil {
+		p.from = from // of its first attempt: what it was before anything was changed
+	}
+	return p, true
+}
+
+func ended(status deviceops.RolloutDeviceStatus, code, format string, args ...any) plan {
+	return plan{end: status, cause: &deviceops.CommandError{Code: code, Message: fmt.Sprintf(format, args...)}}
+}
+
+func (c *changer) planRelease(d *deviceops.Device) plan {
+	release := c.releases[c.spec.Change.Release]
+	if release == nil {
+		return ended(deviceops.DeviceFailed, deviceops.ENOTFOUND, "there is no release %s", c.spec.Change.Release)
+	}
+	configured := configureChange{Configuration: release.Configuration}.apply(d.Twin.Desired)
+	p := c.install(d, release)
+	switch {
+	case len(release.Configuration) == 0:
+	case len(release.Components) == 0, p.end == deviceops.DeviceSucceeded:
+		p = c.configure(d, configured)
+		p.from.Configuration = configurationOf(d)
+		return p
+	case p.end == "":
+		p.desired.Configuration, p.desired.Version, p.desired.Heartbeat = configured.Configuration, configured.Version, configured.Heartbeat
+	}
+	p.from = deviceops.Origin{Release: c.runs(d), Software: map[string]string{}}
+	for _, component := range release.Components {
+		if version, ok := d.Twin.Reported.Software[component.Name]; ok {
+			p.from.Software[component.Name] = version
+		}
+	}
+	if len(release.Configuration) > 0 {
+		p.from.Configuration = configurationOf(d)
+	}
+	return p
+}
+
+// install has a device install a release, unless it runs that or does not fit.
+func (c *changer) install(d *deviceops.Device, release *deviceops.Release) plan {
+	switch fit := release.Fits(d); fit.Outcome {
+	case deviceops.FitAlready:
+		return plan{end: deviceops.DeviceSucceeded}
+	case deviceops.FitRefused:
+		return ended(deviceops.DeviceExcused, fit.Code, "%s", fit.Text)
+	}
+	desired := d.Twin.Desired
+	desired.Software = maps.Clone(desired.Software)
+	if desired.Software == nil {
+		desired.Software = map[string]string{}
+	}
+	maps.Copy(desired.Software, release.Versions())
+	return plan{name: deviceops.CommandInstall, args: release.InstallArgs(d.Twin.Reported.Software), exclusive: true, desired: &desired}
+}
+
+// runs names the release of the project that a device runs; "" if it is none that
+// is known.
+func (c *changer) runs(d *deviceops.Device) string {
+	for i := range c.history {
+		if c.history[i].Fits(d).Outcome == deviceops.FitAlready {
+			return c.history[i].Ref().String()
+		}
+	}
+	return ""
+}
+
+func configurationOf(d *deviceops.Device) map[string]any {
+	if d.Twin.Desired.Configuration == nil {
+		return map[string]any{}
+	}
+	return d.Twin.Desired.Configuration
+}
+
+func (c *changer) planConfig(d *deviceops.Device) plan {
+	p := c.configure(d, configureChange{Configuration: c.spec.Change.Config}.apply(d.Twin.Desired))
+	p.from = deviceops.Origin{Configuration: configurationOf(d)}
+	return p
+}
+
+// configure brings a device to what is desired of it, unless it says that it is
+// there.
+func (c *changer) configure(d *deviceops.Device, desired deviceops.Desired) plan {
+	if desired.Version == d.Twin.Desired.Version && d.Twin.Reported.ConfigVersion >= desired.Version {
+		return plan{end: deviceops.DeviceSucceeded}
+	}
+	return plan{name: deviceops.CommandConfigure, args: configureArgs(desired), exclusive: true, desired: &desired}
+}
+
+// planRevert takes a device back to what it was.
+func (c *changer) planRevert(d *deviceops.Device, from deviceops.Origin) plan {
+	desired := d.Twin.Desired
+	if from.Configuration != nil && !sameConfiguration(from.Configuration, desired.Configuration) {
+		desired.Configuration = from.Configuration
+		desired.Version++
+	}
+	if c.spec.Change.Kind == deviceops.ChangeConfig {
+		return c.configure(d, desired)
+	}
+	release := c.releases[from.Release]
+	if release == nil {
+		return ended(deviceops.DeviceFailed, codeIrreversible, "no release is known that is what it ran before")
+	}
+	before := *release
+	before.Downgrade, before.Requires, before.From = true, nil, ""
+	back := *d
+	back.Twin.Desired = desired
+	return c.install(&back, &before)
+}
+
+func (c *changer) planCommand(d *deviceops.Device) (plan, bool) {
+	key := profileKey{d.Account, d.Profile}
+	profile, known := c.profiles[key]
+	if !known {
+		c.unknown[key] = true
+		return plan{}, false
+	}
+	if profile == nil {
+		return ended(deviceops.DeviceExcused, "profile", "its profile %q is not published, or cannot be used", d.Profile), true
+	}
+	spec, err := profile.Command(c.spec.Change.Command)
+	if err != nil {
+		return ended(deviceops.DeviceExcused, "command", "%s", deviceops.ErrorMessage(err)), true
+	}
+	args := c.spec.Change.Args
+	if spec.Prepare != nil {
+		if args, err = spec.Prepare(args); err != nil {
+			return ended(deviceops.DeviceExcused, "arguments", "%s", deviceops.ErrorMessage(err)), true
+		}
+	}
+	return plan{name: spec.Name, args: args, exclusive: spec.Exclusive}, true
+}
+
+func rolloutRunID(rollout, device string, attempt int) string {
+	id := deviceops.RolloutCommandID(rollout, device)
+	if attempt > 1 {
+		id += "." + strconv.Itoa(attempt)
+	}
+	return id
+}
+
+// planRun asks for a run. Its id follows from rollout, device and attempt, so that
+// asking twice starts one.
+func (c *changer) planRun(candidate *deviceops.Candidate) plan {
+	candidate.Attempt = candidate.Row.Attempt + 1 // who is due again has ended the one before
+	id := rolloutRunID(c.rollout.ID, candidate.Row.Device, candidate.Attempt)
+	return plan{run: &deviceops.Run{
+		ID: id, Account: c.rollout.Account, Workflow: c.workflow.Name, Version: c.workflow.Version, Hash: c.workflow.Hash,
+		Device: candidate.Row.Device, Inputs: c.spec.Change.Inputs, Status: deviceops.RunPending,
+		StartedBy: "rollout:" + c.rollout.ID, Reason: c.rollout.Reason, StartedAt: c.deps.now(),
+	}}
+}
