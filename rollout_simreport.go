@@ -7,6 +7,91 @@ import (
 	"time"
 )
 
+// SimOptions describes how the devices of a simulated rollout fare. Rates are
+// shares between 0 and 1. The zero value is a fleet that is online, and does as
+// it is told in a minute or so.
+type SimOptions struct {
+	Seed      uint64
+	Start     time.Time  // of the virtual clock
+	Blackouts []Blackout // of the calendars that bind the rollout
+
+	FailureRate   float64 // of attempts
+	RetryableRate float64 // of the failures
+	RejectRate    float64 // of devices
+	SilentRate    float64 // of devices: they get the change and are not heard of again
+	OfflineRate   float64 // of devices, when it begins
+	NeverRate     float64 // of those offline: they do not come back
+
+	AnswerMedian time.Duration // of a log-normal time from sent to done; 0: a minute
+	AnswerP99    time.Duration // of it; 0: five times the median
+	BackMean     time.Duration // of the exponential time after which those offline come back; 0: 8 h
+
+	UnhealthyRate float64       // of devices that succeeded: a bad release
+	UnhealthyMean time.Duration // of the exponential time until it shows; 0: 5 min
+
+	ApproveAfter time.Duration // how long people take to say yes
+}
+
+// SimReport is what became of a simulated rollout.
+type SimReport struct {
+	Status  RolloutStatus `json:"status"`
+	Reason  string        `json:"reason"`
+	Devices int           `json:"devices"`
+	Counts  Counts        `json:"counts"`
+	Took    time.Duration `json:"took"` // nanoseconds, as all durations here
+	Rings   []SimRing     `json:"rings"`
+	Asked   []string      `json:"asked,omitempty"` // questions that people said yes to
+	Notes   []string      `json:"notes,omitempty"`
+
+	// How long it took until so many percent of the devices had succeeded; 0: it
+	// did not come to that.
+	To50 time.Duration `json:"to_50,omitempty"`
+	To90 time.Duration `json:"to_90,omitempty"`
+	To99 time.Duration `json:"to_99,omitempty"`
+
+	Stop *SimStop `json:"stop,omitempty"` // the gate stopped it
+}
+
+// SimRing is what became of a ring.
+type SimRing struct {
+	Name    string        `json:"name"`
+	Status  RingStatus    `json:"status"`
+	Began   time.Duration `json:"began"` // after the start
+	Took    time.Duration `json:"took"`  // soak included
+	Counts  Counts        `json:"counts"`
+	Opened  bool          `json:"opened"`
+	Waiting int           `json:"waiting,omitempty"` // devices that were still open in the end
+}
+
+// SimStop is how far a release got that its gate stopped.
+type SimStop struct {
+	Ring     string        `json:"ring"`
+	Reason   string        `json:"reason"`
+	After    time.Duration `json:"after"`
+	Touched  int           `json:"touched"`          // devices that had been sent it by then: the blast radius
+	Harmed   int           `json:"harmed"`           // of them, those that failed or were not well
+	Reverted int           `json:"reverted"`         // devices taken back
+	Left     int           `json:"left"`             // devices that could not be
+	Back     time.Duration `json:"back,omitempty"`   // how long taking them back took
+	Action   FailAction    `json:"action,omitempty"` // what the manifest says then
+}
+
+func (o SimOptions) withDefaults() SimOptions {
+	if o.AnswerMedian <= 0 {
+		o.AnswerMedian = time.Minute
+	}
+	if o.AnswerP99 <= 0 {
+		o.AnswerP99 = 5 * o.AnswerMedian
+	}
+	if o.BackMean <= 0 {
+		o.BackMean = 8 * time.Hour
+	}
+	if o.UnhealthyMean <= 0 {
+		o.UnhealthyMean = 5 * time.Minute
+	}
+	return o
+}
+
 // SimFleet describes devices that there are none of.
 type SimFleet struct {
 	Devices  int

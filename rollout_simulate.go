@@ -7,75 +7,6 @@ import (
 	"time"
 )
 
-// SimOptions describes how the devices of a simulated rollout fare. Rates are
-// shares between 0 and 1. The zero value is a fleet that is online, and does as
-// it is told in a minute or so.
-type SimOptions struct {
-	Seed      uint64
-	Start     time.Time  // of the virtual clock
-	Blackouts []Blackout // of the calendars that bind the rollout
-
-	FailureRate   float64 // of attempts
-	RetryableRate float64 // of the failures
-	RejectRate    float64 // of devices
-	SilentRate    float64 // of devices: they get the change and are not heard of again
-	OfflineRate   float64 // of devices, when it begins
-	NeverRate     float64 // of those offline: they do not come back
-
-	AnswerMedian time.Duration // of a log-normal time from sent to done; 0: a minute
-	AnswerP99    time.Duration // of it; 0: five times the median
-	BackMean     time.Duration // of the exponential time after which those offline come back; 0: 8 h
-
-	UnhealthyRate float64       // of devices that succeeded: a bad release
-	UnhealthyMean time.Duration // of the exponential time until it shows; 0: 5 min
-
-	ApproveAfter time.Duration // how long people take to say yes
-}
-
-// SimReport is what became of a simulated rollout.
-type SimReport struct {
-	Status  RolloutStatus `json:"status"`
-	Reason  string        `json:"reason"`
-	Devices int           `json:"devices"`
-	Counts  Counts        `json:"counts"`
-	Took    time.Duration `json:"took"` // nanoseconds, as all durations here
-	Rings   []SimRing     `json:"rings"`
-	Asked   []string      `json:"asked,omitempty"` // questions that people said yes to
-	Notes   []string      `json:"notes,omitempty"`
-
-	// How long it took until so many percent of the devices had succeeded; 0: it
-	// did not come to that.
-	To50 time.Duration `json:"to_50,omitempty"`
-	To90 time.Duration `json:"to_90,omitempty"`
-	To99 time.Duration `json:"to_99,omitempty"`
-
-	Stop *SimStop `json:"stop,omitempty"` // the gate stopped it
-}
-
-// SimRing is what became of a ring.
-type SimRing struct {
-	Name    string        `json:"name"`
-	Status  RingStatus    `json:"status"`
-	Began   time.Duration `json:"began"` // after the start
-	Took    time.Duration `json:"took"`  // soak included
-	Counts  Counts        `json:"counts"`
-	Opened  bool          `json:"opened"`
-	Waiting int           `json:"waiting,omitempty"` // devices that were still open in the end
-}
-
-// SimStop is how far a release got that its gate stopped.
-type SimStop struct {
-	Ring     string        `json:"ring"`
-	Reason   string        `json:"reason"`
-	After    time.Duration `json:"after"`
-	Touched  int           `json:"touched"`          // devices that had been sent it by then: the blast radius
-	Harmed   int           `json:"harmed"`           // of them, those that failed or were not well
-	Reverted int           `json:"reverted"`         // devices taken back
-	Left     int           `json:"left"`             // devices that could not be
-	Back     time.Duration `json:"back,omitempty"`   // how long taking them back took
-	Action   FailAction    `json:"action,omitempty"` // what the manifest says then
-}
-
 // simTick is how often the pump of a simulated rollout looks.
 const simTick = time.Second
 
@@ -91,22 +22,6 @@ func SimulateRollout(spec *RolloutSpec, fleet []Device, o SimOptions) (SimReport
 	}
 	s.run()
 	return s.report(), nil
-}
-
-func (o SimOptions) withDefaults() SimOptions {
-	if o.AnswerMedian <= 0 {
-		o.AnswerMedian = time.Minute
-	}
-	if o.AnswerP99 <= 0 {
-		o.AnswerP99 = 5 * o.AnswerMedian
-	}
-	if o.BackMean <= 0 {
-		o.BackMean = 8 * time.Hour
-	}
-	if o.UnhealthyMean <= 0 {
-		o.UnhealthyMean = 5 * time.Minute
-	}
-	return o
 }
 
 // simulation is a rollout on a virtual clock.
@@ -142,7 +57,6 @@ type simDevice struct {
 	away     bool   // offline now
 	atStart  bool   // it was offline when the rollout began
 	counted  bool   // as unavailable in its group
-	unwell   bool   // it will show that it is not
 	expelled bool   // it was excused as a straggler
 }
 
@@ -162,6 +76,7 @@ func newSimulation(spec *RolloutSpec, fleet []Device, o SimOptions) (*simulation
 	if spec.Ready != nil {
 		s.notes = append(s.notes, "whether devices are ready is not simulated: "+spec.Ready.Source)
 	}
+	fleet = s.targeted(spec.Targets, fleet)
 	s.view = RolloutView{Spec: &own, Rollout: own.NewRollout("", "", "simulated", Engine.Name, "", o.Start), Now: o.Start}
 	assign := make([]AssignDevice, len(fleet))
 	for i := range fleet {
@@ -178,6 +93,33 @@ func newSimulation(spec *RolloutSpec, fleet []Device, o SimOptions) (*simulation
 		}
 	}
 	return s, nil
+}
+
+// targeted gives the devices that meet the targets, or may: virtual devices have
+// no metrics.
+func (s *simulation) targeted(targets Condition, fleet []Device) []Device {
+	if targets.Judge == nil {
+		return fleet
+	}
+	var met []Device
+	unknown := 0
+	for i := range fleet {
+		verdict, err := targets.Judge(&fleet[i])
+		if err == nil && verdict == No {
+			continue
+		}
+		if err != nil || verdict == Unknown {
+			unknown++
+		}
+		met = append(met, fleet[i])
+	}
+	if n := len(fleet) - len(met); n > 0 {
+		s.notes = append(s.notes, fmt.Sprintf("%s do not meet the targets: %s", devices(n), targets.Source))
+	}
+	if unknown > 0 {
+		s.notes = append(s.notes, fmt.Sprintf("of %s it cannot be told whether they meet the targets, since a value is missing; they are taken in: %s", devices(unknown), targets.Source))
+	}
+	return met
 }
 
 // add gives a device its row, and says whether it is there at the start.

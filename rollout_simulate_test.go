@@ -191,10 +191,24 @@ func TestSimulationsTellWhatTheyLeaveOut(t *testing.T) {
 	spec := threeRings()
 	spec.Ready = batteryAbove30()
 	require.Equal(t, []string{"whether devices are ready is not simulated: device.metrics.battery_pct > 30"}, simulated(t, spec, deviceops.SimOptions{}).Notes)
+
+	spec.Ready = nil
+	spec.Targets = *tagged("canary")
+	fleet := deviceops.SimFleet{Devices: 100, Canaries: 30}.Build()
+	fleet[99].Tags = nil
+	report, err := deviceops.SimulateRollout(spec, fleet, deviceops.SimOptions{Start: midday})
+	require.NoError(t, err)
+	require.Equal(t, 31, report.Devices)
+	require.Equal(t, []string{
+		`69 devices do not meet the targets: "canary" in device.tags`,
+		`of 1 device it cannot be told whether they meet the targets, since a value is missing; they are taken in: "canary" in device.tags`,
+	}, report.Notes)
+
 	spec.Rings[0].Where = &deviceops.Condition{Source: "device.x", Judge: func(*deviceops.Device) (deviceops.Verdict, error) {
 		return deviceops.Unknown, deviceops.Errorf(deviceops.EINVALID, "no x")
 	}}
-	_, err := deviceops.SimulateRollout(spec, deviceops.SimFleet{Devices: 1}.Build(), deviceops.SimOptions{})
+	spec.Targets = deviceops.Condition{}
+	_, err = deviceops.SimulateRollout(spec, deviceops.SimFleet{Devices: 1}.Build(), deviceops.SimOptions{})
 	require.Equal(t, deviceops.EINVALID, deviceops.ErrorCode(err))
 }
 
