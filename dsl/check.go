@@ -27,7 +27,8 @@ type Options struct {
 	Calendar func(name string) *deviceops.Calendar
 
 	local     map[string]*deviceops.Profile
-	calendars map[string]bool // of the file
+	calendars map[string]bool                      // of the file
+	releases  map[string]*deviceops.ReleaseRequest // of the file, by project@version
 	calls     []call
 	ringSizes []int // devices of each ring of a rollout; nil: as its manifest says
 }
@@ -75,7 +76,7 @@ type kind struct {
 var futureKinds = []string{"channel", "route"}
 
 // kinds are in the order in which a file is read: workflows may use the file's
-// profiles.
+// profiles, rollouts its releases and calendars.
 func kinds() []kind {
 	return []kind{
 		{deviceops.KindProfile, readProfile, profileSchema},
@@ -106,6 +107,7 @@ func CheckFile(name, text string, opts Options) ([]Compiled, Diagnostics) {
 		return nil, src.found
 	}
 	opts.local, opts.calendars = map[string]*deviceops.Profile{}, map[string]bool{}
+	opts.releases = map[string]*deviceops.ReleaseRequest{}
 	return checkSource(src, &opts), src.found.sorted()
 }
 
@@ -139,12 +141,15 @@ func checkSource(src *source, opts *Options) []Compiled {
 	return withKind(compiled)
 }
 
-// read lets a kind read its document. A profile without errors is known to the
-// documents that are read after it.
+// read lets a kind read its document. Profiles and releases without errors are
+// known to the documents that are read after them.
 func (c *checker) read(k kind, out *Compiled) {
 	k.read(c, out)
 	if out.Profile != nil && !c.doc.hasErrors() {
 		c.opts.local[out.Name] = out.Profile
+	}
+	if out.Release != nil && !c.doc.hasErrors() {
+		c.opts.releases[out.Name] = out.Release
 	}
 }
 

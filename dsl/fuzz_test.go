@@ -46,6 +46,12 @@ func FuzzCheckFile(f *testing.F) {
 				require.NoError(t, found.Err())
 				require.Equal(t, d.Program.Hash, again.Hash)
 			}
+			if d.Rollout != nil {
+				again, found := CompileRollout("f.yaml", d.Source, Options{})
+				require.NoError(t, found.Err())
+				require.Equal(t, d.Rollout.Name, again.Name)
+				require.NotEmpty(t, again.Rings)
+			}
 		}
 	})
 }

@@ -58,34 +58,40 @@ func openFor(w deviceops.MaintenanceWindow) time.Duration {
 
 // checkWayBack reports rollbacks of what cannot be taken back.
 func (m *manifest) checkWayBack() {
-	spec := m.spec
-	if spec.OnFail != deviceops.FailRollback && spec.OnFail != deviceops.FailRollbackAll {
-		m.releaseOf() // that it exists
-		return
-	}
-	n := m.o.get("on_fail")
-	switch spec.Change.Kind {
+	spec, n := m.spec, m.o.get("on_fail")
+	back := spec.OnFail == deviceops.FailRollback || spec.OnFail == deviceops.FailRollbackAll
+	const fix = "write on_fail: pause or on_fail: stop"
+	switch kind := spec.Change.Kind; kind {
 	case deviceops.ChangeCommand, deviceops.ChangeWorkflow:
-		m.report(n, "irreversible", "write on_fail: pause or on_fail: stop", "a %s cannot be taken back", spec.Change.Kind)
+		if back {
+			m.report(n, "irreversible", fix, "a %s cannot be taken back", kind)
+		}
 	case deviceops.ChangeRelease:
-		if r := m.releaseOf(); r != nil && !r.Reversible {
-			m.report(n, "irreversible", "write on_fail: pause or on_fail: stop", "the release %s says that devices cannot go back from it", r.Ref())
+		if !m.reversible() && back {
+			m.report(n, "irreversible", fix, "the release %s says that devices cannot go back from it", spec.Change.Release)
 		}
 	}
 }
 
-// releaseOf gives the release that is rolled out, nil if nothing is known of it.
-// One that does not exist is reported.
-func (m *manifest) releaseOf() *deviceops.Release {
+// reversible reports whether devices can go back from the release that is rolled
+// out, as far as anything is known of it. One that does not exist is reported.
+func (m *manifest) reversible() bool {
 	ref, err := deviceops.ParseReleaseRef(m.spec.Change.Release)
-	if err != nil || m.opts.Release == nil {
-		return nil
+	if err != nil {
+		return true
+	}
+	if own := m.opts.releases[ref.String()]; own != nil {
+		return !own.Irreversible
+	}
+	if m.opts.Release == nil {
+		return true
 	}
 	r := m.opts.Release(ref)
 	if r == nil {
-		m.report(valueOf(m.o.get("change"), "release"), "unknown-name", "create it: deviceops release create", "there is no release %s", ref)
+		m.report(valueOf(m.o.get("change"), "release"), "unknown-name", "create it, or put it into this file", "there is no release %s", ref)
+		return true
 	}
-	return r
+	return r.Reversible
 }
 
 // checkCommand compares a command with the profile of the targets.

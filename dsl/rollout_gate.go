@@ -16,8 +16,8 @@ var gateKeys = []fieldSpec{
 }
 
 var rollbackKeys = []fieldSpec{
-	{"window", schema{"enum": []any{"ignore", "keep"}, "description": "whether it waits for the window; left out: ignore"}},
-	{"rate", schema{"enum": []any{"max", "keep"}, "description": "as fast as in_flight allows, or at the rollout's rate; left out: max"}},
+	{"window", schema{"enum": []any{"ignore", "keep"}, "description": "ignore: it begins at any time; keep: it waits for the window; left out: ignore"}},
+	{"rate", schema{"enum": []any{"max", "keep"}, "description": "max: as fast as in_flight allows; keep: at the rollout's rate; left out: max"}},
 	{"in_flight", integerSchema("left out: the rollout's", 1)},
 	{"gate", described(gateSchema(), "left out: it never fails, and passes when all are done")},
 }

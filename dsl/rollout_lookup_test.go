@@ -62,7 +62,7 @@ blackout: [ { from: 2026-11-27, to: 2026-11-30 } ]
 const lookedUpFound = `r.yaml:2:20: error: there is no release kiosk-os@2.5.0 [unknown-name]
   2 | change: { release: kiosk-os@2.5.0 }
     |                    ^^^^^^^^^^^^^^
-fix: create it: deviceops release create
+fix: create it, or put it into this file
 
 r.yaml:5:27: error: there is no calendar "holidays" [unknown-name]
   5 | calendars: [peaks, fairs, holidays]
@@ -106,6 +106,11 @@ func TestRolloutsAreLookedUp(t *testing.T) {
 	var got strings.Builder
 	require.NoError(t, WriteText(&got, found))
 	require.Equal(t, lookedUpFound, got.String())
+
+	const own = "---\nrelease: kiosk-os@2.5.0\nreversible: false\nconfiguration: { brightness: 80 }\n"
+	_, found = CheckFile("r.yaml", lookedUp+own, Options{})
+	require.Equal(t, []string{"irreversible"}, codes(found), "what is in the file is known anyway")
+	require.Equal(t, 4, found[0].Line)
 
 	_, found = CheckFile("r.yaml", lookedUp, Options{})
 	require.Empty(t, found, "nothing can be said of what is not known")

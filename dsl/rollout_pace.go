@@ -21,12 +21,12 @@ var rateKeys = []fieldSpec{
 
 var budgetKeys = []fieldSpec{
 	{"per", textSchema("a field of the device whose value makes a group, such as device.labels.site; left out: the rollout is one group")},
-	{"max_unavailable", takeSchema()},
+	{"max_unavailable", amountSchema("so many devices of a group, or so many percent of it, rounded down, and one at least")},
 }
 
 var phaseKeys = []fieldSpec{
-	{"download", objectSchema("of a release", nil, phaseLimitKeys)},
-	{"install", objectSchema("of a release; of any other change, all of it", nil, phaseLimitKeys)},
+	{"download", objectSchema("of a release; has timeout and window", nil, phaseLimitKeys)},
+	{"install", objectSchema("of a release; of any other change, all of it; has timeout and window", nil, phaseLimitKeys)},
 }
 
 var phaseLimitKeys = []fieldSpec{
@@ -42,12 +42,12 @@ var rolloutRetryKeys = []fieldSpec{
 
 var deferralKeys = []fieldSpec{
 	{"max", integerSchema("left out: 5", 0)},
-	{"then", schema{"enum": words(deferralActions), "description": "pause and ask, count as failed, leave out, or wait for ever; left out: ask"}},
+	{"then", schema{"enum": words(deferralActions), "description": "ask: the rollout pauses with the question; fail: it counts as failed; excuse: it counts no more; wait: for ever; left out: ask"}},
 }
 
 var stragglerKeys = []fieldSpec{
 	{"after", durationSchema("since their ring began; a device that sleeps counts from the wake that it promised")},
-	{"then", schema{"enum": words(stragglerActions), "description": "leave out until it comes back, count as timed out, or wait; left out: excuse"}},
+	{"then", schema{"enum": words(stragglerActions), "description": "excuse: it counts no more, and gets the change when it comes back; fail: it counts as timed out; wait: the ring stays open; left out: excuse"}},
 }
 
 // Words of what is read here.

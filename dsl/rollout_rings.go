@@ -13,7 +13,7 @@ import (
 
 var ringKeys = []fieldSpec{
 	{"name", textSchema("the name of the ring")},
-	{"take", takeSchema()},
+	{"take", amountSchema("at most so many devices, or so many percent of all that are targeted at the start; left out: all that are left")},
 	{"where", expressionSchema("a condition over device: who may be in the ring")},
 	{"tags", schema{"type": "array", "minItems": 1, "items": textSchema(""), "description": "tags that a device of the ring has, all of them; short for where"}},
 	{"soak", durationSchema("how long the ring is watched after its last device is through")},
@@ -28,8 +28,9 @@ func ringsSchema() schema {
 	}
 }
 
-func takeSchema() schema {
-	return schema{"description": "at most so many devices, or so many percent of all that are targeted at the start; left out: all that are left", "anyOf": []any{
+// amountSchema describes a number of devices, or a share of them.
+func amountSchema(description string) schema {
+	return schema{"description": description, "anyOf": []any{
 		schema{"type": "integer", "minimum": 1}, schema{"type": "string", "pattern": `^\d+(\.\d+)?%$`},
 	}}
 }
