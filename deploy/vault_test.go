@@ -39,10 +39,12 @@ func TestVault_SetUp(t *testing.T) {
 	encoded, err := openCodec(t, client).Encode([]*commonpb.Payload{{Data: []byte("x")}})
 	require.NoError(t, err)
 	server.Put(t, "ticketing/api-token", map[string]any{"value": "1"})
+	_, err = codec.OpenKeyring(t.Context(), codec.Config{Secrets: client, Reference: "secret:engine/artifact-keys"})
+	require.NoError(t, err)
 	value, err := client.Secret(t.Context(), "acme", "ticketing/api-token")
 	require.NoError(t, err)
 	require.Equal(t, "1", value)
-	for _, file := range []string{"secret-id", "payload-keys"} {
+	for _, file := range []string{"secret-id", "payload-keys", "artifact-keys"} {
 		info, err := os.Stat(filepath.Join(folder, file))
 		require.NoError(t, err)
 		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), file)

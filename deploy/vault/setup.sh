@@ -1,13 +1,14 @@
 #!/bin/sh
 # Prepares Vault for DeviceOps: the policy and the AppRole of the engine, and the
-# keys that encrypt what Temporal keeps. May be repeated, and has to be after a
+# keys that encrypt what Temporal and the artifact store keep. May be repeated, and has to be after a
 # restart of a Vault in development mode, which forgets everything.
 #
 #   VAULT_ADDR=... VAULT_TOKEN=... setup.sh FOLDER POLICY
 #
-# FOLDER gets secret-id, for --vault-secret-id-file, and payload-keys: the keys
-# outlive such a restart there, since without them no workflow could go on. A
-# Vault of your own keeps them itself.
+# FOLDER gets secret-id, for --vault-secret-id-file, payload-keys and
+# artifact-keys: the keys outlive such a restart there, since without them no
+# workflow could go on, and no release could be read. A Vault of your own keeps
+# them itself.
 set -eu
 folder=$1 policy=$2
 
@@ -25,9 +26,13 @@ vault POST auth/approle/role/deviceops/role-id '{"role_id": "deviceops"}'
 umask 077
 vault POST auth/approle/role/deviceops/secret-id | sed 's/.*"secret_id":"\([^"]*\)".*/\1/' >"$folder/secret-id"
 
-if [ ! -s "$folder/payload-keys" ]; then
-	id=k$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n')
-	echo "{\"current\": \"$id\", \"keys\": {\"$id\": \"$(head -c 32 /dev/urandom | base64)\"}}" >"$folder/payload-keys"
-fi
-value=$(sed 's/"/\\"/g' "$folder/payload-keys")
-vault POST secret/data/temporal/payload-keys "{\"data\": {\"value\": \"$value\"}}" >/dev/null
+keys() { # FILE PATH
+	if [ ! -s "$folder/$1" ]; then
+		id=k$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n')
+		echo "{\"current\": \"$id\", \"keys\": {\"$id\": \"$(head -c 32 /dev/urandom | base64)\"}}" >"$folder/$1"
+	fi
+	value=$(sed 's/"/\\"/g' "$folder/$1")
+	vault POST "secret/data/$2" "{\"data\": {\"value\": \"$value\"}}" >/dev/null
+}
+keys payload-keys temporal/payload-keys
+keys artifact-keys engine/artifact-keys
