@@ -25,7 +25,7 @@ var allowedBuiltins = map[string]bool{
 	"trim": true, "trimPrefix": true, "trimSuffix": true, "upper": true, "lower": true,
 	"split": true, "repeat": true, "indexOf": true, "lastIndexOf": true, "hasPrefix": true, "hasSuffix": true,
 	"max": true, "min": true, "mean": true, "median": true, "toBase64": true,
-	"first": true, "last": true, "get": true, "take": true, "reverse": true, "concat": true, "flatten": true,
+	"first": true, "last": true, "take": true, "reverse": true, "concat": true, "flatten": true,
 }
 
 // refusedBuiltins are the other functions of expr, with what to do instead.
@@ -50,6 +50,7 @@ var ownFunctions = map[string]function{
 	"keys":       {keysOf, []any{new(func(map[string]any) []any), new(func(any) []any)}},
 	"values":     {valuesOf, []any{new(func(map[string]any) []any), new(func(any) []any)}},
 	"toPairs":    {pairsOf, []any{new(func(map[string]any) []any), new(func(any) []any)}},
+	"get":        {getItem, []any{new(func(any, any) any)}},
 	"merge":      {mergeMaps, []any{new(func(...any) map[string]any)}},
 	"fromPairs":  {fromPairs, []any{new(func([]any) map[string]any)}},
 	"sort":       {sortList, []any{new(func([]any) []any), new(func([]any, string) []any), new(func([]string) []any)}},
@@ -200,6 +201,36 @@ func pairsOf(args ...any) (any, error) {
 		out[i] = []any{k, m[k]}
 	}
 	return out, err
+}
+
+// getItem gives an item of a list by its number, counted from the end when it is
+// below zero, or of a map by its key; nil where there is none.
+func getItem(args ...any) (any, error) {
+	from, key := args[0], Canonical(args[1])
+	switch from.(type) {
+	case nil, []any, map[string]any:
+	default:
+		from = Canonical(from)
+	}
+	switch key := key.(type) {
+	case int64:
+		list, ok := from.([]any)
+		if key < 0 {
+			key += int64(len(list))
+		}
+		if ok && key >= 0 && key < int64(len(list)) {
+			return list[key], nil
+		}
+		if ok || from == nil {
+			return nil, nil
+		}
+	case string:
+		m, ok := from.(map[string]any)
+		if ok || from == nil {
+			return m[key], nil
+		}
+	}
+	return nil, invalid("get needs a list and a number, or a map and a text, and got %s and %s", describe(from), describe(key))
 }
 
 // mergeMaps gives the entries of all maps; of those with one name the last map's

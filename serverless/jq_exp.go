@@ -42,12 +42,22 @@ type exp struct {
 	kind   kind
 	orNull bool // it may be null besides what kind says
 
+	// unsure is set where jq may give another kind of value, and the translation
+	// fails instead: it must not be left out as if its kind were certain.
+	unsure bool
+
 	// data is set for a value as the run keeps it, whose numbers are canonical at
 	// any depth. Lists and maps that an expression makes are not, and comparing
 	// them takes a detour.
 	data bool
 
 	inverse string // the source of the opposite, at the same level; "": ! does it
+}
+
+// ifAny marks an expression over e as unsure unless e certainly is of a kind.
+func (e exp) ifAny(over exp, k kind) exp {
+	e.unsure = !over.known(k) || over.unsure
+	return e
 }
 
 func atom(k kind, format string, args ...any) exp {
@@ -95,7 +105,7 @@ func (e exp) truth() exp {
 		return e
 	case e.kind == kindNull:
 		return atom(kindBool, "false")
-	case !e.nullable():
+	case !e.nullable() && !e.unsure:
 		return atom(kindBool, "true")
 	}
 	return compared(e.at(levelSum), "not in", "in", "[nil, false]")
@@ -122,8 +132,9 @@ func choose(cond, yes, no exp) exp {
 	case "false":
 		return no
 	}
-	e := exp{src: cond.at(levelOr) + " ? " + yes.at(levelOr) + " : " + no.src, level: levelLoose, data: yes.data && no.data}
+	e := exp{src: cond.at(levelOr) + " ? " + yes.at(levelOr) + " : " + no.src, level: levelLoose, data: yes.data && no.data, unsure: yes.unsure || no.unsure}
 	switch {
+	case yes.kind == kindAny || no.kind == kindAny:
 	case yes.kind == no.kind:
 		e.kind, e.orNull = yes.kind, yes.orNull || no.orNull
 	case no.kind == kindNull:

@@ -6,6 +6,7 @@ import "strings"
 // docs/import.md shows.
 type jqFunction struct {
 	args      int
+	on        kind   // what the dot has to be; kindAny: anything
 	stream    bool   // it may give none or several values
 	gives     string // what it becomes, for the table
 	remark    string // where it differs, for the table
@@ -18,46 +19,46 @@ var functions map[string]jqFunction
 
 func init() { // the table and the translator refer to each other
 	functions = map[string]jqFunction{
-		"abs/0":        {gives: "`abs(.)`", example: ".n | abs", translate: applied("abs", kindNumber)},
-		"add/0":        {gives: "`sum(.)`", remark: "numbers only", example: ".list | add", translate: (*translation).add},
-		"all/0":        {gives: "`all(., # ...)`", example: ".list | all", translate: quantified("all")},
-		"all/1":        {args: 1, gives: "`all(., condition)`", example: ".list | all(. > 1)", translate: quantified("all")},
-		"any/0":        {gives: "`any(., # ...)`", example: ".list | any", translate: quantified("any")},
-		"any/1":        {args: 1, gives: "`any(., condition)`", example: ".list | any(. > 2)", translate: quantified("any")},
-		"ceil/0":       {gives: "`ceil(.)`", example: ".f | ceil", translate: applied("ceil", kindNumber)},
-		"contains/1":   {args: 1, gives: "`contains`", remark: "texts only", example: `.text | contains("b")`, translate: infix("contains")},
-		"del/1":        {args: 1, gives: "`filter` over its pairs", remark: "names directly below, as in `del(.a)` and `del(.a, .b)`", example: ".map | del(.a)", translate: (*translation).del},
+		"abs/0":        {on: kindNumber, gives: "`abs(.)`", example: ".n | abs", translate: applied("abs", kindNumber)},
+		"add/0":        {on: kindList, gives: "`sum(.)`", remark: "numbers only", example: ".list | add", translate: (*translation).add},
+		"all/0":        {on: kindList, gives: "`all(., # ...)`", example: ".list | all", translate: quantified("all")},
+		"all/1":        {on: kindList, args: 1, gives: "`all(., condition)`", example: ".list | all(. > 1)", translate: quantified("all")},
+		"any/0":        {on: kindList, gives: "`any(., # ...)`", example: ".list | any", translate: quantified("any")},
+		"any/1":        {on: kindList, args: 1, gives: "`any(., condition)`", example: ".list | any(. > 2)", translate: quantified("any")},
+		"ceil/0":       {on: kindNumber, gives: "`ceil(.)`", example: ".f | ceil", translate: applied("ceil", kindNumber)},
+		"contains/1":   {on: kindText, args: 1, gives: "`contains`", remark: "texts only", example: `.text | contains("b")`, translate: infix("contains")},
+		"del/1":        {on: kindMap, args: 1, gives: "`filter` over its pairs", remark: "names directly below, as in `del(.a)` and `del(.a, .b)`", example: ".map | del(.a)", translate: (*translation).del},
 		"empty/0":      {stream: true, gives: "`[]`", remark: "where several values are allowed", example: "[.list[] | if . > 1 then . else empty end]", translate: (*translation).empty},
-		"endswith/1":   {args: 1, gives: "`endsWith`", example: `.text | endswith("c")`, translate: infix("endsWith")},
-		"first/0":      {gives: "`get(., 0)`", example: ".list | first", translate: item("0")},
+		"endswith/1":   {on: kindText, args: 1, gives: "`endsWith`", example: `.text | endswith("c")`, translate: infix("endsWith")},
+		"first/0":      {on: kindList, gives: "`get(., 0)`", example: ".list | first", translate: item("0")},
 		"first/1":      {args: 1, stream: true, gives: "`take(..., 1)`", remark: "where several values are allowed", example: "[first(.list[] | select(. > 1))]", translate: (*translation).firstOf},
-		"flatten/0":    {gives: "`flatten(.)`", example: "[.list, [.n]] | flatten", translate: applied("flatten", kindList)},
-		"floor/0":      {gives: "`floor(.)`", example: ".f | floor", translate: applied("floor", kindNumber)},
-		"fromjson/0":   {gives: "`fromJSON(.)`", example: `.json | fromjson`, translate: applied("fromJSON", kindAny)},
-		"has/1":        {args: 1, gives: "`in keys(.)`", remark: "maps only", example: `.map | has("a")`, translate: (*translation).has},
-		"join/1":       {args: 1, gives: "`join(., s)`", example: `.texts | join("-")`, translate: joinTexts},
-		"keys/0":       {gives: "`keys(.)`", remark: "maps only", example: ".map | keys", translate: applied("keys", kindList)},
-		"last/0":       {gives: "`get(., -1)`", example: ".list | last", translate: item("-1")},
+		"flatten/0":    {on: kindList, gives: "`flatten(.)`", example: "[.list, [.n]] | flatten", translate: applied("flatten", kindList)},
+		"floor/0":      {on: kindNumber, gives: "`floor(.)`", example: ".f | floor", translate: applied("floor", kindNumber)},
+		"fromjson/0":   {on: kindText, gives: "`fromJSON(.)`", example: `.json | fromjson`, translate: applied("fromJSON", kindAny)},
+		"has/1":        {on: kindMap, args: 1, gives: "`in keys(.)`", remark: "maps only", example: `.map | has("a")`, translate: (*translation).has},
+		"join/1":       {on: kindList, args: 1, gives: "`join(., s)`", example: `.texts | join("-")`, translate: joinTexts},
+		"keys/0":       {on: kindMap, gives: "`keys(.)`", remark: "maps only", example: ".map | keys", translate: applied("keys", kindList)},
+		"last/0":       {on: kindList, gives: "`get(., -1)`", example: ".list | last", translate: item("-1")},
 		"length/0":     {gives: "`len(. ?? [])`", remark: "texts, lists, maps and null", example: ".list | length", translate: (*translation).length},
 		"limit/2":      {args: 2, stream: true, gives: "`take(..., n)`", remark: "where several values are allowed; n written as a number", example: "[limit(2; .list[])]", translate: (*translation).limit},
-		"ltrimstr/1":   {args: 1, gives: "`trimPrefix(., s)`", remark: "texts only", example: `.text | ltrimstr("a")`, translate: called("trimPrefix", kindText)},
-		"map/1":        {args: 1, gives: "`map`, `filter`", remark: "lists only", example: ".list | map(. + 1)", translate: (*translation).mapOf},
-		"max/0":        {gives: "`max(.)`", remark: "numbers only", example: ".list | max", translate: extreme("max")},
-		"min/0":        {gives: "`min(.)`", remark: "numbers only", example: ".list | min", translate: extreme("min")},
+		"ltrimstr/1":   {on: kindText, args: 1, gives: "`trimPrefix(., s)`", remark: "texts only", example: `.text | ltrimstr("a")`, translate: trimmed("trimPrefix")},
+		"map/1":        {on: kindList, args: 1, gives: "`map`, `filter`", remark: "lists only", example: ".list | map(. + 1)", translate: (*translation).mapOf},
+		"max/0":        {on: kindList, gives: "`max(.)`", remark: "numbers only", example: ".list | max", translate: extreme("max")},
+		"min/0":        {on: kindList, gives: "`min(.)`", remark: "numbers only", example: ".list | min", translate: extreme("min")},
 		"not/0":        {gives: "`!`", example: ".flag | not", translate: func(t *translation, c *jqCall, env jqEnv) exp { return not(env.dot.truth()) }},
-		"reverse/0":    {gives: "`reverse(.)`", remark: "lists only", example: ".list | reverse", translate: applied("reverse", kindList)},
-		"round/0":      {gives: "`round(.)`", example: ".f | round", translate: applied("round", kindNumber)},
-		"rtrimstr/1":   {args: 1, gives: "`trimSuffix(., s)`", remark: "texts only", example: `.text | rtrimstr("c")`, translate: called("trimSuffix", kindText)},
+		"reverse/0":    {on: kindList, gives: "`reverse(.)`", remark: "lists only", example: ".list | reverse", translate: (*translation).reverse},
+		"round/0":      {on: kindNumber, gives: "`round(.)`", example: ".f | round", translate: applied("round", kindNumber)},
+		"rtrimstr/1":   {on: kindText, args: 1, gives: "`trimSuffix(., s)`", remark: "texts only", example: `.text | rtrimstr("c")`, translate: trimmed("trimSuffix")},
 		"select/1":     {args: 1, stream: true, gives: "`filter`", remark: "where several values are allowed", example: ".list | map(select(. > 1))", translate: (*translation).selected},
-		"sort/0":       {gives: "`sort(.)`", remark: "texts only, or numbers only", example: ".list | sort", translate: applied("sort", kindList)},
-		"split/1":      {args: 1, gives: "`split(., s)`", example: `.text | split("b")`, translate: called("split", kindList)},
-		"startswith/1": {args: 1, gives: "`startsWith`", example: `.text | startswith("a")`, translate: infix("startsWith")},
-		"to_entries/0": {gives: "`map(toPairs(.), ...)`", example: ".map | to_entries", translate: (*translation).entries},
+		"sort/0":       {on: kindList, gives: "`sort(.)`", remark: "texts only, or numbers only", example: ".list | sort", translate: applied("sort", kindList)},
+		"split/1":      {on: kindText, args: 1, gives: "`split(., s)`", example: `.text | split("b")`, translate: (*translation).split},
+		"startswith/1": {on: kindText, args: 1, gives: "`startsWith`", example: `.text | startswith("a")`, translate: infix("startsWith")},
+		"to_entries/0": {on: kindMap, gives: "`map(toPairs(.), ...)`", example: ".map | to_entries", translate: (*translation).entries},
 		"tojson/0":     {gives: "`toJSON(.)`", example: ".map | tojson", translate: applied("toJSON", kindText)},
-		"tonumber/0":   {gives: "`float(.)`", example: ".digits | tonumber", translate: applied("float", kindNumber)},
+		"tonumber/0":   {on: kindText, gives: "`float(.)`", example: ".digits | tonumber", translate: applied("float", kindNumber)},
 		"tostring/0":   {gives: "`string(.)`", remark: "null gives `null`", example: ".n | tostring", translate: func(t *translation, c *jqCall, env jqEnv) exp { return asText(env.dot) }},
-		"trim/0":       {gives: "`trim(.)`", example: ".text | trim", translate: applied("trim", kindText)},
-		"unique/0":     {gives: "`sort(uniq(.))`", remark: "texts only, or numbers only", example: ".list | unique", translate: (*translation).unique},
+		"trim/0":       {on: kindText, gives: "`trim(.)`", example: ".text | trim", translate: applied("trim", kindText)},
+		"unique/0":     {on: kindList, gives: "`sort(uniq(.))`", remark: "texts only, or numbers only", example: ".list | unique", translate: (*translation).unique},
 	}
 }
 
@@ -81,6 +82,9 @@ var instead = map[string]string{
 
 func (t *translation) call(c *jqCall, env jqEnv) exp {
 	if f, ok := functions[signature(c)]; ok {
+		if f.on != kindAny && !env.dot.maybe(f.on) {
+			return t.refuse(c, "use it on "+kindNames[f.on], c.name+" is translated for "+kindNames[f.on]+", and this is "+kindNames[env.dot.kind])
+		}
 		return f.translate(t, c, env)
 	}
 	fix := instead[c.name]
@@ -97,20 +101,26 @@ func applied(function string, k kind) func(*translation, *jqCall, jqEnv) exp {
 	}
 }
 
-// called translates to a function over the dot and one text.
-func called(function string, k kind) func(*translation, *jqCall, jqEnv) exp {
+// trimmed translates the functions that cut a text off another one. jq lets pass
+// what is no text.
+func trimmed(function string) func(*translation, *jqCall, jqEnv) exp {
 	return func(t *translation, c *jqCall, env jqEnv) exp {
-		return atom(k, "%s(%s, %s)", function, env.dot.src, t.textArgument(c, env).src)
+		return atom(kindText, "%s(%s, %s)", function, env.dot.src, t.textArgument(c, env).src).ifAny(env.dot, kindText)
 	}
+}
+
+func (t *translation) split(c *jqCall, env jqEnv) exp {
+	return atom(kindList, "split(%s, %s)", env.dot.src, t.textArgument(c, env).src)
+}
+
+func (t *translation) reverse(_ *jqCall, env jqEnv) exp {
+	return atom(kindList, "reverse(%s)", env.dot.src).ifAny(env.dot, kindList)
 }
 
 // infix translates to an operator over the dot and one text.
 func infix(operator string) func(*translation, *jqCall, jqEnv) exp {
 	return func(t *translation, c *jqCall, env jqEnv) exp {
 		argument := t.textArgument(c, env)
-		if !env.dot.maybe(kindText) {
-			return t.refuse(c, "use it on text", c.name+" is translated for text, and this is "+kindNames[env.dot.kind])
-		}
 		left := env.dot.at(levelSum)
 		if env.dot.nullable() { // the operator alone would find nothing in nothing
 			left = "(" + env.dot.at(levelSum) + ` + "")`
@@ -143,7 +153,7 @@ func item(index string) func(*translation, *jqCall, jqEnv) exp {
 func extreme(function string) func(*translation, *jqCall, jqEnv) exp {
 	return func(t *translation, _ *jqCall, env jqEnv) exp {
 		return t.once(env.dot, func(list exp) exp {
-			return choose(isEmpty(list), atom(kindNull, "nil"), atom(kindNumber, "%s(%s)", function, list.src))
+			return choose(isEmpty(list), atom(kindNull, "nil"), exp{src: function + "(" + list.src + ")", level: levelAtom, kind: kindNumber, unsure: true})
 		})
 	}
 }
@@ -154,7 +164,7 @@ func isEmpty(list exp) exp {
 
 func (t *translation) add(_ *jqCall, env jqEnv) exp {
 	return t.once(env.dot, func(list exp) exp {
-		return choose(isEmpty(list), atom(kindNull, "nil"), atom(kindNumber, "sum(%s)", list.src))
+		return choose(isEmpty(list), atom(kindNull, "nil"), exp{src: "sum(" + list.src + ")", level: levelAtom, kind: kindNumber, unsure: true})
 	})
 }
 
@@ -197,7 +207,10 @@ func (t *translation) selected(c *jqCall, env jqEnv) exp {
 	return choose(t.single(c.args[0], env).truth(), atom(kindList, "[%s]", env.dot.src), atom(kindList, "[]"))
 }
 
-func (t *translation) length(_ *jqCall, env jqEnv) exp {
+func (t *translation) length(c *jqCall, env jqEnv) exp {
+	if env.dot.kind == kindNumber || env.dot.kind == kindBool {
+		return t.refuse(c, "use abs for the size of a number", "length is translated for texts, lists, maps and null")
+	}
 	return atom(kindNumber, "len(%s)", env.dot.orElse("[]", levelLoose))
 }
 
@@ -225,7 +238,7 @@ func (t *translation) del(c *jqCall, env jqEnv) exp {
 	if _, ok := t.inside(c, env, env.dot); !ok {
 		return atom(kindMap, "{}")
 	}
-	return exp{src: "fromPairs(filter(toPairs(" + env.dot.src + "), #[0] not in [" + strings.Join(names, ", ") + "]))", level: levelAtom, kind: kindMap, data: env.dot.data}
+	return exp{src: "fromPairs(filter(toPairs(" + env.dot.src + "), #[0] not in [" + strings.Join(names, ", ") + "]))", level: levelAtom, kind: kindMap, orNull: env.dot.nullable(), data: env.dot.data}
 }
 
 // fieldsOfDot gives the names of .a, .b as literals.

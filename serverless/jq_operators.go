@@ -70,11 +70,12 @@ func (t *translation) logic(n *jqBinary, env jqEnv) exp {
 // its kinds differ, is never equal.
 func (t *translation) equality(n *jqBinary, env jqEnv) exp {
 	left, right := t.single(n.left, env), t.single(n.right, env)
-	if left.kind != kindAny && right.kind != kindAny && left.kind != right.kind && !left.orNull && !right.orNull {
+	differ := left.kind != kindAny && right.kind != kindAny && left.kind != right.kind
+	if differ && !left.orNull && !right.orNull && !left.unsure && !right.unsure {
 		return constant(map[string]string{"==": "false", "!=": "true"}[n.op])
 	}
 	a, b := left.at(levelSum), right.at(levelSum)
-	if !comparable(left, right) {
+	if differ || !comparable(left, right) {
 		a, b = "toJSON("+left.src+")", "toJSON("+right.src+")"
 	}
 	return compared(a, n.op, opposites[n.op], b)
@@ -215,7 +216,9 @@ func (t *translation) arithmetic(n *jqBinary, env jqEnv) exp {
 		return atom(kindNumber, "nil")
 	}
 	level := map[string]int{"-": levelSum, "*": levelProduct}[n.op]
-	return exp{src: left.at(level) + " " + n.op + " " + right.at(level+1), level: level, kind: kindNumber}
+	e := exp{src: left.at(level) + " " + n.op + " " + right.at(level+1), level: level, kind: kindNumber}
+	e.unsure = !left.known(kindNumber) || !right.known(kindNumber) // lists and texts to jq
+	return e
 }
 
 // division fails when the divisor is zero, as it does in jq; the expression
@@ -225,15 +228,21 @@ func (t *translation) division(n *jqBinary, env jqEnv) exp {
 	if !ok {
 		return atom(kindNumber, "nil")
 	}
-	if n.op == "%" {
-		return exp{src: whole(left) + " % " + whole(right), level: levelProduct, kind: kindNumber}
+	e := exp{level: levelProduct, kind: kindNumber}
+	e.unsure = !left.known(kindNumber) && !right.known(kindNumber) // texts to jq
+	_, constant := n.right.(*jqNumber)
+	switch {
+	case n.op == "%":
+		e.src = whole(left) + " % " + whole(right)
+	case constant && right.src != "0":
+		e.src = left.at(levelProduct) + " / " + right.src
+	default:
+		return t.once(right, func(right exp) exp {
+			e.src = left.at(levelProduct) + " / (" + right.at(levelSum) + " == 0 ? nil : " + right.src + ")"
+			return e
+		})
 	}
-	if _, constant := n.right.(*jqNumber); constant && right.src != "0" {
-		return exp{src: left.at(levelProduct) + " / " + right.src, level: levelProduct, kind: kindNumber}
-	}
-	return t.once(right, func(right exp) exp {
-		return exp{src: left.at(levelProduct) + " / (" + right.at(levelSum) + " == 0 ? nil : " + right.src + ")", level: levelProduct, kind: kindNumber}
-	})
+	return e
 }
 
 var wholeNumber = regexp.MustCompile(`^\d+$`)

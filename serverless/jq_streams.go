@@ -133,6 +133,9 @@ func (t *translation) each(n *jqEach, env jqEnv) exp {
 		return t.pipedStream(n.target, &jqEach{n.pos, &jqIdentity{n.pos}}, env)
 	}
 	target := t.single(n.target, env)
+	if !target.maybe(kindList) {
+		return t.refuse(n, "use it on a list", ".[] is translated for lists, and this is "+kindNames[target.kind])
+	}
 	if target.known(kindList) {
 		return target
 	}
@@ -143,7 +146,9 @@ func (t *translation) each(n *jqEach, env jqEnv) exp {
 // over what is no list.
 func (t *translation) listOf(n jqNode, env jqEnv) exp {
 	if each, ok := n.(*jqEach); ok && !many(each.target) {
-		return t.single(each.target, env)
+		if target := t.single(each.target, env); target.maybe(kindList) {
+			return target
+		}
 	}
 	return t.stream(n, env)
 }
@@ -195,7 +200,10 @@ func (t *translation) inside(n jqNode, env jqEnv, list exp) (jqEnv, bool) {
 // predicate writes an expression where a predicate is expected: a brace at its
 // beginning would be taken for the predicate's own.
 func predicate(e exp) string {
-	if e.src[0] == '{' {
+	switch {
+	case e.src == "nil": // which alone is no predicate
+		return "get(nil, 0)"
+	case e.src[0] == '{':
 		return "(" + e.src + ")"
 	}
 	return e.src

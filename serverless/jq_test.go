@@ -14,17 +14,27 @@ import (
 // and the evaluation of the language.
 func evaluate(t testing.TB, source string, input any) (any, error) {
 	t.Helper()
-	p := compile(t, source)
+	return result(compile(t, source), input)
+}
+
+func result(p *dsl.Program, input any) (any, error) {
 	return p.Outputs[0].Value.Eval(dsl.Env{Vars: map[string]any{"data": dsl.Canonical(input)}})
 }
 
 func compile(t testing.TB, source string) *dsl.Program {
 	t.Helper()
+	p, err := check(t, source)
+	require.NoError(t, err, source)
+	return p
+}
+
+// check compiles a workflow whose output is an expression.
+func check(t testing.TB, source string) (*dsl.Program, error) {
+	t.Helper()
 	template, err := json.Marshal("${{ " + source + " }}")
 	require.NoError(t, err)
 	p, found := dsl.Compile("workflow: w\noutputs: { it: " + string(template) + " }\nsteps:\n  - set: { data: 1 }\n")
-	require.NoError(t, found.Err(), source)
-	return p
+	return p, found.Err()
 }
 
 func translateForTest(source string) (exp, *translation) {

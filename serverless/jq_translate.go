@@ -206,6 +206,14 @@ func (t *translation) unknownMember(n *jqField, v *jqVariable, env jqEnv) exp {
 // index translates target[key]; an index beyond the end gives null.
 func (t *translation) index(n *jqIndex, env jqEnv) exp {
 	target, key := t.single(n.target, env), t.single(n.key, env)
+	switch {
+	case target.kind == kindNull:
+		return target
+	case target.kind == kindText || target.kind == kindNumber || target.kind == kindBool:
+		return t.refuse(n, "take items of lists and maps", kindNames[target.kind]+" has no items")
+	case key.kind != kindAny && key.kind != kindNumber && key.kind != kindText, target.kind == kindList && key.kind == kindText, target.kind == kindMap && key.kind == kindNumber:
+		return t.refuse(n.key, "use a number in a list, a text in a map", "this cannot be the key here")
+	}
 	return exp{src: "get(" + target.src + ", " + key.src + ")", level: levelAtom, data: target.data}
 }
 
@@ -321,13 +329,14 @@ func (t *translation) once(e exp, use func(exp) exp) exp {
 	hole := string(rune(firstHole + t.holes))
 	t.holes++
 	in := e
-	in.src, in.level = hole, levelAtom
+	in.src, in.level, in.inverse = hole, levelAtom, ""
 	out := use(in)
+	out.inverse = "" // which may hold the hole, too
 	switch strings.Count(out.src, hole) {
 	case 0:
 		return out
 	case 1:
-		out.src, out.inverse = strings.Replace(out.src, hole, e.at(levelAtom), 1), ""
+		out.src = strings.Replace(out.src, hole, e.at(levelAtom), 1)
 		return out
 	}
 	name := t.newLet()
