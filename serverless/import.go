@@ -158,7 +158,7 @@ func (b *builder) output(n *yaml.Node, sc scope) *yaml.Node {
 		o := b.object(n, "output", "schema", "as")
 		b.unchecked(o)
 		if as := o.get("as"); as != nil {
-			value, _ := b.asValue(as, "as", sc.bound("input", variable(startVariable)).env())
+			value, _ := b.asValue(as, "as", sc.bound("input", flowing(startVariable)).env())
 			return value
 		}
 	}

@@ -42,6 +42,10 @@ type exp struct {
 	kind   kind
 	orNull bool // it may be null besides what kind says
 
+	// flows is set for what goes from task to task as a whole, which in most
+	// workflows is a map.
+	flows bool
+
 	// unsure is set where jq may give another kind of value, and the translation
 	// fails instead: it must not be left out as if its kind were certain.
 	unsure bool

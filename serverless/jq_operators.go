@@ -24,7 +24,7 @@ func init() { // the table and the translator refer to each other
 		{[]string{"and", "or"}, "`&&`, `\\|\\|`", "null and false are false, all else is true", (*translation).logic},
 		{[]string{"==", "!="}, "`==`, `!=`", "lists and maps are compared as a whole", (*translation).equality},
 		{[]string{"<", "<=", ">", ">="}, "the same", "null is less than all else; other values of different kinds fail", (*translation).ordering},
-		{[]string{"+"}, "`+`, `concat`, `merge`", "null gives the other side; where neither side's kind can be told, lists and maps fail", (*translation).plus},
+		{[]string{"+"}, "`+`, `concat`, `merge`", "null gives the other side; where nothing tells the kind, `.` and `$input` are taken for maps, other values for numbers or texts; else it fails", (*translation).plus},
 		{[]string{"-", "*"}, "the same", "numbers only", (*translation).arithmetic},
 		{[]string{"/", "%"}, "the same", "numbers only; dividing by zero fails", (*translation).division},
 	}
@@ -165,6 +165,11 @@ func (t *translation) plusOf(n jqNode, k kind, left, right exp) exp {
 	case kindNumber, kindText, kindList, kindMap:
 		sum = func(left, right exp) exp { return plusKnown(k, left, right) }
 	default:
+		if left.flows || right.flows {
+			t.warn(n, "write . + 0 on one side, if these are numbers", "this merges maps, as data mostly are; anything else would fail here, since nothing tells which it is")
+			sum = func(left, right exp) exp { return plusKnown(kindMap, left, right) }
+			break
+		}
 		t.warn(n, "write . + [] or . + {} on one side, if these are lists or maps", "this adds numbers and texts; lists and maps would fail here, since nothing tells which it is")
 	}
 	return t.once(left, func(left exp) exp {

@@ -34,7 +34,14 @@ func newScope(definition map[string]exp) scope {
 }
 
 // dot is what flows into a task.
-func (s scope) dot() exp { return variable(s.data) }
+func (s scope) dot() exp { return flowing(s.data) }
+
+// flowing is a variable that holds what goes from task to task.
+func flowing(name string) exp {
+	e := variable(name)
+	e.flows = true
+	return e
+}
 
 func (s scope) env() jqEnv { return jqEnv{dot: s.dot(), vars: s.vars} }
 

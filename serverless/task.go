@@ -1,6 +1,7 @@
 package serverless
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -231,10 +232,13 @@ func (b *builder) after(t task, sc scope, d done) (assignments *yaml.Node, saved
 	if n := output.get("as"); n != nil {
 		input := sc.dot()
 		if kept {
-			input = variable(name)
+			input = flowing(name)
 		}
 		read := b.reads(variable(name).src, func() {
 			value, _ := b.asValue(n, "as", sc.bound("input", input).env().with(raw))
+			if !mentions(value, raw.src) {
+				assignments.Content = nil // which held the raw output alone
+			}
 			put(assignments, sc.data, value)
 		})
 		if read && kept {
@@ -244,7 +248,7 @@ func (b *builder) after(t task, sc scope, d done) (assignments *yaml.Node, saved
 	if n := export.get("as"); n != nil {
 		b.context = true
 		read := b.reads(variable(name).src, func() {
-			value, _ := b.asValue(n, "as", sc.bound("input", variable(name)).bound("output", sc.dot()).env())
+			value, _ := b.asValue(n, "as", sc.bound("input", flowing(name)).bound("output", sc.dot()).env())
 			put(assignments, contextVariable, value)
 		})
 		if read {
@@ -252,6 +256,12 @@ func (b *builder) after(t task, sc scope, d done) (assignments *yaml.Node, saved
 		}
 	}
 	return assignments, saved
+}
+
+// mentions reports whether an expression below n reads a variable.
+func mentions(n *yaml.Node, source string) bool {
+	name := regexp.MustCompile(regexp.QuoteMeta(source) + `\b`)
+	return name.MatchString(n.Value) || slices.ContainsFunc(n.Content, func(child *yaml.Node) bool { return mentions(child, source) })
 }
 
 func orEmpty(n *yaml.Node) *yaml.Node {

@@ -93,9 +93,6 @@ func (b *builder) eventTypeOf(o *object, what string) *yaml.Node {
 	return textNodeOf(name)
 }
 
-// attributes are the context attributes of a CloudEvent that an emit sets.
-var attributes = []string{"id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "data"}
-
 // emitTask: the event carries the data alone. The task's output is the event as
 // CloudEvents has it.
 func (b *builder) emitTask(t task, sc scope) done {
@@ -112,7 +109,7 @@ func (b *builder) emitTask(t task, sc scope) done {
 	}
 	b.lost(o)
 	id := b.stepID(t)
-	output := mapping("specversion", textNodeOf("1.0"), "id", template(b.eventID(id, sc)), "time", template(atom(kindText, "string(run.now)")))
+	output := mapping("specversion", textNodeOf("1.0"), "id", template(eventID(id, sc)), "time", template(atom(kindText, "string(run.now)")))
 	data := b.eventData(o.get("data"), sc)
 	for _, key := range o.order {
 		if key != "id" && key != "time" && key != "data" {
@@ -142,12 +139,10 @@ func (b *builder) lost(o *object) {
 
 // eventID gives an id that is another one in each run, and in each round of a
 // loop.
-func (b *builder) eventID(step string, sc scope) exp {
+func eventID(step string, sc scope) exp {
 	e := exp{src: "run.id + " + quote("/"+step), level: levelSum, kind: kindText}
 	for _, number := range sc.loops {
-		round := variable(number).src
-		b.used[round] = true
-		e.src += ` + "/" + string(` + round + ")"
+		e.src += ` + "/" + string(` + variable(number).src + ")"
 	}
 	return e
 }

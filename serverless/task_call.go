@@ -184,7 +184,7 @@ func (c *httpCall) address(text string) {
 			if m == nil || m[0] != value || uriVariable.MatchString(name) {
 				return false
 			}
-			put(query, name, template(c.flowing(m[1])))
+			put(query, name, template(c.property(m[1])))
 			return true
 		})
 		if len(rest) > 0 {
@@ -202,12 +202,12 @@ func (c *httpCall) path(text string) *yaml.Node {
 		return literal(text)
 	}
 	return textNodeOf(uriVariable.ReplaceAllStringFunc(text, func(s string) string {
-		return "${{ urlEncode(" + c.flowing(s[1:len(s)-1]).src + ") }}"
+		return "${{ urlEncode(" + c.property(s[1:len(s)-1]).src + ") }}"
 	}))
 }
 
-// flowing gives a property of what flows into the task, by its name as it is.
-func (c *httpCall) flowing(name string) exp {
+// property gives a property of what flows into the task, by its name as it is.
+func (c *httpCall) property(name string) exp {
 	if plainField.MatchString(name) {
 		return exp{src: c.sc.dot().src + "?." + name, level: levelAtom, data: true}
 	}

@@ -67,8 +67,8 @@ func (l *loop) foreach(sc scope) done {
 	number := unique(l.task.name+"_"+l.at, l.vars) // a loop inside has an index of its own
 	inner := sc.bound(l.each, exp{src: item, level: levelAtom, data: true}).bound(l.at, numberVariable(number))
 	inner.branch, inner.loops = "for", append(slices.Clip(sc.loops), number)
-	var steps []*yaml.Node
-	if l.reads(variable(number).src, func() { steps = l.block(l.tasks(l.body, l.task.pointer+"/for/do"), inner, false) }) {
+	steps := l.block(l.tasks(l.body, l.task.pointer+"/for/do"), inner, false)
+	if mentions(sequence(steps...), variable(number).src) {
 		steps = append([]*yaml.Node{step("", "set", mapping(number, template(exp{src: "index"})))}, steps...)
 	}
 	main := step(id, "foreach", mapping("items", condition(l.items), "as", textNodeOf(item), "steps", sequence(steps...)))
