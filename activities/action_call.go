@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/outbound"
 )
 
 // Call is what an action knows beside its arguments. What it reaches the world
@@ -23,7 +24,7 @@ type Call struct {
 
 	in       ActionInput
 	deps     Deps
-	client   *outbound
+	client   *outbound.Guard
 	redactor *deviceops.Redactor
 	command  *FollowUp
 }

@@ -79,7 +79,7 @@ func requestHTTP(ctx context.Context, c *Call, args httpArgs) (httpOutput, error
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(args.Timeout))
 	defer cancel()
-	response, err := c.client.send(ctx, request, args.Auth != nil)
+	response, err := c.client.Send(ctx, request, args.Auth != nil)
 	if err != nil {
 		return httpOutput{}, networkFailure(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/outbound"
 )
 
 // Codes of the failures of http.request.
@@ -36,7 +36,7 @@ const excerptLength = 500
 // networkFailure tells what kept a request from being answered. What the network
 // says is left out where it could repeat a part of the request.
 func networkFailure(err error) error {
-	var forbidden forbiddenAddress
+	var forbidden outbound.ForbiddenAddress
 	var at *url.Error
 	message := err.Error()
 	if errors.As(err, &at) {
@@ -45,7 +45,7 @@ func networkFailure(err error) error {
 	switch {
 	case errors.As(err, &forbidden):
 		return Fail(deviceops.RunError{Code: codeHTTPForbidden, Message: forbidden.Error()})
-	case errors.Is(err, errManyRedirects), errors.Is(err, errOtherOrigin), errors.Is(err, errSchemeRedirect):
+	case errors.Is(err, outbound.ErrManyRedirects), errors.Is(err, outbound.ErrOtherOrigin), errors.Is(err, outbound.ErrSchemeRedirect):
 		return Fail(deviceops.RunError{Code: codeHTTPRedirect, Message: message})
 	case errors.Is(err, context.DeadlineExceeded):
 		return Fail(deviceops.RunError{Code: codeHTTPTimeout, Message: "the server did not answer in time", Retryable: true})
@@ -92,7 +92,7 @@ func (c *Call) readResponse(response *http.Response, body []byte) (httpOutput, e
 	for name, values := range response.Header {
 		out.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
 	}
-	if !isJSON(response.Header.Get("Content-Type")) || len(bytes.TrimSpace(body)) == 0 {
+	if !outbound.IsJSON(response.Header.Get("Content-Type")) || len(bytes.TrimSpace(body)) == 0 {
 		out.Body = strings.ToValidUTF8(string(body), "\ufffd")
 		return out, nil
 	}
@@ -107,14 +107,9 @@ func (c *Call) readResponse(response *http.Response, body []byte) (httpOutput, e
 	return out, nil
 }
 
-func isJSON(contentType string) bool {
-	media, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (media == "application/json" || strings.HasSuffix(media, "+json"))
-}
-
 func statusFailure(response *http.Response, body string, now time.Time) error {
 	data := map[string]any{"status": response.StatusCode, "body": body}
-	if wait := retryAfter(response.Header.Get("Retry-After"), now); wait > 0 {
+	if wait := outbound.RetryAfter(response.Header.Get("Retry-After"), now); wait > 0 {
 		data[retryAfterField] = int64(wait.Round(time.Second) / time.Second)
 	}
 	text := strconv.Itoa(response.StatusCode)
@@ -122,30 +117,8 @@ func statusFailure(response *http.Response, body string, now time.Time) error {
 		text += " " + name
 	}
 	return Fail(deviceops.RunError{
-		Code: codeHTTPStatus, Message: "the server answered " + text, Retryable: retryableStatus(response.StatusCode), Data: data,
+		Code: codeHTTPStatus, Message: "the server answered " + text, Retryable: outbound.Retryable(response.StatusCode), Data: data,
 	})
-}
-
-// retryableStatus tells whether the same request may have another answer later.
-func retryableStatus(status int) bool {
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return true
-	default:
-		return status >= 500 && status != http.StatusNotImplemented
-	}
-}
-
-// retryAfter reads the header of that name: seconds, or a date.
-func retryAfter(text string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(strings.TrimSpace(text), 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	at, err := http.ParseTime(text)
-	if err != nil {
-		return 0
-	}
-	return max(0, at.Sub(now))
 }
 
 // excerpt gives the beginning of a body. Secrets are taken out before it is cut:

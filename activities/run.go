@@ -4,17 +4,18 @@ import (
 	"context"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/outbound"
 )
 
 // Runs keeps the rows of runs and performs their actions.
 type Runs struct {
 	deps    Deps
 	actions actionTable
-	client  *outbound
+	client  *outbound.Guard
 }
 
 func newRuns(d Deps) *Runs {
-	return &Runs{deps: d, actions: core.with(d.Actions), client: newOutbound(d.Networks)}
+	return &Runs{deps: d, actions: core.with(d.Actions), client: outbound.NewGuard(d.Networks)}
 }
 
 // PinInput names the definition that a run executes.
