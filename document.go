@@ -62,8 +62,8 @@ type Catalog interface {
 	// ENOTFOUND if there is none, EINVALID if it no longer compiles.
 	Profile(ctx context.Context, account, name string) (*Profile, error)
 
-	// Rollout gives the manifest of a rollout, by its Source. EINVALID if it no
-	// longer compiles.
+	// Rollout gives the manifest of a rollout, by its Source, as it holds for that
+	// very rollout: see RolloutSpec.Of. EINVALID if it no longer compiles.
 	Rollout(ctx context.Context, r Rollout) (*RolloutSpec, error)
 
 	// Calendar gives the newest version of a calendar as seen from account.

@@ -151,10 +151,15 @@ func NextStep(v RolloutView) RolloutStep {
 
 // drain waits for devices that were at it when the rollout ended.
 func (v *RolloutView) drain() RolloutStep {
-	if n := v.Rollout.Total().InFlight(); n > 0 {
-		return RolloutStep{Do: DoDrain, Ring: -1, Until: v.Now.Add(RolloutLook), Reason: devices(n) + " are still at it"}
+	total := v.Rollout.Total()
+	open := total.InFlight() + total.Leased
+	if v.Rollout.Status == RolloutSucceeded {
+		open = total.Open() // those that came late get the change too
 	}
-	return RolloutStep{Do: DoEnd, Ring: -1}
+	if open == 0 {
+		return RolloutStep{Do: DoEnd, Ring: -1}
+	}
+	return RolloutStep{Do: DoDrain, Ring: -1, Until: v.Now.Add(RolloutLook), Reason: devices(open) + " are still at it"}
 }
 
 // begin has people agree to the plan and waits for the start. Nothing was sent
@@ -183,8 +188,17 @@ func (v *RolloutView) askPlan() string {
 	return text
 }
 
-// goOn deals with the first ring that has not passed.
+// goOn deals with the first ring that has not passed, unless the gate of one has
+// failed that goes on beside it, since devices are asked again.
 func (v *RolloutView) goOn() RolloutStep {
+	for i, ring := range v.Rollout.Rings {
+		if ring.Status != RingRunning && ring.Status != RingSoaking {
+			continue
+		}
+		if failing := v.failing(i, false); failing != nil {
+			return *failing
+		}
+	}
 	i := v.Rollout.Present()
 	if i < 0 {
 		return v.last()
@@ -224,13 +238,10 @@ func (v *RolloutView) askRing(i int) string {
 	return text
 }
 
-// present deals with a ring that is open: its gate may fail at any time, and
-// pass once its devices are done and have soaked.
+// present deals with a ring that is open: its gate may pass once its devices are
+// done and have soaked.
 func (v *RolloutView) present(i int) RolloutStep {
 	ring := v.Rollout.Rings[i]
-	if failing := v.failing(i, false); failing != nil {
-		return *failing
-	}
 	if v.Deferred > 0 {
 		q := RolloutQuestion{Kind: AskDeferrals, Ring: i, Text: v.askDeferrals(i)}
 		if _, answered := v.answer(q); !answered {

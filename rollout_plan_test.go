@@ -242,6 +242,8 @@ func TestNextStep(t *testing.T) {
 			all(fresh, askPlan, deadline(0)), deviceops.RolloutStep{Do: deviceops.DoFinish, Ring: -1, Status: deviceops.RolloutFailed}, "", ""},
 		"nothing waits beyond the deadline": {
 			all(deadline(time.Second)), deviceops.RolloutStep{Do: deviceops.DoKeep, Ring: 0, Until: planNoon.Add(time.Second)}, "", ""},
+		"not a soak": {
+			all(done(0, 0), soaks, deadline(time.Second)), deviceops.RolloutStep{Do: deviceops.DoSoak, Ring: 0, Until: planNoon.Add(time.Second)}, "", ""},
 		"not the start either": {
 			all(fresh, deadline(time.Minute), spec(func(s *deviceops.RolloutSpec) { s.Start = planNoon.Add(time.Hour) })),
 			deviceops.RolloutStep{Do: deviceops.DoWait, Ring: -1, Until: planNoon.Add(time.Minute)}, "", ""},
@@ -250,6 +252,11 @@ func TestNextStep(t *testing.T) {
 				v.Rollout.Rings[0].Counts = deviceops.Counts{Targeted: 10, Canceled: 8, Sent: 2}
 			}),
 			deviceops.RolloutStep{Do: deviceops.DoDrain, Ring: -1, Until: look}, "", "2 devices are still at it"},
+		"what succeeded sees to devices that came late": {
+			all(statusIs(deviceops.RolloutSucceeded), func(v *deviceops.RolloutView) { v.Rollout.Rings[1].Counts.Pending = 0 }),
+			deviceops.RolloutStep{Do: deviceops.DoDrain, Ring: -1, Until: look}, "", "10 devices are still at it"},
+		"a ring fails beside the present one": {
+			all(ringIs(1, deviceops.RingRunning), done(1, 2), strict), deviceops.RolloutStep{Do: deviceops.DoFail, Ring: 1, Action: deviceops.FailPause}, "", ""},
 		"and then it is over": {
 			all(statusIs(deviceops.RolloutCanceled), done(0, 0)), deviceops.RolloutStep{Do: deviceops.DoEnd, Ring: -1}, "", ""},
 

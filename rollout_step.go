@@ -35,7 +35,7 @@ func (r Rollout) after(s RolloutStep, now time.Time) Rollout {
 	r.Rings = slices.Clone(r.Rings)
 	switch s.Do {
 	case DoAsk:
-		if s.Question.Kind == AskRing {
+		if s.Question.Kind == AskRing && r.Rings[s.Ring].Status != RingAsking {
 			r.ring(s.Ring, RingAsking, s.Question.Text)
 		}
 		r.waits(s.Question.Text, now)
@@ -57,6 +57,14 @@ func (r Rollout) after(s RolloutStep, now time.Time) Rollout {
 		r.become(s.Status, s.Reason, now)
 	}
 	return r
+}
+
+// SameState reports whether two states of a rollout differ in nothing but counts.
+func (r *Rollout) SameState(o *Rollout) bool {
+	return r.Status == o.Status && r.StatusReason == o.StatusReason && r.StartedAt.Equal(o.StartedAt) &&
+		slices.EqualFunc(r.Rings, o.Rings, func(a, b Ring) bool {
+			return a.Status == b.Status && a.Reason == b.Reason && a.OpenedAt.Equal(b.OpenedAt) && a.SoakAt.Equal(b.SoakAt) && a.ClosedAt.Equal(b.ClosedAt)
+		})
 }
 
 // waits notes why a rollout has not begun.
@@ -137,8 +145,11 @@ func finish(status RolloutStatus, reason string) RolloutStep {
 	return RolloutStep{Do: DoFinish, Ring: -1, Status: status, Reason: reason}
 }
 
-// soon is t, or when the numbers are looked at again if that is earlier.
-func (v *RolloutView) soon(t time.Time) time.Time { return sooner(v.Now.Add(RolloutLook), t) }
+// soon is t, or when the numbers are looked at again or the deadline passes if
+// that is earlier.
+func (v *RolloutView) soon(t time.Time) time.Time {
+	return sooner(sooner(v.Now.Add(RolloutLook), t), v.Spec.Deadline)
+}
 
 // sooner gives the earlier of two times; the zero time is never.
 func sooner(a, b time.Time) time.Time {

@@ -91,7 +91,8 @@ type Rollouts interface {
 
 	// RecallRollout brings devices back that were excused as stragglers: in
 	// rollouts that go on, and in those that have succeeded, their rows are
-	// pending again, in the last ring. It gives the ids of the latter ones.
+	// pending again, in the last ring; their Error goes on to say what they were.
+	// It gives the ids of the latter ones.
 	RecallRollout(ctx context.Context, devices []string, now time.Time) (ended []string, err error)
 
 	// IdleRollouts gives up to limit ids of running rollouts that have devices
@@ -119,6 +120,11 @@ type Rollouts interface {
 	// DeviceRollouts gives the rows of a device in rollouts that have not ended,
 	// newest rollout first.
 	DeviceRollouts(ctx context.Context, device string) ([]RolloutDevice, error)
+
+	// ReviewRollout gives up to limit rows of a ring that succeeded, by device,
+	// with their devices if q wants Facts: of their metrics only those that were
+	// measured since the row ended.
+	ReviewRollout(ctx context.Context, q RolloutReview) ([]Candidate, error)
 
 	// JudgeRollout stores the health of devices that succeeded, and counts it.
 	JudgeRollout(ctx context.Context, judged []RolloutDevice) error
@@ -185,6 +191,16 @@ type Candidate struct {
 	Group            string // the value of the budget's field
 	GroupSize        int    // targeted devices of the group
 	GroupUnavailable int    // of them, without this one
+}
+
+// RolloutReview says which rows that succeeded are to be looked at.
+type RolloutReview struct {
+	Rollout  string
+	Ring     int
+	After    string // device after which to go on
+	Limit    int    // 0: 100
+	Unjudged bool   // only those whose health is not known
+	Facts    bool   // Candidate.Device is filled in
 }
 
 // RolloutMove changes the status of a row.

@@ -26,7 +26,13 @@ const (
 	NameEmitEvent     = "EmitEvent"     // EmitInput → nothing
 	NameWatchEvents   = "WatchEvents"   // WatchInput → WatchOutput
 
-	NamePumpRollout = "PumpRollout" // PumpInput → PumpOutput
+	NamePinRollout     = "PinRollout"       // PinRolloutInput → PinRolloutOutput
+	NamePlanRollout    = "PlanRollout"      // PlanRolloutInput → PlanRolloutOutput
+	NameCountRollout   = "CountRollout"     // CountInput → CountOutput
+	NameSaveRollout    = "SaveRolloutState" // SaveRolloutInput → nothing
+	NameControlRollout = "ControlRollout"   // ControlInput → ControlOutput
+	NameCreateRollback = "CreateRollback"   // RollbackInput → RollbackOutput
+	NamePumpRollout    = "PumpRollout"      // PumpInput → PumpOutput
 )
 
 // Registry takes activities: a worker or a test environment.
@@ -39,6 +45,7 @@ func Register(r Registry, d Deps) {
 	commands, provision := &Commands{deps: d}, &Provision{deps: d}
 	pumps := &Pumps{deps: d}
 	approvals, runs := &Approvals{deps: d}, newRuns(d)
+	rollouts := &Rollouts{deps: d}
 	for _, a := range []struct {
 		name     string
 		activity any
@@ -61,6 +68,12 @@ func Register(r Registry, d Deps) {
 		{NameEmitEvent, runs.Emit},
 		{NameWatchEvents, runs.Watch},
 		{NamePumpRollout, pumps.Pump},
+		{NamePinRollout, rollouts.Pin},
+		{NamePlanRollout, rollouts.Plan},
+		{NameCountRollout, rollouts.Count},
+		{NameSaveRollout, rollouts.Save},
+		{NameControlRollout, rollouts.Control},
+		{NameCreateRollback, rollouts.CreateRollback},
 	} {
 		r.RegisterActivityWithOptions(a.activity, activity.RegisterOptions{Name: a.name})
 	}

@@ -75,14 +75,14 @@ func (c *Catalog) Calendar(ctx context.Context, account, name string) (*deviceop
 func (c *Catalog) Rollout(_ context.Context, r deviceops.Rollout) (*deviceops.RolloutSpec, error) {
 	hash := r.Hash
 	if found := c.rollouts.find(hash); found != nil {
-		return found, nil
+		return found.Of(&r), nil
 	}
 	spec, diagnostics := CompileRollout(r.Name+".yaml", r.Source, Options{})
 	if err := diagnostics.Err(); err != nil {
 		return nil, deviceops.Errorf(deviceops.EINVALID, "the manifest of the rollout %s cannot be used by this version of the engine: %w", r.Name, err)
 	}
 	c.rollouts.keep(hash, spec)
-	return spec, nil
+	return spec.Of(&r), nil
 }
 
 // maxCached bounds a memo; a full one is emptied.

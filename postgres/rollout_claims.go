@@ -321,7 +321,7 @@ func (t tx) RecallRollout(ctx context.Context, devices []string, now time.Time) 
 			order by 1, 2 for no key update of r),
 		changed as (
 			update rollout_devices r set
-				previous = 'excused', status = 'pending', ring = back.last, due_at = $2, error = null, ended_at = null,
+				previous = 'excused', status = 'pending', ring = back.last, due_at = $2, ended_at = null,
 				wait_kind = '', wait_text = '', wait_since = null, wait_until = null
 			from back where r.rollout = back.rollout and r.device = back.device
 			returning r.rollout, r.ring, back.old, back.ended),

@@ -267,7 +267,8 @@ func TestRecallRollout(t *testing.T) {
 		require.Equal(t, []string{done.ID}, ended)
 		require.Equal(t, deviceops.RolloutDevice{
 			Rollout: open.ID, Device: "k1", Account: "acme", Ring: 1, Status: deviceops.DevicePending, DueAt: after(time.Minute),
-		}, row(t, s, open, "k1"))
+			Error: &deviceops.CommandError{Code: deviceops.CodeStraggler, Message: "x"},
+		}, row(t, s, open, "k1"), "it goes on to say that it had been given up")
 		require.Equal(t, deviceops.Counts{Excused: 1}, counts(t, s, open, 0))
 		require.Equal(t, deviceops.Counts{Targeted: 1, Pending: 1}, counts(t, s, open, 1))
 		require.Equal(t, deviceops.Counts{Targeted: 1, Pending: 1, Excused: 1}, counts(t, s, done, 0))

@@ -50,7 +50,8 @@ func (s *Starter) Searchable() *Starter {
 }
 
 // Start implements deviceops.Orchestrator. A run is started once for ever; a
-// device can be provisioned again once its last provisioning has ended.
+// device can be provisioned again once its last provisioning has ended, and a
+// rollout is taken up again for devices that come late.
 func (s *Starter) Start(ctx context.Context, start deviceops.Start) (bool, error) {
 	ctx, cancel := bounded(ctx, callTimeout)
 	defer cancel()
@@ -77,7 +78,7 @@ func (s *Starter) Start(ctx context.Context, start deviceops.Start) (bool, error
 }
 
 func reusePolicy(workflowType string) enums.WorkflowIdReusePolicy {
-	if workflowType == workflows.TypeProvision {
+	if workflowType == workflows.TypeProvision || workflowType == workflows.TypeRollout {
 		return enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	}
 	return enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE

@@ -1,6 +1,10 @@
 package workflows
 
-import "github.com/deviceops/deviceops"
+import (
+	"time"
+
+	"github.com/deviceops/deviceops"
+)
 
 // TaskQueue is the queue that all workers of an installation poll.
 const TaskQueue = "deviceops"
@@ -23,14 +27,15 @@ func RunType(r deviceops.Run) string { return r.Workflow }
 
 // Names of messages to workflows.
 const (
-	UpdateDecide   = "decide"   // deviceops.Decision → deviceops.Approval; Provision and Run
-	UpdateDelegate = "delegate" // deviceops.Delegation → deviceops.Approval; Provision and Run
+	UpdateDecide   = "decide"   // deviceops.Decision → deviceops.Approval; Provision, Run and Rollout
+	UpdateDelegate = "delegate" // deviceops.Delegation → deviceops.Approval; Provision, Run and Rollout
 	UpdatePause    = "pause"    // deviceops.RunControl → nothing; Run
 	UpdateResume   = "resume"   // deviceops.RunControl → nothing; Run
 	QueryRun       = "run"      // → deviceops.Run with steps; Run
 	QueryProvision = "progress" // → ProvisionProgress; Provision
 
 	UpdateControl = "control" // deviceops.RolloutControl → deviceops.RolloutControlled; Rollout
+	QueryRollout  = "rollout" // → RolloutProgress; Rollout
 	SignalNudge   = "nudge"   // nothing: devices of the rollout moved; Rollout
 )
 
@@ -66,6 +71,19 @@ type RolloutInput struct {
 	// Late says that the rollout has ended, and devices have come that are late:
 	// see to them.
 	Late bool `json:"late,omitempty"`
+
+	// Every is the number of looks at the counts after which it goes on in a new
+	// execution; 0: when its history has grown long.
+	Every   int           `json:"every,omitempty"`
+	Carried *rolloutState `json:"carried,omitempty"` // set by the engine alone: where the execution before stopped
+}
+
+// RolloutProgress says where a rollout stands.
+type RolloutProgress struct {
+	Rollout  deviceops.Rollout     `json:"rollout"`            // with rings and counts, without its manifest
+	Next     deviceops.RolloutStep `json:"next"`               // as decided last
+	Notes    []string              `json:"notes,omitempty"`    // of its planning
+	LookedAt time.Time             `json:"looked_at,omitzero"` // when the counts were read
 }
 
 // RolloutStart asks for the workflow of a rollout.

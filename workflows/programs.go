@@ -11,32 +11,39 @@ import (
 // programsKept is how many compiled programs a worker keeps.
 const programsKept = 256
 
-// programs keeps compiled programs by the hash of their source, the least
-// recently used making room. It is a cache of a pure function: what a workflow
-// sees of it does not depend on what it holds.
-type programs struct {
+// programs are the compiled definitions of runs.
+type programs = compilations[dsl.Program]
+
+func newPrograms(size int) *programs { return newCompilations(size, compile) }
+
+// compilations keeps what sources compile to by their hash, the least recently
+// used making room. It is a cache of a pure function: what a workflow sees of it
+// does not depend on what it holds.
+type compilations[T any] struct {
+	compile func(source string) (*T, error)
+
 	mu    sync.Mutex
 	size  int
 	byKey map[string]*list.Element
-	used  *list.List // of *compiled, the most recently used first
+	used  *list.List // of *compiled[T], the most recently used first
 }
 
-type compiled struct {
-	key     string
-	program *dsl.Program
+type compiled[T any] struct {
+	key   string
+	value *T
 }
 
-func newPrograms(size int) *programs {
-	return &programs{size: size, byKey: map[string]*list.Element{}, used: list.New()}
+func newCompilations[T any](size int, compile func(source string) (*T, error)) *compilations[T] {
+	return &compilations[T]{compile: compile, size: size, byKey: map[string]*list.Element{}, used: list.New()}
 }
 
-// get gives the program of a source. EINVALID if it does not compile.
+// get gives what a source compiles to. EINVALID if it does not compile.
 //
 // The lock is held only for a look into the map, never while a workflow is
 // blocked, so it cannot change the order of anything that a workflow does.
 //
 //workflowcheck:ignore
-func (p *programs) get(hash, source string) (*dsl.Program, error) {
+func (p *compilations[T]) get(hash, source string) (*T, error) {
 	p.mu.Lock()
 	found, ok := p.byKey[hash]
 	if ok {
@@ -44,17 +51,17 @@ func (p *programs) get(hash, source string) (*dsl.Program, error) {
 	}
 	p.mu.Unlock()
 	if ok {
-		return found.Value.(*compiled).program, nil
+		return found.Value.(*compiled[T]).value, nil
 	}
-	program, err := compile(source)
+	value, err := p.compile(source)
 	if err == nil {
-		p.add(&compiled{key: hash, program: program})
+		p.add(&compiled[T]{key: hash, value: value})
 	}
-	return program, err
+	return value, err
 }
 
 //workflowcheck:ignore
-func (p *programs) add(c *compiled) {
+func (p *compilations[T]) add(c *compiled[T]) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if _, ok := p.byKey[c.key]; ok {
@@ -64,7 +71,7 @@ func (p *programs) add(c *compiled) {
 	for p.used.Len() > p.size {
 		oldest := p.used.Back()
 		p.used.Remove(oldest)
-		delete(p.byKey, oldest.Value.(*compiled).key)
+		delete(p.byKey, oldest.Value.(*compiled[T]).key)
 	}
 }
 

@@ -31,6 +31,8 @@ func Register(r Registry, with ...Option) {
 		option(&o)
 	}
 	runs, provisioning := &runner{programs: newPrograms(programsKept), key: o.key}, &provisioner{key: o.key}
+	rollouts := &roller{manifests: newCompilations(manifestsKept, compileManifest), key: o.key}
+	r.RegisterWorkflowWithOptions(rollouts.Rollout, workflow.RegisterOptions{Name: TypeRollout})
 	r.RegisterWorkflowWithOptions(provisioning.Provision, workflow.RegisterOptions{Name: TypeProvision})
 	r.RegisterWorkflowWithOptions(runs.first, workflow.RegisterOptions{Name: TypeRun})
 	r.RegisterDynamicWorkflow(runs.named, workflow.DynamicRegisterOptions{})

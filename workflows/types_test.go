@@ -42,7 +42,7 @@ func TestTheTypeOfARunIsTheNameOfItsDefinition(t *testing.T) {
 
 func TestWhatNamesNoDefinitionIsRefused(t *testing.T) {
 	t.Parallel()
-	for name, in := range map[string]any{"Rollout": started(nil), "w": "no run"} {
+	for name, in := range map[string]any{"Roll": started(nil), "w": "no run"} {
 		w := newWorld(t)
 		w.ExecuteWorkflow(name, in)
 		err := activities.DomainError(w.GetWorkflowError())

@@ -1,0 +1,254 @@
+package activities
+
+import (
+	"context"
+	"slices"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/deviceops/deviceops"
+)
+
+// planChunk is how many rows are written by one statement.
+const planChunk = 2000
+
+// PlanRolloutInput asks to assign devices to the rings of a rollout.
+type PlanRolloutInput struct {
+	Rollout string `json:"rollout"`
+	// Again looks for devices that joined, or left, since it was planned first.
+	Again bool `json:"again,omitempty"`
+}
+
+// PlanRolloutOutput tells what was planned.
+type PlanRolloutOutput struct {
+	Counts  []deviceops.Counts `json:"counts"` // by ring
+	Notes   []string           `json:"notes,omitempty"`
+	Refused string             `json:"refused,omitempty"` // why it must not begin
+	Changed bool               `json:"changed,omitempty"` // devices joined, or left
+}
+
+// Plan reads the devices that a rollout targets and gives each a row in its ring;
+// those that can't take part get one that is excused. Planned again, devices that
+// joined get one in the last ring, and those that left before their turn are
+// excused. What has a row keeps it, so that repeating changes nothing. EINVALID
+// when the manifest can't be used.
+func (a *Rollouts) Plan(ctx context.Context, in PlanRolloutInput) (PlanRolloutOutput, error) {
+	out, err := a.plan(ctx, in)
+	return out, Failure(err)
+}
+
+func (a *Rollouts) plan(ctx context.Context, in PlanRolloutInput) (out PlanRolloutOutput, err error) {
+	r, err := a.deps.Store.FindRollout(ctx, in.Rollout)
+	if err != nil {
+		return out, err
+	}
+	spec, err := a.deps.Catalog.Rollout(ctx, r)
+	if err != nil {
+		return out, err
+	}
+	p := &planning{a: a, r: r, spec: spec, out: &out}
+	switch {
+	case r.RollbackOf != "": // its rows were made with it
+	case in.Again:
+		err = p.again(ctx)
+	default:
+		err = p.first(ctx)
+	}
+	if err != nil {
+		return out, err
+	}
+	rings, err := a.deps.Store.RolloutCounts(ctx, r.ID)
+	for _, ring := range rings {
+		out.Counts = append(out.Counts, ring.Counts)
+	}
+	return out, err
+}
+
+// planning is one call of Plan.
+type planning struct {
+	a    *Rollouts
+	r    deviceops.Rollout
+	spec *deviceops.RolloutSpec
+	out  *PlanRolloutOutput
+}
+
+// targeted is a device that meets the targets, as little of it as is needed.
+type targeted struct {
+	assign  deviceops.AssignDevice
+	account string
+	excuse  *deviceops.CommandError // why it takes no part; nil: it does
+}
+
+// first gives every targeted device its ring.
+func (p *planning) first(ctx context.Context) error {
+	all, err := p.targets(ctx)
+	if err != nil {
+		return err
+	}
+	if refused, err := p.conflicts(ctx, all); err != nil || refused != "" {
+		p.out.Refused = refused
+		return err
+	}
+	if err := p.supersede(ctx); err != nil {
+		return err
+	}
+	part := slices.DeleteFunc(slices.Clone(all), func(t targeted) bool { return t.excuse != nil })
+	assignment := deviceops.AssignRings(p.spec, assignable(part))
+	p.out.Notes = assignment.Notes
+	var rows []deviceops.RolloutDevice
+	for i, t := range part {
+		if ring := assignment.Rings[i]; ring != deviceops.NoRing {
+			rows = append(rows, p.row(t, ring))
+		}
+	}
+	for _, t := range all {
+		if t.excuse != nil {
+			rows = append(rows, p.row(t, len(p.r.Rings)-1))
+		}
+	}
+	_, err = p.add(ctx, rows)
+	if err == nil {
+		err = p.a.deps.Store.AnalyzeRollout(ctx)
+	}
+	return err
+}
+
+// targets reads the devices that the rollout targets. Its memory grows with them,
+// by some hundred bytes each.
+func (p *planning) targets(ctx context.Context) (all []targeted, err error) {
+	admitter := deviceops.NewAdmitter(p.spec, deviceops.AdmitFacts{}, p.a.deps.now())
+	n := 0
+	err = p.a.deps.Store.TargetDevices(ctx, p.r.Account, p.spec.Targets.Filter, func(d *deviceops.Device) error {
+		if n++; n%planChunk == 0 {
+			activity.RecordHeartbeat(ctx, n)
+		}
+		verdict, err := p.spec.Targets.Judge(d)
+		if err != nil {
+			return deviceops.Errorf(deviceops.EINVALID, "targets (%s): %w", p.spec.Targets.Source, err)
+		}
+		if verdict != deviceops.Yes {
+			return nil
+		}
+		assign, err := deviceops.NewAssignDevice(p.r.ID, p.spec, d)
+		all = append(all, targeted{
+			assign: assign, account: d.Account,
+			excuse: admitter.Excuse(deviceops.Candidate{Device: *d}),
+		})
+		return err
+	})
+	return all, err
+}
+
+func assignable(all []targeted) []deviceops.AssignDevice {
+	list := make([]deviceops.AssignDevice, len(all))
+	for i, t := range all {
+		list[i] = t.assign
+	}
+	return list
+}
+
+// row gives the row of a device.
+func (p *planning) row(t targeted, ring int) deviceops.RolloutDevice {
+	now := p.a.deps.now()
+	r := deviceops.RolloutDevice{Rollout: p.r.ID, Device: t.assign.ID, Account: t.account, Ring: ring, Status: deviceops.DevicePending, DueAt: now}
+	if t.excuse != nil {
+		r.Status, r.Error, r.DueAt, r.EndedAt = deviceops.DeviceExcused, t.excuse, r.EndedAt, now
+	}
+	return r
+}
+
+// add stores rows in chunks and gives the number of those that are new.
+func (p *planning) add(ctx context.Context, rows []deviceops.RolloutDevice) (added int, err error) {
+	for chunk := range slices.Chunk(rows, planChunk) {
+		n, err := p.a.deps.Store.AddRolloutDevices(ctx, chunk)
+		if err != nil {
+			return added, err
+		}
+		added += n
+		activity.RecordHeartbeat(ctx, added)
+	}
+	return added, nil
+}
+
+// again looks who joined and who left.
+func (p *planning) again(ctx context.Context) error {
+	all, err := p.targets(ctx)
+	if err != nil {
+		return err
+	}
+	known, gone, err := p.compare(ctx, all)
+	if err != nil {
+		return err
+	}
+	left, err := p.excuse(ctx, gone)
+	if err != nil {
+		return err
+	}
+	added := 0
+	if last := len(p.r.Rings) - 1; p.spec.Rings[last].Rest() {
+		var rows []deviceops.RolloutDevice
+		for _, t := range all {
+			if !known[t.assign.ID] && t.excuse == nil && t.assign.Rings&(1<<last) != 0 {
+				rows = append(rows, p.row(t, last))
+			}
+		}
+		added, err = p.add(ctx, rows)
+	}
+	p.out.Changed = left+added > 0
+	return err
+}
+
+// compare gives the targeted devices that have a row, and the devices with a row
+// that are waiting for their turn and not targeted any more.
+func (p *planning) compare(ctx context.Context, all []targeted) (known map[string]bool, gone []string, err error) {
+	known = make(map[string]bool, len(all))
+	for _, t := range all {
+		known[t.assign.ID] = false
+	}
+	err = eachRolloutDevice(ctx, p.a.deps.Store, deviceops.RolloutDeviceFilter{Rollout: p.r.ID}, func(rows []deviceops.RolloutDevice) error {
+		for _, r := range rows {
+			if _, is := known[r.Device]; is {
+				known[r.Device] = true
+			} else if r.Status == deviceops.DevicePending && r.Attempt == 0 {
+				gone = append(gone, r.Device)
+			}
+		}
+		activity.RecordHeartbeat(ctx)
+		return nil
+	})
+	return known, gone, err
+}
+
+// excuse has devices leave that are not targeted any more.
+func (p *planning) excuse(ctx context.Context, devices []string) (left int, err error) {
+	cause := &deviceops.CommandError{Code: deviceops.ExcuseLeft, Message: "it left the targets before its turn: " + p.spec.Targets.Source}
+	for chunk := range slices.Chunk(devices, planChunk) {
+		var moves []deviceops.RolloutMove
+		for _, device := range chunk {
+			moves = append(moves, deviceops.RolloutMove{
+				Rollout: p.r.ID, Device: device, From: []deviceops.RolloutDeviceStatus{deviceops.DevicePending}, To: deviceops.DeviceExcused,
+				At: p.a.deps.now(), Error: cause,
+			})
+		}
+		moved, err := p.a.deps.Store.AdvanceRollout(ctx, moves)
+		if left += len(moved); err != nil {
+			return left, err
+		}
+	}
+	return left, nil
+}
+
+// eachRolloutDevice gives the rows that f selects to do, some at a time.
+func eachRolloutDevice(ctx context.Context, s deviceops.Rollouts, f deviceops.RolloutDeviceFilter, do func([]deviceops.RolloutDevice) error) error {
+	f.Limit = planChunk
+	for {
+		rows, err := s.ListRolloutDevices(ctx, f)
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		f.After = rows[len(rows)-1].Device
+		if err := do(rows); err != nil || len(rows) < planChunk {
+			return err
+		}
+	}
+}

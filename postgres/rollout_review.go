@@ -1,0 +1,53 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/deviceops/deviceops"
+)
+
+// ReviewRollout implements deviceops.Rollouts.
+func (t tx) ReviewRollout(ctx context.Context, q deviceops.RolloutReview) ([]deviceops.Candidate, error) {
+	rows, err := list(ctx, t, "review devices of rollout", scanRolloutDevice, `
+		select `+rolloutDeviceColumns+` from rollout_devices r
+		where r.rollout = $1 and r.ring = $2 and r.status = 'succeeded' and r.device > $3 and (not $4 or r.health = 0)
+		order by r.device limit $5`, q.Rollout, q.Ring, q.After, q.Unjudged, limitOf(q.Limit))
+	if err != nil || len(rows) == 0 || !q.Facts {
+		found := make([]deviceops.Candidate, len(rows))
+		for i, r := range rows {
+			found[i].Row = r
+		}
+		return found, err
+	}
+	devices := make([]string, len(rows))
+	for i, r := range rows {
+		devices[i] = r.Device
+	}
+	return list(ctx, t, "read devices to review", scanReviewed(rows), `
+		select x.n, `+deviceColumns+`,
+			(select jsonb_object_agg(m.name, m.value) from device_metrics m where m.device = d.id and m.at > r.ended_at)
+		from unnest($1::text[]) with ordinality as x(device, n)
+		join rollout_devices r on r.rollout = $2 and r.device = x.device
+		join devices d on d.id = x.device join twins t on t.device = d.id join sessions s on s.device = d.id
+		order by x.n`, devices, q.Rollout)
+}
+
+// scanReviewed reads the devices of rows.
+func scanReviewed(rows []deviceops.RolloutDevice) pgx.RowToFunc[deviceops.Candidate] {
+	return func(row pgx.CollectableRow) (c deviceops.Candidate, err error) {
+		var n int
+		var latitude, longitude *float64
+		targets := append([]any{&n}, deviceTargets(&c.Device, &latitude, &longitude)...)
+		targets = append(append(targets, sessionTargets(&c.Device.Session)...), &c.Device.Metrics)
+		if err := row.Scan(targets...); err != nil {
+			return c, err
+		}
+		if latitude != nil && longitude != nil {
+			c.Device.Place = &deviceops.Place{Latitude: *latitude, Longitude: *longitude}
+		}
+		c.Row = rows[n-1]
+		return c, nil
+	}
+}
