@@ -196,7 +196,7 @@ func TestNextIsTheFirstOpenMoment(t *testing.T) {
 		cairo:     {"2026-04-23 22:00", "2026-10-29 21:00"},
 	}
 	names := []string{berlin, newYork, lordHowe, kathmandu, cairo}
-	for seed := range uint64(80) {
+	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 11))
 		zone := names[r.IntN(len(names))]
 		change := instant(t, changes[zone][r.IntN(len(changes[zone]))])
