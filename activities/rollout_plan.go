@@ -118,7 +118,7 @@ func (p *planning) first(ctx context.Context) error {
 func (p *planning) targets(ctx context.Context) (all []targeted, err error) {
 	admitter := deviceops.NewAdmitter(p.spec, deviceops.AdmitFacts{}, p.a.deps.now())
 	n := 0
-	err = p.a.deps.Store.TargetDevices(ctx, p.r.Account, p.spec.Targets.Filter, func(d *deviceops.Device) error {
+	err = p.a.deps.Store.TargetDevices(ctx, p.r.Account, p.spec.Targets.Narrow, func(d *deviceops.Device) error {
 		if n++; n%planChunk == 0 {
 			activity.RecordHeartbeat(ctx, n)
 		}

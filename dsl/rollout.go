@@ -199,7 +199,9 @@ func (m *manifest) condition(n *yaml.Node, what string, sc *scope) *deviceops.Co
 	return m.conditionOf(e)
 }
 
-// conditionOf makes a condition over a device out of an expression.
+// conditionOf makes a condition over a device out of an expression. A value that
+// cannot be compared, since the device says something odd, is as good as missing:
+// one such device must not keep all others from being judged.
 func (m *manifest) conditionOf(e *Expression) *deviceops.Condition {
 	facts := m.facts
 	judge := func(d *deviceops.Device) (deviceops.Verdict, error) {
@@ -207,7 +209,11 @@ func (m *manifest) conditionOf(e *Expression) *deviceops.Condition {
 		for name, v := range facts {
 			variables[name] = v
 		}
-		return e.verdict(variables)
+		v, err := e.verdict(variables)
+		if deviceops.ErrorCode(err) == deviceops.EINVALID {
+			return deviceops.Unknown, nil
+		}
+		return v, err
 	}
 	exact, narrow := filterOf(e.Source, facts)
 	return &deviceops.Condition{Source: e.Source, Judge: judge, Filter: exact, Narrow: narrow}

@@ -93,6 +93,7 @@ func TestRolloutJudgesDevices(t *testing.T) {
 	require.Equal(t, deviceops.Yes, judge(spec.Health, kiosk("2.4.0", map[string]any{"crashes": int64(0)})))
 	require.Equal(t, deviceops.No, judge(spec.Health, kiosk("2.3.0", map[string]any{"crashes": int64(0)})))
 	require.Equal(t, deviceops.Unknown, judge(spec.Health, kiosk("2.4.0", nil)), "it has said nothing since")
+	require.Equal(t, deviceops.Unknown, judge(spec.Ready, kiosk("", map[string]any{"battery_pct": "full", "in_use": false})), "what it says has no order")
 
 	for retryable, want := range map[bool]deviceops.Verdict{true: deviceops.Yes, false: deviceops.No} {
 		v, err := spec.Retry.If(deviceops.CommandError{Code: "busy", Retryable: retryable})

@@ -190,15 +190,13 @@ func targetsOf(source string) (c deviceops.Condition, ok bool) {
 	return spec.Targets, true
 }
 
-// judged gives the verdicts of a condition. What fails on a value, since it has
-// no order, cannot be judged.
-func judged(c deviceops.Condition, devices []deviceops.Device) map[string]deviceops.Verdict {
+// judged gives the verdicts of a condition.
+func judged(t *testing.T, c deviceops.Condition, devices []deviceops.Device) map[string]deviceops.Verdict {
+	t.Helper()
 	verdicts := make(map[string]deviceops.Verdict, len(devices))
 	for i := range devices {
 		v, err := c.Judge(&devices[i])
-		if err != nil {
-			v = deviceops.Unknown
-		}
+		require.NoError(t, err, c.Source)
 		verdicts[devices[i].ID] = v
 	}
 	return verdicts
@@ -233,7 +231,7 @@ func TestFiltersJudgeLikeExpressions(t *testing.T) {
 			continue // its types do not fit
 		}
 		require.NotNil(t, c.Filter, source)
-		want := judged(c, devices)
+		want := judged(t, c, devices)
 		got, err := postgres.Verdicts(t.Context(), s, *c.Filter)
 		require.NoError(t, err, source)
 		require.Equal(t, want, got, source)
@@ -271,7 +269,7 @@ func TestNarrowFiltersLoseNobody(t *testing.T) {
 		require.Nil(t, c.Filter, source)
 		require.NotNil(t, c.Narrow, source)
 		narrow := targets(t, s, "acme", c.Narrow)
-		require.Subset(t, narrow, yes(judged(c, devices)), source)
+		require.Subset(t, narrow, yes(judged(t, c, devices)), source)
 		left, of, compared = left+len(narrow), of+len(devices), compared+1
 	}
 	require.Less(t, left, of/2, "they leave most devices out")
@@ -313,7 +311,7 @@ func TestFiltersAboutOddValues(t *testing.T) {
 	} {
 		c, ok := targetsOf(source)
 		require.True(t, ok, source)
-		require.Equal(t, want, judged(c, []deviceops.Device{d})["k1"], source)
+		require.Equal(t, want, judged(t, c, []deviceops.Device{d})["k1"], source)
 		got, err := postgres.Verdicts(t.Context(), s, *c.Filter)
 		require.NoError(t, err, source)
 		require.Equal(t, want, got["k1"], source)
