@@ -180,12 +180,24 @@ func (f Filter) compare(value any) Verdict {
 		text, _ := f.Value.(string)
 		return verdictOf(slices.Contains(tags, text))
 	case FilterPrefix:
-		text, _ := value.(string)
+		text, isText := value.(string)
 		prefix, _ := f.Value.(string)
+		if !isText {
+			return Unknown
+		}
 		return verdictOf(strings.HasPrefix(text, prefix))
+	case FilterTrue:
+		holds, isBoolean := value.(bool)
+		if !isBoolean {
+			return Unknown
+		}
+		return verdictOf(holds)
 	}
 	order, ok := compareValues(value, f.Value)
-	if !ok {
+	switch {
+	case !ok && (f.Op == FilterEq || f.Op == FilterNe):
+		return verdictOf(f.Op == FilterNe) // values of two kinds are not equal
+	case !ok:
 		return Unknown
 	}
 	return verdictOf(map[FilterOp]bool{
@@ -249,6 +261,8 @@ func (f Filter) String() string {
 		return field + " != nil"
 	case FilterPrefix:
 		return fmt.Sprintf("%s startsWith %s", field, literal(f.Value))
+	case FilterTrue:
+		return field
 	case FilterEq:
 		if f.Value == true {
 			return field

@@ -31,8 +31,12 @@ func TestReadyNamesTheFacts(t *testing.T) {
 		filter *F
 		want   string
 	}{
-		"a number":          {"", &battery, "battery_pct is 18.5: ready wants device.metrics.battery_pct > 30"},
-		"a flag":            {"", &idle, "in_use is true: ready wants !device.metrics.in_use"},
+		"a number":            {"", &battery, "battery_pct is 18.5: ready wants device.metrics.battery_pct > 30"},
+		"a flag":              {"", &idle, "in_use is true: ready wants !device.metrics.in_use"},
+		"a bare flag":         {"", &F{Op: deviceops.FilterNot, Args: []F{{Op: deviceops.FilterTrue, Field: "metrics.in_use"}}}, "in_use is true: ready wants !device.metrics.in_use"},
+		"a flag that is none": {"", &F{Op: deviceops.FilterTrue, Field: "metrics.battery_pct"}, "battery_pct is 18.5: ready wants device.metrics.battery_pct"},
+		"equal to another kind": {"", &F{Op: deviceops.FilterAnd, Args: []F{{Op: deviceops.FilterNe, Field: "metrics.battery_pct", Value: "low"}, idle}},
+			"in_use is true: ready wants !device.metrics.in_use"},
 		"both of two":       {"", &F{Op: deviceops.FilterAnd, Args: []F{battery, idle}}, "battery_pct is 18.5, in_use is true: ready wants device.metrics.battery_pct > 30 and !device.metrics.in_use"},
 		"one of two":        {"", &F{Op: deviceops.FilterAnd, Args: []F{{Op: deviceops.FilterEq, Field: "profile", Value: "kiosk"}, idle}}, "in_use is true: ready wants !device.metrics.in_use"},
 		"neither of two":    {"", &F{Op: deviceops.FilterOr, Args: []F{battery, idle}}, "battery_pct is 18.5, in_use is true: ready wants device.metrics.battery_pct > 30 and !device.metrics.in_use"},
