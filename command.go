@@ -269,7 +269,8 @@ type Commands interface {
 	MarkSent(ctx context.Context, sent []Sent, now time.Time) error
 
 	// ExpiredCommands gives up to limit ids of open commands that have expired
-	// at now and that nobody waits for.
+	// at now and that nobody waits for. Those of rollouts are given once they were
+	// sent.
 	ExpiredCommands(ctx context.Context, now time.Time, limit int) ([]string, error)
 }
 

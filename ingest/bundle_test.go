@@ -339,12 +339,14 @@ func (fakeCatalog) Profile(_ context.Context, _, name string) (*deviceops.Profil
 	if name != "kiosk" {
 		return nil, deviceops.Errorf(deviceops.ENOTFOUND, "there is no profile %s", name)
 	}
-	return &deviceops.Profile{Name: name, Metrics: map[string]deviceops.MetricSpec{"battery_pct": {Type: "number"}}}, nil
+	return &deviceops.Profile{Name: name, Metrics: map[string]deviceops.MetricSpec{"battery_pct": {Type: "number"}},
+		Commands: map[string]deviceops.CommandSpec{"ping": {Name: "ping", Exclusive: true}}}, nil
 }
 
 // Rollout gives every rollout one re-try and one deferral.
 func (fakeCatalog) Rollout(context.Context, deviceops.Rollout) (*deviceops.RolloutSpec, error) {
 	return &deviceops.RolloutSpec{
+		Change:    deviceops.Change{Kind: deviceops.ChangeCommand, Command: "ping"},
 		Retry:     deviceops.RetrySpec{Times: 1, Min: time.Minute, Max: time.Minute},
 		Deferrals: deviceops.DeferralSpec{Max: 1, Then: deviceops.DeferralFail},
 	}, nil

@@ -21,7 +21,8 @@ const (
 	holdsC = `(c.status in ('sent', 'accepted') or coalesce(c.leased_until > $1, false) or c.id = any($4))`
 
 	dueC = `(` + open + `
-		and not (c.status in ('pending', 'deferred') and (c.rollout <> '' or ` + frozen + `))
+		and ` + public + `
+		and not (c.status in ('pending', 'deferred') and ` + frozen + `)
 		and (c.status in ('pending', 'deferred') or $3 or c.status = 'sent' and c.sent_at <= $2)
 		and coalesce(c.leased_until <= $1, true)
 		and coalesce(c.due_at <= $1, true)

@@ -18,6 +18,10 @@ const commandColumns = `
 // ended.
 const open = `c.status in ('pending', 'sent', 'accepted', 'deferred')`
 
+// public is the further condition of those indexes that are for everybody: what
+// is not sent yet of a rollout is found by its row.
+const public = `(c.rollout = '' or c.status in ('sent', 'accepted'))`
+
 type commandRecord struct {
 	ID             string                  `json:"id"`
 	Account        string                  `json:"account"`
@@ -129,24 +133,62 @@ func (t tx) ListCommands(ctx context.Context, device string, limit int) ([]devic
 
 // SaveCommands implements deviceops.Commands.
 func (t tx) SaveCommands(ctx context.Context, commands []deviceops.Command) error {
-	records := make([]commandRecord, len(commands))
-	for i, c := range commands {
-		records[i] = recordCommand(c)
+	if len(commands) == 0 {
+		return nil
 	}
-	return bulk(ctx, t, "save commands", records, `
+	args, err := answerArgs(commands)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, "save commands", `
 		update commands set
 			args = x.args, attempt = x.attempt, exclusive = x.exclusive, status = x.status, reason = x.reason,
 			waiter_workflow = x.waiter_workflow, waiter_activity = x.waiter_activity, due_at = x.due_at,
 			expires_at = x.expires_at, sent_at = x.sent_at, leased_until = x.leased_until, finished_at = x.finished_at,
 			cancel_asked = x.cancel_asked, deferrals = x.deferrals, boot = x.boot, phase = x.phase, percent = x.percent,
 			output = x.output, error = x.error
-		from `+commandRecordset+` where commands.id = x.id`)
+		from unnest($1::text[], $2::jsonb[], $3::bigint[], $4::boolean[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
+			$10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::boolean[], $15::bigint[], $16::text[],
+			$17::text[], $18::bigint[], $19::jsonb[], $20::jsonb[]) as x(
+			id, args, attempt, exclusive, status, reason, waiter_workflow, waiter_activity, due_at, expires_at, sent_at, leased_until,
+			finished_at, cancel_asked, deferrals, boot, phase, percent, output, error)
+		where commands.id = x.id`, args...)
+	return err
+}
+
+// answerArgs gives the columns of commands that may change.
+func answerArgs(commands []deviceops.Command) (args []any, err error) {
+	type c = deviceops.Command
+	moments := func(field func(*c) time.Time) []*time.Time {
+		return column(commands, func(c *c) *time.Time { return orNull(field(c)) })
+	}
+	waiter := func(c *c) deviceops.ActivityRef {
+		if c.Waiter == nil {
+			return deviceops.ActivityRef{}
+		}
+		return *c.Waiter
+	}
+	args = []any{
+		texts(commands, func(c *c) string { return c.ID }),
+		documents(commands, &err, func(c *c) (any, bool) { return c.Args, len(c.Args) == 0 }),
+		column(commands, func(c *c) int { return c.Attempt }), column(commands, func(c *c) bool { return c.Exclusive }),
+		texts(commands, func(c *c) string { return string(c.Status) }), texts(commands, func(c *c) string { return c.Reason }),
+		texts(commands, func(c *c) string { return waiter(c).Workflow }), texts(commands, func(c *c) string { return waiter(c).Activity }),
+		moments(func(c *c) time.Time { return c.DueAt }), moments(func(c *c) time.Time { return c.ExpiresAt }),
+		moments(func(c *c) time.Time { return c.SentAt }), moments(func(c *c) time.Time { return c.LeasedUntil }),
+		moments(func(c *c) time.Time { return c.FinishedAt }), column(commands, func(c *c) bool { return c.CancelAsked }),
+		column(commands, func(c *c) int { return c.Deferrals }), texts(commands, func(c *c) string { return c.Boot }),
+		texts(commands, func(c *c) string { return c.Phase }), column(commands, func(c *c) int { return c.Percent }),
+		documents(commands, &err, func(c *c) (any, bool) { return c.Output, len(c.Output) == 0 }),
+		documents(commands, &err, func(c *c) (any, bool) { return c.Error, c.Error == nil }),
+	}
+	return args, err
 }
 
 // ExpiredCommands implements deviceops.Commands.
 func (t tx) ExpiredCommands(ctx context.Context, now time.Time, limit int) ([]string, error) {
 	return list(ctx, t, "find expired commands", pgx.RowTo[string], `
-		select id from commands c where `+open+` and waiter_workflow = '' and expires_at <= $1
+		select id from commands c where `+open+` and `+public+` and waiter_workflow = '' and expires_at <= $1
 		order by expires_at limit $2`, now, limitOf(limit))
 }
 

@@ -83,14 +83,15 @@ const (
 		order by r.status = 'pending', o.created_at, o.id limit 1)`
 
 	// familyBy finds the device's gateway, or a device behind it, in flight.
-	familyBy = `(
+	// None is looked for where no device has a gateway.
+	familyBy = `case when (select exists (select from devices where parent <> '')) then (
 		select r.device from (
 			select d.parent as id where d.parent <> ''
 			union all
 			select k.id from devices k where k.parent = d.id and k.parent <> '') as kin
 		join rollout_devices r on r.device = kin.id
 		where r.status in ('sent', 'accepted') or r.leased_until > $1
-		order by r.device limit 1)`
+		order by r.device limit 1) end`
 )
 
 // lockedBy finds the exclusive command that goes before one that would be made
@@ -233,16 +234,28 @@ func (t tx) LeaseRollout(ctx context.Context, leased []deviceops.RolloutDevice, 
 		return nil, nil
 	}
 	b := newRowBatch(leased)
-	records := make([]commandRecord, len(commands))
-	for i, c := range commands {
-		records[i] = recordCommand(c)
-	}
-	text, err := rows(records)
+	args, err := leaseArgs(commands)
 	if err != nil || b.err != nil {
 		return nil, firstError(err, b.err)
 	}
-	until := now.Add(deviceops.PublishLease)
-	return list(ctx, t, "lease devices of rollout", pgx.RowTo[string], leaseRows, append(b.args(), text, until)...)
+	args = append(append(b.args(), now.Add(deviceops.PublishLease)), args...)
+	return list(ctx, t, "lease devices of rollout", pgx.RowTo[string], leaseRows, args...)
+}
+
+// leaseArgs gives the columns of commands that are made by a lease.
+func leaseArgs(commands []deviceops.Command) (args []any, err error) {
+	type c = deviceops.Command
+	args = []any{
+		texts(commands, func(c *c) string { return c.ID }), texts(commands, func(c *c) string { return c.Account }),
+		texts(commands, func(c *c) string { return c.Device }), texts(commands, func(c *c) string { return c.Name }),
+		documents(commands, &err, func(c *c) (any, bool) { return c.Args, len(c.Args) == 0 }),
+		column(commands, func(c *c) int { return c.Attempt }), column(commands, func(c *c) bool { return c.Exclusive }),
+		texts(commands, func(c *c) string { return c.By }), texts(commands, func(c *c) string { return c.Reason }),
+		column(commands, func(c *c) *time.Time { return orNull(c.CreatedAt) }), column(commands, func(c *c) *time.Time { return orNull(c.DueAt) }),
+		column(commands, func(c *c) *time.Time { return orNull(c.ExpiresAt) }), texts(commands, func(c *c) string { return c.Boot }),
+		texts(commands, func(c *c) string { return c.Rollout }), column(commands, func(c *c) int { return c.Ring }),
+	}
+	return args, err
 }
 
 // leaseRows gives the devices whose rows were not leased, because their commands
@@ -253,8 +266,10 @@ var leaseRows = `
 			waiter_workflow, waiter_activity, created_at, due_at, expires_at, leased_until,
 			cancel_asked, deferrals, boot, phase, percent, rollout, ring)
 		select id, account, device, name, args, attempt, exclusive, 'pending', asked_by, reason,
-			'', '', coalesce(created_at, now()), due_at, expires_at, $16, false, 0, boot, '', 0, rollout, ring
-		from ` + strings.ReplaceAll(commandRecordset, "$1", "$15") + `
+			'', '', coalesce(created_at, now()), due_at, expires_at, $15, false, 0, boot, '', 0, rollout, ring
+		from unnest($16::text[], $17::text[], $18::text[], $19::text[], $20::jsonb[], $21::bigint[], $22::boolean[], $23::text[], $24::text[],
+			$25::timestamptz[], $26::timestamptz[], $27::timestamptz[], $28::text[], $29::text[], $30::bigint[]) as x(
+			id, account, device, name, args, attempt, exclusive, asked_by, reason, created_at, due_at, expires_at, boot, rollout, ring)
 		order by id
 		on conflict (id) do update set
 			args = excluded.args, attempt = excluded.attempt, status = 'pending', due_at = excluded.due_at, expires_at = excluded.expires_at,
@@ -266,13 +281,13 @@ var leaseRows = `
 	x as materialized (select * from ` + rowBatchTable + `),
 	moved as (
 		update rollout_devices r set
-			previous = ` + rowState + `, status = 'pending', leased_until = $16, due_at = $16, attempt = x.attempt, origin = x.origin, error = null,
+			previous = ` + rowState + `, status = 'pending', leased_until = $15, due_at = $15, attempt = x.attempt, origin = x.origin, error = null,
 			wait_kind = '', wait_text = '', wait_since = null, wait_until = null
-		from x join stored on stored.device = x.device
-		where r.rollout = x.rollout and r.device = x.device and r.status in ('pending', 'deferred')
+		from x
+		where r.rollout = x.rollout and r.device = x.device and r.status in ('pending', 'deferred') and ` + among("x.device", "select device from stored") + `
 		returning r.rollout, r.device, r.ring, r.previous, ` + rowState + ` as state),
 	` + countShifts + `
-	select x.device from x left join moved on moved.device = x.device where moved.device is null order by 1`
+	select x.device from x where not ` + among("x.device", "select device from moved") + ` order by 1`
 
 func firstError(errs ...error) error {
 	for _, err := range errs {
@@ -291,13 +306,16 @@ func (t tx) WakeRollout(ctx context.Context, devices []string, now time.Time) er
 	if len(devices) == 0 {
 		return nil
 	}
+	// Each look for who waits begins with whether anybody does.
 	_, err := t.exec(ctx, "wake devices of rollouts", `
-		with kin as (
-			select unnest($1::text[]) as id
+		with kin as materialized (
+			select id from unnest($1::text[]) as id where (select exists (select from rollout_devices where wait_kind <> ''))
 			union
 			select parent from devices where id = any($1) and parent <> ''
+				and (select exists (select from rollout_devices where wait_kind = 'family'))
 			union
-			select id from devices where parent = any($1) and parent <> ''),
+			select id from devices where parent = any($1) and parent <> ''
+				and (select exists (select from rollout_devices where wait_kind = 'family'))),
 		awake as materialized (
 			select r.rollout, r.device from rollout_devices r join kin on kin.id = r.device
 			where r.wait_kind in `+woken+` and r.status in ('pending', 'deferred') and r.leased_until is null and coalesce(r.due_at > $2, true)

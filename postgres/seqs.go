@@ -9,40 +9,27 @@ import (
 	"github.com/deviceops/deviceops"
 )
 
-type seqRecord struct {
-	Device string `json:"device"`
-	Boot   string `json:"boot"`
-	Seq    int64  `json:"seq"`
-}
-
 // ClaimSeqs implements deviceops.Events. Keys go in in order, so that two calls
 // over the same keys wait for each other and do not deadlock.
 func (t tx) ClaimSeqs(ctx context.Context, keys []deviceops.SeqKey, now time.Time) ([]bool, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	records := make([]seqRecord, len(keys))
-	for i, k := range keys {
-		records[i] = seqRecord(k)
-	}
-	text, err := rows(records)
-	if err != nil {
-		return nil, err
-	}
 	entered, err := list(ctx, t, "claim seqs", pgx.RowTo[int], `
 		with x as materialized (
 			select distinct on (device, boot, seq) n, device, boot, seq
-			from rows from (json_to_recordset($1::json) as (device text, boot text, seq bigint))
-				with ordinality as x(device, boot, seq, n)
+			from unnest($1::text[], $2::text[], $3::bigint[]) with ordinality as x(device, boot, seq, n)
 			order by device, boot, seq, n),
 		entered as (
 			insert into message_seqs (device, boot, seq, account, day)
-			select x.device, x.boot, x.seq, coalesce(d.account, 'root'), ($2::timestamptz at time zone 'UTC')::date
+			select x.device, x.boot, x.seq, coalesce(d.account, 'root'), ($4::timestamptz at time zone 'UTC')::date
 			from x left join devices d on d.id = x.device
 			order by x.device, x.boot, x.seq
 			on conflict do nothing
 			returning device, boot, seq)
-		select n::int from x join entered using (device, boot, seq)`, text, now)
+		select n::int from x where `+among("(device, boot, seq)", "select device, boot, seq from entered"),
+		texts(keys, func(k *deviceops.SeqKey) string { return k.Device }), texts(keys, func(k *deviceops.SeqKey) string { return k.Boot }),
+		column(keys, func(k *deviceops.SeqKey) int64 { return k.Seq }), now)
 	if err != nil {
 		return nil, err
 	}
@@ -53,24 +40,17 @@ func (t tx) ClaimSeqs(ctx context.Context, keys []deviceops.SeqKey, now time.Tim
 	return isNew, nil
 }
 
-type watermarkRecord struct {
-	Device string `json:"device"`
-	Boot   string `json:"boot"`
-	Since  int64  `json:"since"`
-}
-
 // ContiguousSeqs implements deviceops.Events. In a run without a hole a seq is
 // as far above from as its rank.
 func (t tx) ContiguousSeqs(ctx context.Context, boots map[string]string, from map[string]int64) (map[string]int64, error) {
-	records := make([]watermarkRecord, 0, len(boots))
+	if len(boots) == 0 {
+		return map[string]int64{}, nil
+	}
+	starts := make([]deviceops.SeqKey, 0, len(boots))
 	highest := make(map[string]int64, len(boots))
 	for device, boot := range boots {
-		records = append(records, watermarkRecord{device, boot, from[device]})
+		starts = append(starts, deviceops.SeqKey{Device: device, Boot: boot, Seq: from[device]})
 		highest[device] = from[device]
-	}
-	text, err := rows(records)
-	if err != nil || len(boots) == 0 {
-		return highest, err
 	}
 	type run struct {
 		Device string
@@ -78,13 +58,15 @@ func (t tx) ContiguousSeqs(ctx context.Context, boots map[string]string, from ma
 	}
 	runs, err := list(ctx, t, "find contiguous seqs", pgx.RowToStructByPos[run], `
 		select x.device, run.seq
-		from json_to_recordset($1::json) as x(device text, boot text, since bigint)
+		from unnest($1::text[], $2::text[], $3::bigint[]) as x(device, boot, since)
 		cross join lateral (
 			select max(seq) as seq from (
 				select m.seq, row_number() over (order by m.seq) as rank
 				from message_seqs m where m.device = x.device and m.boot = x.boot and m.seq > x.since) ranked
 			where seq = x.since + rank) run
-		where run.seq is not null`, text)
+		where run.seq is not null`,
+		texts(starts, func(k *deviceops.SeqKey) string { return k.Device }), texts(starts, func(k *deviceops.SeqKey) string { return k.Boot }),
+		column(starts, func(k *deviceops.SeqKey) int64 { return k.Seq }))
 	for _, r := range runs {
 		highest[r.Device] = r.Seq
 	}

@@ -10,45 +10,65 @@ import (
 )
 
 type sessionRecord struct {
-	Device           string    `json:"device"`
-	Connectivity     string    `json:"connectivity"`
-	Since            time.Time `json:"since,omitzero"`
-	Connection       string    `json:"connection"`
-	Boot             string    `json:"boot"`
-	HelloAt          time.Time `json:"hello_at,omitzero"`
-	LastSeen         time.Time `json:"last_seen,omitzero"`
-	LastHeartbeat    time.Time `json:"last_heartbeat,omitzero"`
-	UptimeS          int64     `json:"uptime_s"`
-	WakeAt           time.Time `json:"wake_at,omitzero"`
-	MaxPayload       int       `json:"max_payload"`
-	ClaimHash        string    `json:"claim_hash"`
-	PresentedProfile string    `json:"presented_profile"`
-	PresentedSerial  string    `json:"presented_serial"`
-	Digest           string    `json:"digest"`
-	Seq              int64     `json:"seq"`
-	AckedAt          time.Time `json:"acked_at,omitzero"`
-	ClockSkewed      bool      `json:"clock_skewed"`
+	Device           string
+	Connectivity     string
+	Since            time.Time
+	Connection       string
+	Boot             string
+	HelloAt          time.Time
+	LastSeen         time.Time
+	LastHeartbeat    time.Time
+	UptimeS          int64
+	WakeAt           time.Time
+	MaxPayload       int
+	ClaimHash        string
+	PresentedProfile string
+	PresentedSerial  string
+	Digest           string
+	Seq              int64
+	AckedAt          time.Time
+	ClockSkewed      bool
 }
 
 // SaveSessions implements deviceops.Devices.
 func (t tx) SaveSessions(ctx context.Context, sessions map[string]deviceops.Session) error {
+	if len(sessions) == 0 {
+		return nil
+	}
 	records := make([]sessionRecord, 0, len(sessions))
 	for device, s := range sessions {
 		records = append(records, recordSession(device, s))
 	}
-	return bulk(ctx, t, "save sessions", records, `
+	_, err := t.exec(ctx, "save sessions", `
 		update sessions set
 			connectivity = x.connectivity, since = x.since, connection = x.connection, boot = x.boot, hello_at = x.hello_at,
 			last_seen = x.last_seen, last_heartbeat = x.last_heartbeat, uptime_s = x.uptime_s, wake_at = x.wake_at,
 			max_payload = x.max_payload, claim_hash = x.claim_hash, presented_profile = x.presented_profile,
 			presented_serial = x.presented_serial, digest = x.digest, seq = x.seq, acked_at = x.acked_at,
 			clock_skewed = x.clock_skewed
-		from json_to_recordset($1::json) as x(
-			device text, connectivity text, since timestamptz, connection text, boot text, hello_at timestamptz,
-			last_seen timestamptz, last_heartbeat timestamptz, uptime_s bigint, wake_at timestamptz, max_payload bigint,
-			claim_hash text, presented_profile text, presented_serial text, digest text, seq bigint, acked_at timestamptz,
-			clock_skewed boolean)
-		where sessions.device = x.device`)
+		from unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[],
+			$8::timestamptz[], $9::bigint[], $10::timestamptz[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[],
+			$16::bigint[], $17::timestamptz[], $18::boolean[]) as x(
+			device, connectivity, since, connection, boot, hello_at, last_seen, last_heartbeat, uptime_s, wake_at, max_payload,
+			claim_hash, presented_profile, presented_serial, digest, seq, acked_at, clock_skewed)
+		where sessions.device = x.device`, sessionArgs(records)...)
+	return err
+}
+
+// sessionArgs gives the columns of records in the order of the type.
+func sessionArgs(records []sessionRecord) []any {
+	type r = sessionRecord
+	return []any{
+		texts(records, func(s *r) string { return s.Device }), texts(records, func(s *r) string { return s.Connectivity }),
+		column(records, func(s *r) *time.Time { return orNull(s.Since) }), texts(records, func(s *r) string { return s.Connection }),
+		texts(records, func(s *r) string { return s.Boot }), column(records, func(s *r) *time.Time { return orNull(s.HelloAt) }),
+		column(records, func(s *r) *time.Time { return orNull(s.LastSeen) }), column(records, func(s *r) *time.Time { return orNull(s.LastHeartbeat) }),
+		column(records, func(s *r) int64 { return s.UptimeS }), column(records, func(s *r) *time.Time { return orNull(s.WakeAt) }),
+		column(records, func(s *r) int { return s.MaxPayload }), texts(records, func(s *r) string { return s.ClaimHash }),
+		texts(records, func(s *r) string { return s.PresentedProfile }), texts(records, func(s *r) string { return s.PresentedSerial }),
+		texts(records, func(s *r) string { return s.Digest }), column(records, func(s *r) int64 { return s.Seq }),
+		column(records, func(s *r) *time.Time { return orNull(s.AckedAt) }), column(records, func(s *r) bool { return s.ClockSkewed }),
+	}
 }
 
 func recordSession(device string, s deviceops.Session) sessionRecord {
