@@ -1,6 +1,10 @@
 package dsl
 
-import "go.yaml.in/yaml/v4"
+import (
+	"slices"
+
+	"go.yaml.in/yaml/v4"
+)
 
 // Foreign is one document of another language that is written in YAML or JSON.
 // Whoever translates such a document reads the tree below Root and reports at
@@ -64,7 +68,7 @@ func (f *Foreign) plainKeys(n *yaml.Node) {
 func (f *Foreign) Root() *yaml.Node { return f.doc.root }
 
 // Found gives what was reported, in the order of the file.
-func (f *Foreign) Found() Diagnostics { return f.doc.src.found.sorted() }
+func (f *Foreign) Found() Diagnostics { return slices.Clone(f.doc.src.found).sorted() }
 
 // Report adds an error about a node.
 func (f *Foreign) Report(n *yaml.Node, code, fix, format string, args ...any) {

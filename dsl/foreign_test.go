@@ -16,12 +16,19 @@ func TestForeign(t *testing.T) {
 	set := list.Content[0].Content[1]
 	require.Equal(t, "ä ${ .a }", set.Value)
 	f.ReportPart(set, 5, 7, "some-code", "do better", "this is %s", "wrong")
+	f.Report(set, "other-code", "", "something else")
+	f.Report(set, "other-code", "", "which follows from it")
+	require.Len(t, f.Found(), 2)
 	f.Warn(list.Content[0].Content[0], "approximated", "", "nearly the same")
 	var b strings.Builder
 	require.NoError(t, WriteText(&b, f.Found()))
 	require.Equal(t, `a.yaml:4:5: warning: nearly the same [approximated]
   4 |   - set: "\u00e4 ${ .a }"
     |     ^^^
+
+a.yaml:4:10: error: something else [other-code]
+  4 |   - set: "\u00e4 ${ .a }"
+    |          ^^^^^^^^^^^^^^^^
 
 a.yaml:4:21: error: this is wrong [some-code]
   4 |   - set: "\u00e4 ${ .a }"

@@ -20,12 +20,7 @@ var (
 
 // header reads document.
 func (b *builder) header(o *object) header {
-	n := o.get("document")
-	if n == nil {
-		b.Report(o.node, codeMissingKey, "translate a workflow that begins with document: { dsl: '1.0.3', ... }; those before DSL 1.0 have other keys", "this is no workflow of the DSL 1.0: it has no document")
-		return header{}
-	}
-	d := b.object(n, "document", documentKeys...)
+	d := b.object(o.get("document"), "document", documentKeys...)
 	if d == nil {
 		return header{}
 	}

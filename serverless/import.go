@@ -69,6 +69,10 @@ var workflowKeys = []string{"document", "input", "use", "do", "timeout", "output
 
 // workflow translates the document.
 func (b *builder) workflow() Workflow {
+	if b.Root().Kind == yaml.MappingNode && get(b.Root(), "document") == nil {
+		b.Report(b.Root(), codeMissingKey, "translate a workflow that begins with document: { dsl: '1.0.3', ... }; those before DSL 1.0 have other keys", "this is no workflow of the DSL 1.0: it has no document")
+		return Workflow{}
+	}
 	o := b.object(b.Root(), "a workflow", workflowKeys...)
 	if o == nil {
 		return Workflow{}
