@@ -104,6 +104,8 @@ func (s *server) routes() {
 	s.commandRoutes(commandService{s.core})
 	s.runRoutes(runService{s.core})
 	s.graphRoutes(runService{s.core}, documentService{s.core})
+	s.rolloutRoutes(rolloutService{s.core})
+	s.freezeRoutes(rolloutService{s.core})
 	s.approvalRoutes(approvalService{s.core})
 	s.ticketRoutes(ticketService{s.core})
 	s.releaseRoutes(releaseService{s.core})

@@ -1,0 +1,98 @@
+package api
+
+import (
+	"context"
+	"encoding/hex"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/workflows"
+)
+
+type controlRolloutInput struct {
+	Reasoned
+	RolloutPath
+	Key  string `header:"Idempotency-Key" maxLength:"128" doc:"The same key acts once"`
+	Body deviceops.RolloutControlRequest
+}
+
+// control hands an action to the workflow, which checks it once more and writes
+// it with its audit entry in one transaction.
+func (r rolloutService) control(ctx context.Context, p deviceops.Principal, in *controlRolloutInput) (deviceops.RolloutControlled, error) {
+	found, err := r.find(ctx, p, in.Name)
+	if err != nil {
+		return deviceops.RolloutControlled{}, err
+	}
+	c := deviceops.RolloutControl{
+		Rollout: found.ID, Action: in.Body.Action, By: p, Reason: in.because(in.Body.Reason), Limits: in.Body.Limits, All: in.Body.All, Request: in.Key,
+	}
+	if c.Request == "" {
+		c.Request = hex.EncodeToString(random(12))
+	}
+	var done deviceops.RolloutControlled
+	err = r.Orchestrator.Update(ctx, deviceops.RolloutWorkflowID(found.ID), c.ID(), workflows.UpdateControl, r.DecisionKey.SignControl(c), &done)
+	if deviceops.ErrorCode(err) == deviceops.ENOTFOUND {
+		return done, deviceops.Errorf(deviceops.ECONFLICT, "rollout %s has ended already: it %s", found.Name, found.Status)
+	}
+	return done, err
+}
+
+type freezeInput struct {
+	Reasoned
+	Body deviceops.FreezeRequest
+}
+
+func (s *server) freezeRoutes(r rolloutService) {
+	handle(s, route{
+		id: "freeze", method: "POST", path: "/v1/freezes", role: deviceops.RoleOperator,
+		summary: "Let nothing leave for devices until thaw", about: "No command and no rollout begins on a device of the account or those below it. What devices are at goes on.",
+	}, r.freeze)
+	handle(s, route{
+		id: "thaw", method: "POST", path: "/v1/freezes:thaw", role: deviceops.RoleOperator,
+		summary: "End a freeze",
+	}, r.thaw)
+	handle(s, route{
+		id: "list-freezes", method: "GET", path: "/v1/freezes", role: deviceops.RoleViewer,
+		summary: "List the freezes that bind an account",
+	}, r.freezes)
+}
+
+func (r rolloutService) freeze(ctx context.Context, p deviceops.Principal, in *freezeInput) (deviceops.Freeze, error) {
+	account, err := scope(p, in.Body.Account)
+	if err != nil {
+		return deviceops.Freeze{}, err
+	}
+	f := deviceops.Freeze{Account: account, Reason: in.because(in.Body.Reason), By: p.Name, At: r.Now()}
+	return f, r.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		if err := tx.FreezeAccount(ctx, f); err != nil {
+			return err
+		}
+		return tx.AppendAudit(ctx, r.entry(p, change{account: account, action: "account.freeze", target: "account:" + account, reason: f.Reason}))
+	})
+}
+
+func (r rolloutService) thaw(ctx context.Context, p deviceops.Principal, in *freezeInput) (frozen deviceops.Freeze, err error) {
+	account, err := scope(p, in.Body.Account)
+	if err != nil {
+		return deviceops.Freeze{}, err
+	}
+	err = r.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		if frozen, err = tx.ThawAccount(ctx, account); err != nil {
+			return err
+		}
+		return tx.AppendAudit(ctx, r.entry(p, change{account: account, action: "account.thaw", target: "account:" + account, reason: in.because(in.Body.Reason)}))
+	})
+	return frozen, err
+}
+
+type accountFilter struct {
+	Account string `query:"account" doc:"Default: the caller's account"`
+}
+
+func (r rolloutService) freezes(ctx context.Context, p deviceops.Principal, in *accountFilter) (page[deviceops.Freeze], error) {
+	account, err := scope(p, in.Account)
+	if err != nil {
+		return page[deviceops.Freeze]{}, err
+	}
+	rows, err := r.Store.Freezes(ctx, account)
+	return page[deviceops.Freeze]{Items: orEmpty(rows)}, err
+}

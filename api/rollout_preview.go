@@ -1,0 +1,63 @@
+package api
+
+import (
+	"context"
+
+	"github.com/deviceops/deviceops"
+)
+
+type previewRolloutInput struct {
+	Body deviceops.RolloutRequest
+}
+
+// preview reads the devices that meet the targets and tells what would become of
+// them.
+func (r rolloutService) preview(ctx context.Context, p deviceops.Principal, in *previewRolloutInput) (deviceops.RolloutPreviewed, error) {
+	m, err := r.read(ctx, p, in.Body)
+	if err != nil || m.spec == nil {
+		return deviceops.RolloutPreviewed{Refused: m.spec == nil, Diagnostics: m.found}, err
+	}
+	facts, err := r.previewFacts(ctx, m)
+	if err != nil {
+		return deviceops.RolloutPreviewed{}, err
+	}
+	previewer := deviceops.NewPreviewer(m.spec, facts)
+	err = r.Store.TargetDevices(ctx, m.account, m.spec.Targets.Filter, func(d *deviceops.Device) error {
+		if verdict, err := m.spec.Targets.Judge(d); err != nil || verdict != deviceops.Yes {
+			return err
+		}
+		return previewer.Add(d, "")
+	})
+	if err != nil {
+		return deviceops.RolloutPreviewed{}, err
+	}
+	preview := previewer.Preview()
+	return deviceops.RolloutPreviewed{Diagnostics: m.found, Preview: &preview}, nil
+}
+
+func (r rolloutService) previewFacts(ctx context.Context, m manifest) (deviceops.PreviewFacts, error) {
+	facts := deviceops.PreviewFacts{Account: m.account, Hash: m.hash, Blackouts: m.spec.Blackouts, Now: r.Now()}
+	for _, name := range m.spec.Calendars {
+		calendar, err := r.Catalog.Calendar(ctx, m.account, name)
+		if err != nil {
+			return facts, err
+		}
+		facts.Blackouts = append(facts.Blackouts, calendar.Blackouts...)
+	}
+	if m.spec.Change.Kind == deviceops.ChangeRelease {
+		ref, err := deviceops.ParseReleaseRef(m.spec.Change.Release)
+		if err != nil {
+			return facts, err
+		}
+		release, err := r.Store.FindRelease(ctx, m.account, ref)
+		if err != nil {
+			return facts, err
+		}
+		facts.Release = &release
+	}
+	frozen, err := r.Store.Freezes(ctx, m.account)
+	if len(frozen) > 0 {
+		facts.Freeze = &frozen[0]
+	}
+	return facts, err
+}

@@ -1,0 +1,201 @@
+package api_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+)
+
+const rolloutYAML = `rollout: night-mode
+change: { config: { brightness: 20 } }
+targets: device.profile == "kiosk"
+rings:
+  - { name: canary, take: 1, gate: { fail: ring.failed >= 1 } }
+  - { name: everyone }
+rate: { start: 60/m }
+`
+
+// rollout creates the rollout of rolloutYAML in acme, over three devices, and
+// plans it as its workflow would.
+func (r *rig) rollout() deviceops.Rollout {
+	r.Helper()
+	r.apply(kioskYAML)
+	for _, id := range []string{"k1", "k2", "k3"} {
+		r.device(id, "acme", deviceops.Active)
+	}
+	var created deviceops.RolloutCreated
+	r.as(olga, http.MethodPost, "/v1/rollouts", deviceops.RolloutRequest{Source: rolloutYAML, Reason: "ticket 4711"}).into(&created)
+	require.True(r, created.Created, "%+v", created.Diagnostics)
+	rows := []deviceops.RolloutDevice{
+		{Rollout: created.Rollout.ID, Device: "k1", Account: "acme", Ring: 0, Status: deviceops.DevicePending, DueAt: now},
+		{Rollout: created.Rollout.ID, Device: "k2", Account: "acme", Ring: 1, Status: deviceops.DevicePending, DueAt: now},
+		{Rollout: created.Rollout.ID, Device: "k3", Account: "acme", Ring: 1, Status: deviceops.DeviceExcused, EndedAt: now,
+			Error: &deviceops.CommandError{Code: "state", Message: "it is in maintenance"}},
+	}
+	n, err := r.store.AddRolloutDevices(r.Context(), rows)
+	require.NoError(r, err)
+	require.Equal(r, 3, n)
+	return *created.Rollout
+}
+
+func TestRolloutsAreCreatedOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	first := r.rollout()
+	require.Equal(t, deviceops.RolloutPlanning, first.Status)
+	require.Equal(t, "acme", first.Account)
+	require.Len(t, r.orchestrator.starts, 1)
+	require.Equal(t, deviceops.RolloutWorkflowID(first.ID), r.orchestrator.starts[0].WorkflowID)
+	require.Equal(t, "ticket 4711", r.audited("rollout:night-mode").Reason)
+
+	var again deviceops.RolloutCreated
+	r.as(olga, http.MethodPost, "/v1/rollouts", deviceops.RolloutRequest{Source: rolloutYAML}).into(&again)
+	require.False(t, again.Created)
+	require.Equal(t, first.ID, again.Rollout.ID)
+	require.Len(t, r.orchestrator.starts, 1, "it begins once")
+
+	other := deviceops.RolloutRequest{Source: strings.Replace(rolloutYAML, "20", "30", 1)}
+	require.Contains(t, r.as(olga, http.MethodPost, "/v1/rollouts", other).refused(409, deviceops.ECONFLICT), "night-mode")
+	r.as(victor, http.MethodPost, "/v1/rollouts", other).refused(403, deviceops.EFORBIDDEN)
+	elsewhere := deviceops.RolloutRequest{Source: rolloutYAML, Account: "globex"}
+	r.as(olga, http.MethodPost, "/v1/rollouts", elsewhere).refused(404, deviceops.ENOTFOUND)
+}
+
+func TestManifestsAreRefusedWithCarets(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var refused deviceops.RolloutCreated
+	r.as(olga, http.MethodPost, "/v1/rollouts", deviceops.RolloutRequest{File: "r.yaml", Source: `rollout: kiosk-9
+change: { release: kiosk-os@9.9.9 }
+targets: device.profile == "kiosk"
+`}).into(&refused)
+	require.True(t, refused.Refused)
+	require.Nil(t, refused.Rollout)
+	require.Contains(t, refused.Diagnostics[0].Text, "r.yaml:2:")
+	require.Contains(t, refused.Diagnostics[0].Text, "kiosk-os@9.9.9")
+	require.Empty(t, r.orchestrator.starts)
+}
+
+func TestRolloutsAreShown(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	created := r.rollout()
+
+	var report deviceops.RolloutReport
+	for _, name := range []string{"night-mode", created.ID} {
+		r.as(victor, http.MethodGet, "/v1/rollouts/"+name, nil).into(&report)
+		require.Equal(t, created.ID, report.Rollout.ID)
+	}
+	require.Equal(t, 1, report.Rollout.Rings[0].Counts.Pending)
+	require.Equal(t, 1, report.Rollout.Rings[1].Counts.Excused)
+	require.InDelta(t, 60, report.PerMinute, 0.1)
+	r.as(stranger, http.MethodGet, "/v1/rollouts/"+created.ID, nil).refused(404, deviceops.ENOTFOUND)
+	r.as(root, http.MethodGet, "/v1/rollouts/night-mode", nil).into(&report)
+	require.Equal(t, created.ID, report.Rollout.ID, "a name is found below the caller's account")
+
+	var list struct{ Items []deviceops.Rollout }
+	r.as(victor, http.MethodGet, "/v1/rollouts?open=true", nil).into(&list)
+	require.Len(t, list.Items, 1)
+	r.as(stranger, http.MethodGet, "/v1/rollouts", nil).into(&list)
+	require.Empty(t, list.Items)
+
+	var rows struct {
+		Items []deviceops.RolloutDevice
+		Next  string
+	}
+	r.as(victor, http.MethodGet, "/v1/rollouts/night-mode/devices?ring=everyone&limit=1", nil).into(&rows)
+	require.Equal(t, "k2", rows.Items[0].Device)
+	r.as(victor, http.MethodGet, "/v1/rollouts/night-mode/devices?ring=1&limit=1&cursor="+rows.Next, nil).into(&rows)
+	require.Equal(t, "k3", rows.Items[0].Device)
+	r.as(victor, http.MethodGet, "/v1/rollouts/night-mode/devices?ring=nobody", nil).refused(404, deviceops.ENOTFOUND)
+}
+
+func TestRolloutsAreExplained(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.rollout()
+	var x deviceops.Explanation
+	r.as(victor, http.MethodGet, "/v1/rollouts/night-mode/devices/k3/explain", nil).into(&x)
+	require.Contains(t, x.Summary, "k3")
+	require.Contains(t, x.Summary, "maintenance")
+	r.as(victor, http.MethodGet, "/v1/rollouts/night-mode/devices/k2/explain", nil).into(&x)
+	require.NotEmpty(t, x.Waits)
+	r.as(victor, http.MethodGet, "/v1/rollouts/night-mode/devices/k9/explain", nil).refused(404, deviceops.ENOTFOUND)
+}
+
+func TestRolloutsAreControlled(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	created := r.rollout()
+	pause := deviceops.RolloutControlRequest{Action: deviceops.RolloutPause, Reason: "it smells"}
+	var done deviceops.RolloutControlled
+	for range 2 {
+		r.as(olga, http.MethodPost, "/v1/rollouts/night-mode/control", pause, "Idempotency-Key", "k").into(&done)
+	}
+	require.Equal(t, r.orchestrator.updateID[0], r.orchestrator.updateID[1], "with a key, a repeat is the same")
+	control, ok := r.orchestrator.updates[0].(deviceops.RolloutControl)
+	require.True(t, ok)
+	require.Equal(t, created.ID, control.Rollout)
+	require.Equal(t, "user:olga", control.By.Name)
+	require.NoError(t, decisionKey.CheckControl(control))
+	r.as(victor, http.MethodPost, "/v1/rollouts/night-mode/control", pause).refused(403, deviceops.EFORBIDDEN)
+
+	r.orchestrator.ended = true
+	r.as(olga, http.MethodPost, "/v1/rollouts/night-mode/control", pause).refused(409, deviceops.ECONFLICT)
+}
+
+func TestRolloutsArePreviewed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.apply(kioskYAML)
+	for _, id := range []string{"k1", "k2", "k3"} {
+		r.device(id, "acme/emea", deviceops.Active)
+	}
+	r.device("k4", "acme", deviceops.Quarantined)
+	r.device("g1", "globex", deviceops.Active)
+	var told deviceops.RolloutPreviewed
+	r.as(victor, http.MethodPost, "/v1/rollouts:preview", deviceops.RolloutRequest{Source: rolloutYAML}).into(&told)
+	require.Equal(t, 4, told.Preview.Targeted, "devices of other accounts are not seen")
+	require.Equal(t, 1, told.Preview.Rings[0].Devices)
+	require.Equal(t, 2, told.Preview.Rings[1].Devices)
+	require.Equal(t, "k4", told.Preview.Excused[0].Example)
+	rollouts, err := r.store.ListRollouts(t.Context(), deviceops.RolloutFilter{})
+	require.NoError(t, err)
+	require.Empty(t, rollouts, "nothing is stored")
+}
+
+func TestAccountsAreFrozen(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var frozen deviceops.Freeze
+	r.as(olga, http.MethodPost, "/v1/freezes", deviceops.FreezeRequest{Reason: "Black Friday"}).into(&frozen)
+	require.Equal(t, deviceops.Freeze{Account: "acme", Reason: "Black Friday", By: "user:olga", At: now}, frozen)
+	require.Equal(t, "account.freeze", r.audited("account:acme").Action)
+	r.as(olga, http.MethodPost, "/v1/freezes", deviceops.FreezeRequest{}).refused(409, deviceops.ECONFLICT)
+
+	var list struct{ Items []deviceops.Freeze }
+	r.as(victor, http.MethodGet, "/v1/freezes?account=acme/emea", nil).into(&list)
+	require.Len(t, list.Items, 1, "a freeze binds the accounts below")
+	r.as(olga, http.MethodPost, "/v1/freezes:thaw", deviceops.FreezeRequest{Reason: "over"}).into(&frozen)
+	require.WithinDuration(t, now, frozen.At, time.Second)
+	r.as(olga, http.MethodPost, "/v1/freezes:thaw", deviceops.FreezeRequest{}).refused(404, deviceops.ENOTFOUND)
+}
+
+func TestRolloutStream(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	created := r.rollout()
+	found, err := r.store.FindRollout(t.Context(), created.ID)
+	require.NoError(t, err)
+	found.Status, found.FinishedAt = deviceops.RolloutCanceled, now
+	require.NoError(t, r.store.SaveRollout(t.Context(), found))
+	told := r.as(victor, http.MethodGet, "/v1/rollouts/night-mode/stream", nil)
+	require.Equal(t, 200, told.status)
+	require.Contains(t, told.body, "event: rollout\n")
+	require.Contains(t, told.body, `"status":"canceled"`)
+}
