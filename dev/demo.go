@@ -36,7 +36,11 @@ type demo struct {
 	terminal bool
 	program  string
 	devices  int
-	patience time.Duration // how long the fleet may take
+	patience time.Duration // how long each act may take
+
+	engine   *engine // gateway and worker in a process of their own; nil: they are in this one
+	board    board
+	approval deviceops.Approval // that waits for whoever looks on
 }
 
 // run registers the fleet, switches it on and shows its states until every
@@ -59,7 +63,10 @@ func (d *demo) run(ctx context.Context) (wait func() error, err error) {
 	ended := make(chan error, 1)
 	go func() { ended <- fleet.Simulator.Run(ctx) }()
 	wait = func() error { return <-ended }
-	return wait, d.watch(ctx, fleet)
+	if err := d.watch(ctx, fleet); err != nil {
+		return wait, err
+	}
+	return wait, d.rollouts(ctx, fleet)
 }
 
 // publish publishes the profile of the fleet.
@@ -81,7 +88,10 @@ func (d *demo) fleetConfig() simulator.Config {
 	return simulator.Config{
 		Broker: d.stack.BrokerURL(), Devices: d.devices, Prefix: "kiosk", Profile: "kiosk", Seed: 1,
 		Connections: min(d.devices, 100), Ramp: 3 * time.Second,
-		Behavior: simulator.Behavior{BadClaims: liarsByClaim, WrongProfiles: liarsByProfile},
+		Behavior: simulator.Behavior{
+			BadClaims: liarsByClaim, WrongProfiles: liarsByProfile, Telemetry: 3 * time.Second,
+			Degrade: simulator.Degrade{Component: "os", Version: demoBad, Share: 0.8},
+		},
 	}
 }
 
@@ -96,14 +106,14 @@ func (d *demo) registerOwn(ctx context.Context) error {
 // first that have not.
 func (d *demo) watch(ctx context.Context, fleet *Fleet) error {
 	began := time.Now()
-	b := board{out: d.out, terminal: d.terminal}
+	d.board = board{out: d.out, terminal: d.terminal}
 	for {
 		devices, err := allDevices(ctx, d.client, "kiosk")
 		if err != nil {
 			return err
 		}
 		wrong := misplaced(fleet.Devices, devices)
-		b.show(countStates(fleet.Devices, devices), time.Since(began))
+		d.board.show(countStates(fleet.Devices, devices), time.Since(began))
 		if len(wrong) == 0 {
 			d.conclude(fleet, devices, time.Since(began))
 			return nil
@@ -152,9 +162,15 @@ Try, in a second terminal:
   %[1]s devices list --state quarantined
   %[1]s devices timeline kiosk-00001
   %[1]s explain device %[2]s
+  %[1]s rollout show kiosk-%[3]s
+  %[1]s explain rollout kiosk-%[4]s kiosk-00007
+
+An approval waits for you: %[5]s
+  %[1]s approvals show %[6]s
+  %[1]s approvals approve %[6]s --form mode=soft
 
 Be a device yourself: %[2]s is registered and waits for its first hello.
-`, d.program, ownDevice)
+`, d.program, ownDevice, demoBad, demoGood, d.approval.Question, d.approval.ID)
 	for _, line := range ownLines(d.stack.BrokerURL()) {
 		fmt.Fprintln(d.out, "  "+line)
 	}

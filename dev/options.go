@@ -23,6 +23,9 @@ type Options struct {
 	// the end.
 	Data string
 
+	// Ephemeral removes Data at the end, as a temporary folder is.
+	Ephemeral bool
+
 	// Parts this process runs. Default: all. The others run in processes with
 	// the same Data.
 	Parts []string

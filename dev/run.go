@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +25,11 @@ type RunOptions struct {
 
 	Terminal bool   // Out is a terminal: tables may move
 	Program  string // how to call the command line, for what to try; default: deviceops
+
+	// Engine makes the command of a process that runs EngineParts on a folder of
+	// data and ends when its standard input does, so that a demo can kill it. Nil:
+	// this process runs them, and the demo kills nothing.
+	Engine func(data string) *exec.Cmd
 
 	// Remember keeps the address and token for the command line; nil: not kept.
 	Remember func(server, token string) error
@@ -56,6 +63,10 @@ func Run(ctx context.Context, o RunOptions) (err error) {
 		return err
 	}
 	began := time.Now()
+	apart, err := o.partAway()
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(o.Out, "Starting %s ...\n", strings.Join(o.Options.withDefaults().Parts, ", "))
 	stack, err := Start(ctx, o.Options)
 	if err != nil {
@@ -63,16 +74,41 @@ func Run(ctx context.Context, o RunOptions) (err error) {
 	}
 	defer func() {
 		fmt.Fprintln(o.Out, "Stopping ...")
+		apart.stop()
 		err = errors.Join(err, stack.Close(context.WithoutCancel(ctx)))
 	}()
+	if err := apart.begin(ctx, o.Out); err != nil {
+		return err
+	}
 	if o.Remember != nil && o.Options.withDefaults().runs(serve.RoleAPI) {
 		if err := o.Remember(stack.APIURL(), stack.Token()); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(o.Out, "Ready after %.1f s.\n\n", time.Since(began).Seconds())
+	fmt.Fprintf(o.Out, readyLine+" %.1f s.\n\n", time.Since(began).Seconds())
 	o.addresses(stack)
-	return o.serve(ctx, stack)
+	return o.serve(ctx, stack, apart)
+}
+
+// readyLine begins the line that says that everything is ready for use.
+const readyLine = "Ready after"
+
+// partAway takes the engine out of the parts of this process when a demo is to
+// kill it, and gives its process; nil: it stays here.
+func (o *RunOptions) partAway() (*engine, error) {
+	if !o.Demo && !o.Exit || o.Engine == nil || len(o.Parts) > 0 || o.Broker != "" {
+		return nil, nil
+	}
+	if o.Data == "" {
+		dir, err := temporaryFolder()
+		if err != nil {
+			return nil, err
+		}
+		o.Data, o.Ephemeral = dir, true
+	}
+	o.Parts = slices.DeleteFunc(AllParts(), func(p string) bool { return slices.Contains(EngineParts(), p) })
+	data := o.Data
+	return &engine{command: func() *exec.Cmd { return o.Engine(data) }}, nil
 }
 
 func (o RunOptions) addresses(s *Stack) {
@@ -87,14 +123,14 @@ func (o RunOptions) addresses(s *Stack) {
 }
 
 // serve runs what was asked for on the stack until ctx ends.
-func (o RunOptions) serve(ctx context.Context, stack *Stack) error {
+func (o RunOptions) serve(ctx context.Context, stack *Stack, apart *engine) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	idle := func() error { <-ctx.Done(); return nil }
 	work := idle
 	switch {
 	case o.Demo || o.Exit:
-		work = func() error { return o.demo(ctx, stack) }
+		work = func() error { return o.demo(ctx, stack, apart) }
 	case o.Fleet > 0:
 		work = func() error { return o.fleet(ctx, stack) }
 	}
@@ -119,10 +155,10 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-func (o RunOptions) demo(ctx context.Context, stack *Stack) error {
+func (o RunOptions) demo(ctx context.Context, stack *Stack, apart *engine) error {
 	d := &demo{
 		stack: stack, client: stack.Client(), out: o.Out, terminal: o.Terminal, devices: o.Fleet, patience: demoPatience,
-		program: cmp.Or(o.Program, "deviceops"),
+		program: cmp.Or(o.Program, "deviceops"), engine: apart,
 	}
 	if d.devices == 0 {
 		d.devices = DemoFleet

@@ -57,8 +57,8 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 // administrator's token.
 func (s *Stack) prepare() (err error) {
 	dir := s.options.Data
+	s.temporary = s.options.Ephemeral || dir == ""
 	if dir == "" {
-		s.temporary = true
 		if dir, err = temporaryFolder(); err != nil {
 			return err
 		}

@@ -58,10 +58,57 @@ func (b *board) show(counts map[deviceops.State]int, elapsed time.Duration) {
 		b.redraw(stateTable(counts, elapsed))
 		return
 	}
-	if line := stateLine(counts, 0); line != b.last {
+	if line := stateLine(counts, 0); line != b.last { // time alone is no news
 		b.last = line
 		fmt.Fprintln(b.out, stateLine(counts, elapsed))
 	}
+}
+
+// draw shows a table or, where tables do not move, the line if it has changed.
+func (b *board) draw(table []string, line string) {
+	if b.terminal {
+		b.redraw(table)
+		return
+	}
+	if line != b.last {
+		b.last = line
+		fmt.Fprintln(b.out, line)
+	}
+}
+
+// leave lets the table stand where it is: what comes is written below it.
+func (b *board) leave() { b.drawn = 0 }
+
+// rolloutTable draws how far the rings of a rollout are.
+func rolloutTable(r deviceops.Rollout) []string {
+	lines := []string{fmt.Sprintf("%-10s %-9s %-*s %12s %8s %8s %8s", "RING", "STATUS", barWidth, "", "DONE", "HEALTHY", "BAD", "BACK")}
+	for _, ring := range r.Rings {
+		c := ring.Counts
+		done := strings.Repeat("█", c.Finished()*barWidth/max(1, c.Targeted))
+		lines = append(lines, fmt.Sprintf("%-10s %-9s %s %12s %8d %8d %8d", ring.Name, ring.Status, done+strings.Repeat("░", barWidth-len([]rune(done))),
+			fmt.Sprintf("%d/%d", c.Finished(), c.Targeted), c.Healthy, c.Unsuccessful()+c.Unhealthy, c.Reverted))
+	}
+	return append(lines, fmt.Sprintf("%s is %s  %s", r.Name, r.Status, r.StatusReason))
+}
+
+// rolloutLine is the table in one line, for logs.
+func rolloutLine(r deviceops.Rollout) string {
+	parts := []string{"  " + string(r.Status)}
+	for _, ring := range r.Rings {
+		c := ring.Counts
+		if ring.Status == deviceops.RingPending {
+			continue
+		}
+		part := fmt.Sprintf("%s %s %d/%d", ring.Name, ring.Status, c.Finished(), c.Targeted)
+		if bad := c.Unsuccessful() + c.Unhealthy; bad > 0 {
+			part += fmt.Sprintf(" (%d bad)", bad)
+		}
+		if c.Reverted > 0 {
+			part += fmt.Sprintf(" (%d back)", c.Reverted)
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, "  ")
 }
 
 func (b *board) redraw(lines []string) {

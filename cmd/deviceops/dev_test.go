@@ -39,7 +39,7 @@ func TestDemoExits(t *testing.T) {
 	require.Less(t, ready, 10.0)
 	data := strings.Fields(demo.await("  data ", time.Minute))[1]
 	postmaster := postmasterOf(t, data)
-	require.Zero(t, demo.exit(90*time.Second), demo.output())
+	require.Zero(t, demo.exit(4*time.Minute), demo.output())
 
 	out := demo.output()
 	require.Regexp(t, `(?m)^ *\d+s .*escrow \d+`, out, "the table of states")
@@ -49,6 +49,11 @@ func TestDemoExits(t *testing.T) {
 	require.Len(t, regexp.MustCompile(`(?m)^  kiosk-\d+  .*kiosk-forged`).FindAllString(out, -1), 2, out)
 	require.NotContains(t, out, "level=ERROR")
 	require.False(t, alive(postmaster), "PostgreSQL has been left behind")
+	require.Contains(t, out, "kill -9 of the engine, with ")
+	require.Contains(t, out, "the engine is back after ")
+	require.Regexp(t, `kiosk-2\.4\.0 succeeded after \S+: 25 devices run os 2\.4\.0\. Repeated 0, lost 0\.`, out)
+	require.Regexp(t, `Its gate stopped it in ring canary: .*ring\.unhealthy is \d+, >= 2`, out)
+	require.Regexp(t, `10 of 25 devices were ever touched, 10 are back on 2\.4\.0, 0 still run 2\.5\.0\.`, out)
 	require.NoDirExists(t, data, "a demo's data is temporary")
 }
 

@@ -3,8 +3,12 @@
 package main
 
 import (
+	"context"
+	"io"
 	"log/slog"
 	"os"
+	"os/exec"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -24,6 +28,7 @@ func fullCommands(config cli.Config) []*cobra.Command {
 func devCommand(config cli.Config) *cobra.Command {
 	var o dev.RunOptions
 	var logLevel string
+	var withParent bool
 	cmd := &cobra.Command{
 		Use: "dev", Short: "Run the whole product on this machine", Args: cobra.NoArgs,
 		Long: `Runs Temporal, an MQTT broker, PostgreSQL and all roles in one process, on
@@ -49,11 +54,18 @@ the parts, and others with the same --data run the rest.`,
 			o.Version, o.Out, o.Terminal = config.Version, cmd.OutOrStdout(), term.IsTerminal(int(os.Stdout.Fd()))
 			o.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 			o.Remember = func(server, token string) error { return cli.SaveContext("dev", server, token) }
-			return dev.Run(cmd.Context(), o)
+			o.Engine = func(data string) *exec.Cmd { return engineCommand(data, logLevel) }
+			ctx := cmd.Context()
+			if withParent {
+				var cancel context.CancelFunc
+				ctx, cancel = untilEOF(ctx, cmd.InOrStdin())
+				defer cancel()
+			}
+			return dev.Run(ctx, o)
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&o.Demo, "demo", false, "show a simulated fleet coming to life, five devices of it lying")
+	flags.BoolVar(&o.Demo, "demo", false, "show a fleet coming to life, a good release, a bad one and the death of the engine")
 	flags.BoolVar(&o.Exit, "exit", false, "end after the demo; exit 0 only if every device is where it should be")
 	flags.IntVar(&o.Fleet, "fleet", 0, "virtual devices to run (in a demo: 200)")
 	flags.StringVar(&o.Data, "data", "", "folder that keeps the state (default: a temporary one)")
@@ -63,7 +75,33 @@ the parts, and others with the same --data run the rest.`,
 	flags.IntVar(&o.APIPort, "port", 0, "port to prefer for the API (default: 8080)")
 	flags.StringSliceVar(&o.AllowNetworks, "allow-network", nil, "a private network that http.request may reach, such as 127.0.0.0/8; repeat for more")
 	flags.StringVar(&logLevel, "log-level", "warn", "debug, info, warn or error")
+	flags.BoolVar(&withParent, withParentFlag, false, "end when standard input does")
+	_ = flags.MarkHidden(withParentFlag) // for processes that dev itself starts
 	return cmd
+}
+
+const withParentFlag = "with-parent"
+
+// engineCommand runs the engine of a demo in a process of its own.
+func engineCommand(data, logLevel string) *exec.Cmd {
+	program, err := os.Executable()
+	if err != nil {
+		program = os.Args[0]
+	}
+	cmd := exec.Command(program, "dev", "--data", data, "--parts", strings.Join(dev.EngineParts(), ","), "--log-level", logLevel, "--"+withParentFlag)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+// untilEOF gives a context that ends with the input. A parent that dies, however
+// it does, closes the pipe.
+func untilEOF(ctx context.Context, input io.Reader) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		_, _ = io.Copy(io.Discard, input)
+		cancel()
+	}()
+	return ctx, cancel
 }
 
 func benchCommand() *cobra.Command {
