@@ -53,6 +53,7 @@ func (r rolloutService) store(ctx context.Context, p deviceops.Principal, m mani
 // manifest is a manifest that was read and checked.
 type manifest struct {
 	account string
+	file    string
 	source  string
 	hash    string
 	spec    *deviceops.RolloutSpec // nil: it is refused
@@ -66,9 +67,10 @@ func (r rolloutService) read(ctx context.Context, p deviceops.Principal, q devic
 		return manifest{}, err
 	}
 	l := &lookup{core: r.core, ctx: ctx, account: account}
-	spec, found := dsl.CompileRollout(cmp.Or(q.File, "rollout.yaml"), q.Source, l.options())
+	file := cmp.Or(q.File, "rollout.yaml")
+	spec, found := dsl.CompileRollout(file, q.Source, l.options())
 	sum := sha256.Sum256([]byte(q.Source))
-	return manifest{account: account, source: q.Source, hash: hex.EncodeToString(sum[:]), spec: spec, found: texts(found)}, l.failed
+	return manifest{account: account, file: file, source: q.Source, hash: hex.EncodeToString(sum[:]), spec: spec, found: texts(found)}, l.failed
 }
 
 // lookup finds what documents name, as seen from an account. What is not found

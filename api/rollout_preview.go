@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/dsl"
 )
 
 type previewRolloutInput struct {
@@ -22,7 +23,7 @@ func (r rolloutService) preview(ctx context.Context, p deviceops.Principal, in *
 		return deviceops.RolloutPreviewed{}, err
 	}
 	previewer := deviceops.NewPreviewer(m.spec, facts)
-	err = r.Store.TargetDevices(ctx, m.account, m.spec.Targets.Filter, func(d *deviceops.Device) error {
+	err = r.Store.TargetDevices(ctx, m.account, m.spec.Targets.Narrow, func(d *deviceops.Device) error {
 		if verdict, err := m.spec.Targets.Judge(d); err != nil || verdict != deviceops.Yes {
 			return err
 		}
@@ -32,7 +33,12 @@ func (r rolloutService) preview(ctx context.Context, p deviceops.Principal, in *
 		return deviceops.RolloutPreviewed{}, err
 	}
 	preview := previewer.Preview()
-	return deviceops.RolloutPreviewed{Diagnostics: m.found, Preview: &preview}, nil
+	sizes := make([]int, len(preview.Rings))
+	for i, ring := range preview.Rings {
+		sizes[i] = ring.Devices
+	}
+	found := dsl.CheckGates(m.file, m.source, sizes)
+	return deviceops.RolloutPreviewed{Refused: found.HasErrors(), Diagnostics: append(m.found, texts(found)...), Preview: &preview}, nil
 }
 
 func (r rolloutService) previewFacts(ctx context.Context, m manifest) (deviceops.PreviewFacts, error) {
