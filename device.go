@@ -157,6 +157,9 @@ type Devices interface {
 	// FindDevice gives a device with twin, session and metrics. ENOTFOUND.
 	FindDevice(ctx context.Context, id string) (Device, error)
 
+	// FindDevices gives the devices that exist out of ids, with metrics.
+	FindDevices(ctx context.Context, ids []string) (map[string]*Device, error)
+
 	// ListDevices gives devices by id. Metrics are left out.
 	ListDevices(ctx context.Context, f DeviceFilter) ([]Device, error)
 

@@ -69,6 +69,19 @@ type Catalog interface {
 	// Calendar gives the newest version of a calendar as seen from account.
 	// Errors are those of Profile.
 	Calendar(ctx context.Context, account, name string) (*Calendar, error)
+
+	// Automations gives the newest versions of the automations that account can
+	// see, by name. They are read from docs, so that this can be done within a
+	// transaction.
+	Automations(ctx context.Context, docs Documents, account string) ([]*Automation, error)
+
+	// PlanRun gives a version of a workflow as seen from account, read from docs;
+	// version 0 means the newest. Errors are those of Profile.
+	PlanRun(ctx context.Context, docs Documents, account, workflow string, version int) (RunPlan, error)
+
+	// Occasion gives an event and a device as the expressions of automations see
+	// them. A nil device is not known.
+	Occasion(e Event, d *Device) Occasion
 }
 
 // Verdict is the outcome of a predicate over values that may be missing.

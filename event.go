@@ -32,10 +32,13 @@ const (
 	EventCommand            = "device.command"      // a command changed its status
 	EventClock              = "device.clock_wrong"
 
-	EventApprovalOpened    = "approval.opened"       // somebody is asked
-	EventApprovalEscalated = "approval.escalated"    // time has passed: more are asked
-	EventApprovalDelegated = "approval.delegated"    // it was handed on
-	EventBreakGlass        = "approval.broken_glass" // critical: approved in an emergency
+	EventApprovalOpened    = "approval.opened"    // somebody is asked
+	EventApprovalEscalated = "approval.escalated" // time has passed: more are asked
+	EventApprovalDelegated = "approval.delegated" // it was handed on
+	EventAutomationStopped = "automation.stopped" // by its brake: it waits for a person
+	EventAutomationFailed  = "automation.failed"  // it fired, and its run could not be made
+
+	EventBreakGlass = "approval.broken_glass" // critical: approved in an emergency
 )
 
 // ClockTolerance is how far in the future, and ClockHistory how far in the
@@ -102,8 +105,11 @@ type SeqKey struct {
 // Events keeps events, the duplicate table and rejected messages.
 type Events interface {
 	// AppendEvents stores events in bulk, in the partition of the day they
-	// were received.
+	// were received, and gives each of them its ID.
 	AppendEvents(ctx context.Context, events []Event) error
+
+	// FindEvent gives an event. ENOTFOUND.
+	FindEvent(ctx context.Context, id int64) (Event, error)
 
 	// ListEvents gives events.
 	ListEvents(ctx context.Context, f EventFilter) ([]Event, error)

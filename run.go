@@ -94,6 +94,14 @@ func (s RunStep) StepID() string {
 	return id
 }
 
+// RunPlan is a published workflow as runs of it are started.
+type RunPlan struct {
+	Version int
+	Hash    string
+	// Coerce checks inputs and gives them their types. EINVALID.
+	Coerce func(inputs map[string]any) (map[string]any, error)
+}
+
 // RunFilter selects runs. Zero fields select all.
 type RunFilter struct {
 	Account  string // this account and all below it
@@ -109,6 +117,10 @@ type Runs interface {
 	// CreateRun stores r, or changes nothing if its id exists; created tells
 	// which.
 	CreateRun(ctx context.Context, r Run) (created bool, err error)
+
+	// CreateRuns stores runs that have no steps, in bulk; those whose ids exist
+	// are left as they are.
+	CreateRuns(ctx context.Context, runs []Run) error
 
 	// FindRun gives a run with its steps. ENOTFOUND.
 	FindRun(ctx context.Context, id string) (Run, error)

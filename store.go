@@ -35,6 +35,7 @@ type Tx interface {
 	Audit
 	Tokens
 	Starts
+	AutomationRecords
 	Lanes
 	Timeline
 }

@@ -59,6 +59,7 @@ type Sample struct {
 	At    time.Time       `json:"at"`              // when it happened
 	Holds bool            `json:"holds,omitempty"` // what the condition says of it
 	Event json.RawMessage `json:"event,omitempty"` // what a run is told of it; not looked at
+	ID    int64           `json:"id,omitempty"`    // of the event, where it has one
 }
 
 // WindowState is what a window remembers of one key. The zero value is a key

@@ -194,7 +194,9 @@ func (a *application) publish(ctx context.Context, tx deviceops.Tx, d checkedDoc
 	}
 	switch d.Kind {
 	case deviceops.KindAutomation:
-		report.Diagnostics = append(report.Diagnostics, notTriggered(d))
+		if d.Automation.Rules().Addressed {
+			report.Diagnostics = append(report.Diagnostics, notTriggered(d))
+		}
 	case deviceops.KindRelease:
 		return a.createRelease(ctx, tx, d, report)
 	case deviceops.KindRollout:
@@ -252,7 +254,7 @@ func refusal(d checkedDocument, code, message string) deviceops.DiagnosticText {
 // notTriggered says of an automation what publishing it does not do yet.
 func notTriggered(d checkedDocument) deviceops.DiagnosticText {
 	return d.warning("not-triggered",
-		fmt.Sprintf("the automation %s is kept, and this version does not start runs by its trigger yet; rehearse it with: deviceops test", d.Name))
+		fmt.Sprintf("the automation %s is kept, and this version does not start runs by %s yet; rehearse it with: deviceops test", d.Name, d.Automation.Trigger.Kind))
 }
 
 // notStarted says of a rollout that it was checked and that nothing begins.

@@ -22,7 +22,8 @@ func (a *app) applyCommand() *cobra.Command {
 or, when one document is refused, nothing. The same content changes nothing, and
 no device is touched. Exits with 1 if anything is refused.
 
-Triggers of automations do not start runs yet; "deviceops test" rehearses them.`,
+Automations that listen (event, state, offline) begin at once, and start runs from
+the next event on. "deviceops test" rehearses them before.`,
 		Example: `  deviceops apply -f profiles/ -f workflows/ --reason "release 12"
   deviceops apply -f kiosk.yaml --dry-run
   generate-profile | deviceops apply -f -`,

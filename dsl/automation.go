@@ -240,15 +240,7 @@ func (c *checker) inputsOf(n *yaml.Node, sc *scope) *Value {
 	return c.mapValue(n, sc)
 }
 
-// Occasion is what happened, as the expressions of an automation see it. Values
-// have to be canonical; Device is nil where nothing is known of the device.
-type Occasion struct {
-	Event  map[string]any
-	Events []any // the samples that were collected, oldest first; Event is the last
-	Device map[string]any
-}
-
-func (o Occasion) variables() map[string]any {
+func occasionVariables(o deviceops.Occasion) map[string]any {
 	device := o.Device
 	if device == nil {
 		device = map[string]any{"id": o.Event["device"]}
@@ -256,26 +248,19 @@ func (o Occasion) variables() map[string]any {
 	return map[string]any{"event": orEmpty(o.Event), "events": o.Events, "device": device}
 }
 
-// Judgement is what the condition of an automation says. Unknown lists the parts
-// of it that could not be judged, since a value was missing.
-type Judgement struct {
-	Verdict deviceops.Verdict
-	Unknown []string
-}
-
 // Judge judges an occasion. What && joins is judged one by one: No if a part says
 // no, else Unknown if a value is missing for one. EINVALID if a part fails.
-func (a *Automation) Judge(o Occasion) (Judgement, error) {
-	j := Judgement{Verdict: deviceops.Yes}
+func (a *Automation) Judge(o deviceops.Occasion) (deviceops.Judgement, error) {
+	j := deviceops.Judgement{Verdict: deviceops.Yes}
 	if a.Trigger.denies(o.Event) {
-		return Judgement{Verdict: deviceops.No}, nil
+		return deviceops.Judgement{Verdict: deviceops.No}, nil
 	}
 	for _, part := range a.where {
-		switch v, err := part.verdict(o.variables()); {
+		switch v, err := part.verdict(occasionVariables(o)); {
 		case err != nil:
-			return Judgement{}, err
+			return deviceops.Judgement{}, err
 		case v == deviceops.No:
-			return Judgement{Verdict: deviceops.No}, nil
+			return deviceops.Judgement{Verdict: deviceops.No, Denied: part.Source}, nil
 		case v == deviceops.Unknown:
 			j.Verdict, j.Unknown = v, append(j.Unknown, part.Source)
 		}
@@ -283,19 +268,63 @@ func (a *Automation) Judge(o Occasion) (Judgement, error) {
 	return j, nil
 }
 
+// Denies reports whether the condition cannot hold, whatever is known of the
+// device: a part that does not read it says no.
+func (a *Automation) Denies(o deviceops.Occasion) bool {
+	if a.Trigger.denies(o.Event) {
+		return true
+	}
+	for _, part := range a.where {
+		if part.readsDevice {
+			continue
+		}
+		if v, err := part.verdict(occasionVariables(o)); err == nil && v == deviceops.No {
+			return true
+		}
+	}
+	return false
+}
+
+// usesDevice reports whether the condition or the key reads the device.
+func (a *Automation) usesDevice() bool {
+	return a.key != nil && a.key.readsDevice || slices.ContainsFunc(a.where, func(part *Expression) bool { return part.readsDevice })
+}
+
+// Rules gives the automation as the engine and rehearsals play it.
+func (a *Automation) Rules() deviceops.Automation {
+	return deviceops.Automation{
+		Name: a.Name, Version: a.Version, Hash: a.Hash, Event: a.Trigger.EventType(), Addressed: a.Trigger.addressed(), UsesDevice: a.usesDevice(),
+		Window: a.Window, Concurrency: a.Concurrency, Limit: a.Limit, Workflow: a.Workflow, WorkflowVersion: a.WorkflowVersion, Rules: a,
+	}
+}
+
+// Occasion gives back the events of samples.
+func (a *Automation) Occasion(samples []deviceops.Sample) (deviceops.Occasion, error) {
+	var o deviceops.Occasion
+	for _, sample := range samples {
+		v, err := DecodeJSON(sample.Event)
+		if err != nil {
+			return o, err
+		}
+		o.Event, _ = v.(map[string]any)
+		o.Events = append(o.Events, v)
+	}
+	return o, nil
+}
+
 // Key gives what windows and concurrency count by.
-func (a *Automation) Key(o Occasion) (string, error) {
+func (a *Automation) Key(o deviceops.Occasion) (string, error) {
 	if a.key == nil {
 		device, _ := o.Event["device"].(string)
 		return device, nil
 	}
-	v, err := a.key.run(o.variables())
+	v, err := a.key.run(occasionVariables(o))
 	return Format(v), err
 }
 
 // InputsFor gives the inputs of the run that an occasion starts.
-func (a *Automation) InputsFor(o Occasion) (map[string]any, error) {
-	return a.Inputs.Map(Env{Locals: o.variables()})
+func (a *Automation) InputsFor(o deviceops.Occasion) (map[string]any, error) {
+	return a.Inputs.Map(Env{Locals: occasionVariables(o)})
 }
 
 // EventFacts gives an event as expressions see it, in canonical form.

@@ -52,8 +52,8 @@ func TestAutomation(t *testing.T) {
 
 // battery makes an occasion; nil tags are those of a device of which nothing is
 // known.
-func battery(pct any, tags ...string) Occasion {
-	o := Occasion{Event: EventFacts(deviceops.Event{
+func battery(pct any, tags ...string) deviceops.Occasion {
+	o := deviceops.Occasion{Event: EventFacts(deviceops.Event{
 		Type: "device.battery", Device: "k1", At: time.Date(2026, 1, 5, 6, 0, 0, 0, time.UTC), Data: map[string]any{"battery_pct": pct},
 	})}
 	if tags != nil {
@@ -66,16 +66,16 @@ func TestAutomationJudges(t *testing.T) {
 	t.Parallel()
 	a := automationOf(t, lowBattery)
 	for name, c := range map[string]struct {
-		occasion Occasion
-		want     Judgement
+		occasion deviceops.Occasion
+		want     deviceops.Judgement
 	}{
-		"it holds":                              {battery(18, "critical"), Judgement{Verdict: deviceops.Yes}},
-		"it does not hold":                      {battery(80, "critical"), Judgement{Verdict: deviceops.No}},
-		"a part does not hold":                  {battery(18, "spare"), Judgement{Verdict: deviceops.No}},
-		"a part is not known":                   {battery(18), Judgement{Verdict: deviceops.Unknown, Unknown: []string{`"critical" in device.tags`}}},
-		"a no is a no, whatever is not known":   {battery(80), Judgement{Verdict: deviceops.No}},
-		"a value is missing":                    {battery(nil, "critical"), Judgement{Verdict: deviceops.Unknown, Unknown: []string{"event.data.battery_pct < 20"}}},
-		"a no counts though a value is missing": {battery(nil, "spare"), Judgement{Verdict: deviceops.No}},
+		"it holds":                              {battery(18, "critical"), deviceops.Judgement{Verdict: deviceops.Yes}},
+		"it does not hold":                      {battery(80, "critical"), deviceops.Judgement{Verdict: deviceops.No, Denied: "event.data.battery_pct < 20"}},
+		"a part does not hold":                  {battery(18, "spare"), deviceops.Judgement{Verdict: deviceops.No, Denied: `"critical" in device.tags`}},
+		"a part is not known":                   {battery(18), deviceops.Judgement{Verdict: deviceops.Unknown, Unknown: []string{`"critical" in device.tags`}}},
+		"a no is a no, whatever is not known":   {battery(80), deviceops.Judgement{Verdict: deviceops.No, Denied: "event.data.battery_pct < 20"}},
+		"a value is missing":                    {battery(nil, "critical"), deviceops.Judgement{Verdict: deviceops.Unknown, Unknown: []string{"event.data.battery_pct < 20"}}},
+		"a no counts though a value is missing": {battery(nil, "spare"), deviceops.Judgement{Verdict: deviceops.No, Denied: `"critical" in device.tags`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -151,7 +151,7 @@ func TestStateAndOfflineTriggersReadTheirEvents(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := automationOf(t, "automation: a\ntrigger: "+c.trigger+"\nrun: w@latest\n")
-			got, err := a.Judge(Occasion{Event: EventFacts(deviceops.Event{Device: "k1", Data: map[string]any{"to": c.to}})})
+			got, err := a.Judge(deviceops.Occasion{Event: EventFacts(deviceops.Event{Device: "k1", Data: map[string]any{"to": c.to}})})
 			require.NoError(t, err)
 			require.Equal(t, c.want, got.Verdict)
 		})
@@ -167,7 +167,7 @@ run: w@latest
 with: { devices: "${{ map(events, .device) }}" }
 `)
 	first, second := EventFacts(deviceops.Event{Device: "k1"}), EventFacts(deviceops.Event{Device: "k2"})
-	inputs, err := a.InputsFor(Occasion{Event: second, Events: []any{first, second}})
+	inputs, err := a.InputsFor(deviceops.Occasion{Event: second, Events: []any{first, second}})
 	require.NoError(t, err)
 	require.Equal(t, map[string]any{"devices": []any{"k1", "k2"}}, inputs)
 }

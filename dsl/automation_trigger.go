@@ -67,6 +67,10 @@ func (t Trigger) aboutDevice() bool {
 	return t.Kind == TriggerEvent || t.Kind == TriggerState || t.Kind == TriggerOffline
 }
 
+// addressed reports whether the trigger hears only what is meant for it, and not
+// whatever is said.
+func (t Trigger) addressed() bool { return !t.aboutDevice() }
+
 // denies reports whether an event says, by the trigger itself, that the
 // condition does not hold.
 func (t Trigger) denies(event map[string]any) bool {

@@ -1,6 +1,7 @@
 package dsl
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -19,6 +20,8 @@ type Catalog struct {
 	programs  memo[Program]
 	calendars memo[deviceops.Calendar]
 	rollouts  memo[deviceops.RolloutSpec]
+
+	automations memo[Automation]
 }
 
 var _ deviceops.Catalog = (*Catalog)(nil)
@@ -85,13 +88,68 @@ func (c *Catalog) Rollout(_ context.Context, r deviceops.Rollout) (*deviceops.Ro
 	return spec.Of(&r), nil
 }
 
-// maxCached bounds a memo; a full one is emptied.
-const maxCached = 1000
+// Automations implements deviceops.Catalog. Sources are read of those that are new.
+func (c *Catalog) Automations(ctx context.Context, docs deviceops.Documents, account string) ([]*deviceops.Automation, error) {
+	heads, err := docs.ListDocuments(ctx, account, deviceops.KindAutomation)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*deviceops.Automation, 0, len(heads))
+	for _, d := range heads {
+		compiled := c.automations.find(d.Hash)
+		if compiled == nil {
+			if d, err = docs.FindDocument(ctx, d.Account, d.Kind, d.Name, d.Version); err != nil {
+				return nil, err
+			}
+			c.automations.atMost(maxCachedAutomations)
+			compiled, err = c.automations.get(d, CompileAutomation)
+		}
+		rules := deviceops.Automation{Name: d.Name, Hash: d.Hash}
+		if err == nil {
+			rules = compiled.Rules()
+		} else {
+			rules.Fault = deviceops.ErrorMessage(err)
+		}
+		rules.Account, rules.Version = d.Account, d.Version
+		all = append(all, &rules)
+	}
+	return all, nil
+}
+
+// PlanRun implements deviceops.Catalog.
+func (c *Catalog) PlanRun(ctx context.Context, docs deviceops.Documents, account, workflow string, version int) (deviceops.RunPlan, error) {
+	d, err := docs.FindDocument(ctx, account, deviceops.KindWorkflow, workflow, version)
+	if err != nil {
+		return deviceops.RunPlan{}, err
+	}
+	program, err := c.programs.get(d, Compile)
+	if err != nil {
+		return deviceops.RunPlan{}, err
+	}
+	return deviceops.RunPlan{Version: d.Version, Hash: d.Hash, Coerce: program.CoerceInputs}, nil
+}
+
+// Occasion implements deviceops.Catalog.
+func (c *Catalog) Occasion(e deviceops.Event, d *deviceops.Device) deviceops.Occasion {
+	o := deviceops.Occasion{Event: EventFacts(e)}
+	if d != nil {
+		o.Device = DeviceFacts(d)
+	}
+	return o
+}
+
+// Bounds of a memo; a full one is emptied. Automations are read all at once, so
+// that a bound below their number would compile them again each time.
+const (
+	maxCached            = 1000
+	maxCachedAutomations = 20_000
+)
 
 // memo keeps what documents compile to, by their hash.
 type memo[T any] struct {
 	mu     sync.Mutex
 	byHash map[string]*T
+	most   int // 0: maxCached
 }
 
 func (m *memo[T]) find(hash string) *T {
@@ -103,10 +161,17 @@ func (m *memo[T]) find(hash string) *T {
 func (m *memo[T]) keep(hash string, compiled *T) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.byHash == nil || len(m.byHash) >= maxCached {
+	if m.byHash == nil || len(m.byHash) >= cmp.Or(m.most, maxCached) {
 		m.byHash = map[string]*T{}
 	}
 	m.byHash[hash] = compiled
+}
+
+// atMost sets another bound.
+func (m *memo[T]) atMost(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.most = n
 }
 
 // get gives what d compiles to. It compiles without the lock: twice the same

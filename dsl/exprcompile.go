@@ -87,7 +87,7 @@ func compileExpression(source string, sc *scope, w want) (*Expression, []problem
 	if err != nil {
 		return nil, []problem{{0, runes(source), "expression", "the expression cannot be compiled: " + firstLine(err.Error()), ""}}
 	}
-	e := &Expression{Source: source, program: program}
+	e := &Expression{Source: source, program: program, readsDevice: lint.device}
 	if constant != nil {
 		e.constant = &constant.Value
 	}

@@ -19,6 +19,8 @@ type Expression struct {
 	Source   string // as written
 	program  *vm.Program
 	constant *bool // set when it is written as true or false
+
+	readsDevice bool // the variable device is among what it reads
 }
 
 // always reports whether the expression is the constant b.

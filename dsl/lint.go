@@ -17,6 +17,7 @@ type linter struct {
 	problems []problem
 	names    []string        // variables declared by let
 	used     map[string]bool // steps and variables that the expression names: "steps.x"
+	device   bool            // the expression reads the device
 }
 
 func (l *linter) report(n ast.Node, code, fix, format string, args ...any) {
@@ -97,7 +98,7 @@ func (l *linter) identifier(n *ast.IdentifierNode) {
 	switch {
 	case l.declared(n.Value):
 	case n.Value == "device" && l.scope.has("device"):
-		l.scope.used.Device = true
+		l.scope.used.Device, l.device = true, true
 	case strings.HasPrefix(n.Value, "__"), n.Value == "$env":
 		l.report(n, "unknown-name", "", "%s is not available in expressions", n.Value)
 	case !l.scope.has(n.Value):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/deviceops/deviceops"
@@ -22,13 +23,14 @@ const (
 // comment for what becomes of those that fail.
 type effects struct {
 	config  Config
+	starts  deviceops.Starts // the outbox
 	metrics *metrics
 	publish *pool
 	follow  *pool
 }
 
 func newEffects(c Config, m *metrics) *effects {
-	return &effects{config: c, metrics: m, publish: newPool(publishers, publishQueue), follow: newPool(followers, followQueue)}
+	return &effects{config: c, starts: c.Store, metrics: m, publish: newPool(publishers, publishQueue), follow: newPool(followers, followQueue)}
 }
 
 func (e *effects) close(ctx context.Context) error {
@@ -39,14 +41,15 @@ func (e *effects) begin(ctx context.Context, o outcome) {
 	if o.publishes() {
 		e.publish.push(ctx, func(ctx context.Context) { e.publishAll(ctx, o) })
 	}
-	for starts := o.starts; len(starts) > 0; {
-		n := min(len(starts), startsPerChunk)
-		chunk := starts[:n]
-		starts = starts[n:]
-		e.offer("start", func(ctx context.Context) { e.start(ctx, chunk) })
-	}
+	e.offerStarts(o.starts)
 	for _, c := range o.ended {
 		e.offer("complete", func(ctx context.Context) { e.complete(ctx, c) })
+	}
+}
+
+func (e *effects) offerStarts(starts []deviceops.Start) {
+	for chunk := range slices.Chunk(starts, startsPerChunk) {
+		e.offer("start", func(ctx context.Context) { e.start(ctx, chunk) })
 	}
 }
 
@@ -80,7 +83,7 @@ func (e *effects) publishAll(ctx context.Context, o outcome) {
 }
 
 func (e *effects) start(ctx context.Context, starts []deviceops.Start) {
-	startAll(ctx, e.config.Store, e.config.Orchestrator, starts, func(err error) { e.note("start", err) })
+	startAll(ctx, e.starts, e.config.Orchestrator, starts, func(err error) { e.note("start", err) })
 }
 
 // startAll starts workflows and takes those that run out of the outbox.

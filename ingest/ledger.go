@@ -250,6 +250,7 @@ var engineTypes = map[string]bool{
 	deviceops.EventDeviceState: true, deviceops.EventDeviceConnectivity: true, deviceops.EventDeviceBooted: true,
 	deviceops.EventDeviceReported: true, deviceops.EventTelemetry: true, deviceops.EventProvision: true,
 	deviceops.EventCommand: true, deviceops.EventClock: true,
+	deviceops.EventAutomationStopped: true, deviceops.EventAutomationFailed: true,
 }
 
 func (l *ledger) event(i item, d *deviceops.Device, m *protocol.Event, when moment) {

@@ -24,6 +24,10 @@ type SweeperConfig struct {
 	Orchestrator deviceops.Orchestrator
 	Catalog      deviceops.Catalog
 
+	// Automations are the windows whose time may have come. Default: there are
+	// none.
+	Automations *deviceops.AutomationStore
+
 	// Every is the time between passes. Default 1 s.
 	Every time.Duration
 
@@ -53,8 +57,9 @@ const (
 
 // Sweeper does what is due: starts that wait in the outbox, commands to be
 // published (again), devices that fell silent, commands that expired, partitions
-// of events, rollouts that nobody pumps, runs that Temporal ended. Any number of them may run: each step locks or leases what it
-// takes and checks under the lock that it is still due.
+// of events, rollouts that nobody pumps, runs that Temporal ended, windows of
+// automations. Any number of them may run: each step locks or leases what it takes
+// and checks under the lock that it is still due.
 type Sweeper struct {
 	config     SweeperConfig
 	metrics    *metrics
@@ -96,7 +101,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 		do   func(context.Context, time.Time) (int, error)
 	}{
 		{"maintain", s.maintain}, {"starts", s.starts}, {"silent", s.silent}, {"expired", s.expired}, {"dispatch", s.dispatch}, {"rollouts", s.rollouts},
-		{"runs", s.runs},
+		{"runs", s.runs}, {"windows", s.windows}, {"cancels", s.cancels},
 	}
 	var errs []error
 	for _, step := range steps {
@@ -143,6 +148,9 @@ func (s *Sweeper) maintain(ctx context.Context, now time.Time) (int, error) {
 		return 0, nil
 	}
 	if err := s.config.Store.MaintainEvents(ctx, now, s.config.KeepEvents); err != nil {
+		return 0, err
+	}
+	if err := s.config.Store.PruneAutomations(ctx, now.Add(-deviceops.AutomationsKept), now.Add(-keysKept)); err != nil {
 		return 0, err
 	}
 	s.maintained = now

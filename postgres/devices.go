@@ -32,6 +32,19 @@ func (t tx) FindDevice(ctx context.Context, id string) (deviceops.Device, error)
 	return d, nil
 }
 
+// FindDevices implements deviceops.Devices.
+func (t tx) FindDevices(ctx context.Context, ids []string) (map[string]*deviceops.Device, error) {
+	found, err := list(ctx, t, "find devices", scanDevice(true), `
+		select `+deviceColumns+`,
+			(select jsonb_object_agg(m.name, m.value) from device_metrics m where m.device = d.id)
+		from `+deviceTables+` where d.id = any($1)`, ids)
+	byID := make(map[string]*deviceops.Device, len(found))
+	for i := range found {
+		byID[found[i].ID] = &found[i]
+	}
+	return byID, err
+}
+
 // ListDevices implements deviceops.Devices.
 func (t tx) ListDevices(ctx context.Context, f deviceops.DeviceFilter) ([]deviceops.Device, error) {
 	where := deviceFilter(f)

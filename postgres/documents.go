@@ -62,10 +62,13 @@ func (t tx) newestVersion(ctx context.Context, d deviceops.Document, version int
 
 // unretire shows a document again whose newest version was published anew.
 func (t tx) unretire(ctx context.Context, d deviceops.Document) error {
-	_, err := t.exec(ctx, "publish document",
+	shown, err := t.exec(ctx, "publish document",
 		`update documents set retired = false where account = $1 and kind = $2 and name = $3 and retired`,
 		d.Account, d.Kind, d.Name)
-	return err
+	if err != nil || shown == 0 {
+		return err
+	}
+	return t.revise(ctx, d.Account, d.Kind)
 }
 
 func (t tx) insertDocument(ctx context.Context, d deviceops.Document) (deviceops.Document, error) {
@@ -75,6 +78,9 @@ func (t tx) insertDocument(ctx context.Context, d deviceops.Document) (deviceops
 		returning `+documentHead+`, source`,
 		d.Account, d.Kind, d.Name, d.Version, d.Hash, d.Source, orNull(d.PublishedAt), d.PublishedBy, d.Reason)
 	if err != nil {
+		return d, err
+	}
+	if err := t.revise(ctx, d.Account, d.Kind); err != nil {
 		return d, err
 	}
 	return stored, t.unretire(ctx, d)
@@ -125,13 +131,15 @@ func (t tx) DocumentVersions(ctx context.Context, account, kind, name string) ([
 
 // RetireDocument implements deviceops.Documents.
 func (t tx) RetireDocument(ctx context.Context, account, kind, name string) error {
-	touched, err := t.exec(ctx, "retire document",
-		`update documents set retired = true where account = $1 and kind = $2 and name = $3 and not retired`,
-		account, kind, name)
-	if touched == 0 {
-		return missing(err, "account %s has no %s %s of its own", account, kind, name)
-	}
-	return nil
+	return t.atomically(ctx, func(t tx) error {
+		touched, err := t.exec(ctx, "retire document",
+			`update documents set retired = true where account = $1 and kind = $2 and name = $3 and not retired`,
+			account, kind, name)
+		if touched == 0 {
+			return missing(err, "account %s has no %s %s of its own", account, kind, name)
+		}
+		return t.revise(ctx, account, kind)
+	})
 }
 
 func scanDocumentHead(row pgx.CollectableRow) (d deviceops.Document, err error) {

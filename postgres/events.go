@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,13 +36,32 @@ func (t tx) AppendEvents(ctx context.Context, events []deviceops.Event) error {
 			At: e.At, ReceivedAt: e.ReceivedAt, ClockFixed: e.ClockFixed, ClaimedAt: e.ClaimedAt, Boot: e.Boot, Seq: e.Seq,
 		}
 	}
-	return bulk(ctx, t, "append events", records, `
+	text, err := rows(records)
+	if err != nil || len(events) == 0 {
+		return err
+	}
+	ids, err := list(ctx, t, "append events", pgx.RowTo[int64], `
 		insert into events (account, device, type, severity, data, at, received_at, clock_fixed, claimed_at, boot, seq)
 		select account, device, type, severity, data, coalesce(at, received_at, now()), coalesce(received_at, now()),
 			clock_fixed, claimed_at, boot, seq
 		from json_to_recordset($1::json) as x(
 			account text, device text, type text, severity text, data jsonb, at timestamptz, received_at timestamptz,
-			clock_fixed boolean, claimed_at text, boot text, seq bigint)`)
+			clock_fixed boolean, claimed_at text, boot text, seq bigint)
+		returning id`, text)
+	slices.Sort(ids)
+	for i, id := range ids {
+		events[i].ID = id
+	}
+	return err
+}
+
+// FindEvent implements deviceops.Events.
+func (t tx) FindEvent(ctx context.Context, id int64) (deviceops.Event, error) {
+	e, ok, err := first(ctx, t, "find event", scanEvent, `select `+eventColumns+` from events where id = $1`, id)
+	if !ok {
+		return e, missing(err, "there is no event %d: events are kept for a time", id)
+	}
+	return e, nil
 }
 
 // ListEvents implements deviceops.Events.

@@ -78,6 +78,19 @@ func (t tx) CreateRun(ctx context.Context, r deviceops.Run) (created bool, err e
 	return created, err
 }
 
+// CreateRuns implements deviceops.Runs.
+func (t tx) CreateRuns(ctx context.Context, runs []deviceops.Run) error {
+	records := make([]runRecord, len(runs))
+	for i, r := range runs {
+		records[i] = recordRun(r)
+	}
+	return bulk(ctx, t, "create runs", records, `
+		insert into runs (id, account, workflow, version, hash, device, inputs, status, outputs, error, started_by, reason, started_at, finished_at, rerun_of)
+		select id, account, workflow, version, hash, device, inputs, status, outputs, error, started_by, reason,
+			coalesce(started_at, now()), finished_at, rerun_of
+		from `+runRecordset+` order by id on conflict do nothing`)
+}
+
 // SaveRun implements deviceops.Runs.
 func (t tx) SaveRun(ctx context.Context, r deviceops.Run) error {
 	found, err := t.writeRun(ctx, "save run", r, `

@@ -25,7 +25,8 @@ const month = 30 * 24 * time.Hour
 type driver struct {
 	*world
 	about   subject
-	keys    map[slot]*memory
+	rules   map[string]*deviceops.Automation // by name
+	keys    map[slot]*deviceops.AutomationKey
 	brakes  map[string]deviceops.LimitState // by automation
 	running map[string]workflow.CancelFunc  // by id of run
 }
@@ -33,22 +34,19 @@ type driver struct {
 // slot is one key of one automation.
 type slot struct{ automation, key string }
 
-// memory is what is remembered of a slot.
-type memory struct {
-	window   deviceops.WindowState
-	deadline time.Time
-	runs     deviceops.ConcurrencyState
-}
-
 func (w *world) driver(about subject) *driver {
-	return &driver{
-		world: w, about: about, keys: map[slot]*memory{},
+	d := &driver{
+		world: w, about: about, rules: map[string]*deviceops.Automation{}, keys: map[slot]*deviceops.AutomationKey{},
 		brakes: map[string]deviceops.LimitState{}, running: map[string]workflow.CancelFunc{},
 	}
+	for _, a := range about.automations {
+		d.rules[a.Name] = new(a.Rules())
+	}
+	return d
 }
 
-// play is the workflow.
-func (d *driver) play(ctx workflow.Context) error {
+// run is the workflow.
+func (d *driver) run(ctx workflow.Context) error {
 	if d.about.workflow != nil {
 		d.begin(ctx, d.about.workflow, deviceops.Run{Inputs: d.story.Inputs, Device: d.story.Device, StartedBy: d.story.By}, nil)
 	}
@@ -119,8 +117,8 @@ func (d *driver) next(events []dsl.TestEvent) (at time.Time, ok bool) {
 		at, ok = d.start.Add(events[0].At), true
 	}
 	for _, m := range d.keys {
-		if !m.deadline.IsZero() && (!ok || m.deadline.Before(at)) {
-			at, ok = m.deadline, true
+		if !m.Deadline.IsZero() && (!ok || m.Deadline.Before(at)) {
+			at, ok = m.Deadline, true
 		}
 	}
 	return at, ok
@@ -132,18 +130,9 @@ func (d *driver) tick(ctx workflow.Context) {
 		return cmp.Or(strings.Compare(a.automation, b.automation), strings.Compare(a.key, b.key))
 	})
 	for _, s := range slots {
-		a := d.automation(s.automation)
-		d.decide(ctx, a, s, a.Window.Tick(d.keys[s].window, d.now))
+		p := d.play(ctx, s)
+		d.noFault(s, p.automation.Tick(d.keys[s], d.now, p))
 	}
-}
-
-func (d *driver) automation(name string) *dsl.Automation {
-	for _, a := range d.about.automations {
-		if a.Name == name {
-			return a
-		}
-	}
-	return nil
 }
 
 // happen lets one event come in.
@@ -153,7 +142,7 @@ func (d *driver) happen(ctx workflow.Context, e dsl.TestEvent) {
 	event.At, event.ReceivedAt = d.now.Add(-e.Age), d.now
 	for _, a := range d.about.automations {
 		if a.Hears(event.Type) && (e.Name == "" || e.Name == a.Name || e.Name == a.Trigger.Path) {
-			d.sample(ctx, a, e, event)
+			d.sample(ctx, d.rules[a.Name], e, event)
 		}
 	}
 }
@@ -181,12 +170,12 @@ func (d *driver) apply(e dsl.TestEvent) {
 }
 
 // sample judges an event for an automation and hands it to the window of its key.
-func (d *driver) sample(ctx workflow.Context, a *dsl.Automation, e dsl.TestEvent, event deviceops.Event) {
-	occasion := dsl.Occasion{Event: dsl.EventFacts(event), Device: d.facts(event.Device)}
-	judged, err := a.Judge(occasion)
+func (d *driver) sample(ctx workflow.Context, a *deviceops.Automation, e dsl.TestEvent, event deviceops.Event) {
+	occasion := deviceops.Occasion{Event: dsl.EventFacts(event), Device: d.facts(event.Device)}
+	judged, err := a.Rules.Judge(occasion)
 	key := ""
 	if err == nil {
-		key, err = a.Key(occasion)
+		key, err = a.Rules.Key(occasion)
 	}
 	if err != nil {
 		d.fault(e.Place, "", "the automation %s cannot judge this event: %s", a.Name, deviceops.ErrorMessage(err))
@@ -199,15 +188,15 @@ func (d *driver) sample(ctx workflow.Context, a *dsl.Automation, e dsl.TestEvent
 	}
 	s := slot{a.Name, key}
 	if d.keys[s] == nil {
-		d.keys[s] = &memory{}
+		d.keys[s] = &deviceops.AutomationKey{}
 	}
 	sample := deviceops.Sample{At: event.At, Holds: d.holds(a, event.Device, judged), Event: data}
-	d.decide(ctx, a, s, a.Window.Take(d.keys[s].window, sample, d.now))
+	d.noFault(s, a.Take(d.keys[s], sample, d.now, d.play(ctx, s)))
 }
 
 // holds turns a judgement into yes or no. What cannot be told of a device that
 // the case does not describe is taken to hold.
-func (d *driver) holds(a *dsl.Automation, device string, judged dsl.Judgement) bool {
+func (d *driver) holds(a *deviceops.Automation, device string, judged deviceops.Judgement) bool {
 	if judged.Verdict == deviceops.Unknown && !d.described[device] && device != "" {
 		for _, part := range judged.Unknown {
 			d.noteOnce("%s: taken to hold, since the case does not describe device %s: %s", a.Name, device, part)
@@ -218,93 +207,6 @@ func (d *driver) holds(a *dsl.Automation, device string, judged dsl.Judgement) b
 		d.noteOnce("%s: unknown, so it does not hold: %s", a.Name, part)
 	}
 	return judged.Verdict == deviceops.Yes
-}
-
-// decide does what a window decided.
-func (d *driver) decide(ctx workflow.Context, a *dsl.Automation, s slot, step deviceops.WindowStep) {
-	m := d.keys[s]
-	m.window, m.deadline = step.State, step.Deadline
-	for _, decision := range step.Decisions {
-		d.note("%s%s: %s", a.Name, forKey(s.key), decision.Outcome)
-		if decision.Outcome == deviceops.WindowFired {
-			d.fire(ctx, a, s, decision.Samples)
-		}
-	}
-}
-
-func forKey(key string) string {
-	if key == "" {
-		return ""
-	}
-	return " for " + key
-}
-
-// fire starts a run, unless a run that goes on or the brake forbids it.
-func (d *driver) fire(ctx workflow.Context, a *dsl.Automation, s slot, samples []deviceops.Sample) {
-	m := d.keys[s]
-	runs, admission := a.Concurrency.Admit(m.runs, samples)
-	m.runs = runs
-	switch admission {
-	case deviceops.AdmitStart:
-		d.launch(ctx, a, s, samples)
-	case deviceops.AdmitCancel:
-		d.note("%s%s: the run before is canceled", a.Name, forKey(s.key))
-		for _, id := range slices.Clone(m.runs.Running) {
-			d.running[id]()
-		}
-	default:
-		d.note("%s%s: a run goes on: %s", a.Name, forKey(s.key), admission)
-	}
-}
-
-// launch starts the run of one firing.
-func (d *driver) launch(ctx workflow.Context, a *dsl.Automation, s slot, samples []deviceops.Sample) {
-	brake, ok := a.Limit.Take(d.brakes[a.Name], d.now)
-	d.brakes[a.Name] = brake
-	if !ok {
-		d.note("%s: stopped, since more than %d runs in %s were to start; a person has to resume it", a.Name, a.Limit.N, dsl.FormatDuration(a.Limit.Per))
-		return
-	}
-	occasion, err := occasionOf(samples)
-	var inputs map[string]any
-	if err == nil {
-		device, _ := occasion.Event["device"].(string)
-		occasion.Device = d.facts(device)
-		inputs, err = a.InputsFor(occasion)
-	}
-	if err != nil {
-		d.fault(d.story.Place, "", "the automation %s cannot make the inputs of its run: %s", a.Name, deviceops.ErrorMessage(err))
-		return
-	}
-	device, _ := occasion.Event["device"].(string)
-	id := d.begin(ctx, d.suite.workflow(a.Workflow, a.WorkflowVersion), deviceops.Run{Inputs: inputs, Device: device, StartedBy: "automation:" + a.Name}, func(ctx workflow.Context, id string) { d.ended(ctx, a, s, id) })
-	d.keys[s].runs = d.keys[s].runs.Started(id)
-}
-
-// occasionOf gives back the events of samples.
-func occasionOf(samples []deviceops.Sample) (dsl.Occasion, error) {
-	var o dsl.Occasion
-	for _, sample := range samples {
-		v, err := dsl.DecodeJSON(sample.Event)
-		if err != nil {
-			return o, err
-		}
-		o.Event, _ = v.(map[string]any)
-		o.Events = append(o.Events, v)
-	}
-	return o, nil
-}
-
-// ended starts what waited for the end of a run.
-func (d *driver) ended(ctx workflow.Context, a *dsl.Automation, s slot, id string) {
-	if d.frozen {
-		return
-	}
-	runs, next := d.keys[s].runs.Ended(id)
-	d.keys[s].runs = runs
-	if next != nil {
-		d.launch(ctx, a, s, next)
-	}
 }
 
 // begin starts a run and gives its id; then is called at its end.

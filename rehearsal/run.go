@@ -137,7 +137,7 @@ func (w *world) play(about subject) {
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&stage{world: w}}})
 	workflows.Register(env)
 	d := w.driver(about)
-	env.RegisterWorkflowWithOptions(d.play, workflow.RegisterOptions{Name: driverType})
+	env.RegisterWorkflowWithOptions(d.run, workflow.RegisterOptions{Name: driverType})
 	staff := &people{w, env, map[int]bool{}}
 	staff.arrange()
 	defer staff.leave()

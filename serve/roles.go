@@ -23,6 +23,7 @@ func (s *Server) startRoles() error {
 	s.links, linksContext = errgroup.WithContext(linksContext)
 	s.roles, rolesContext = errgroup.WithContext(rolesContext)
 
+	s.startAutomations(linksContext)
 	for _, keys := range s.keyrings {
 		s.links.Go(func() error { return keys.Run(linksContext) })
 	}
@@ -39,6 +40,20 @@ func (s *Server) startRoles() error {
 	}
 	s.startHTTP(rolesContext)
 	return nil
+}
+
+// startAutomations lets automations hear what this process stores: every process
+// stores events.
+func (s *Server) startAutomations(ctx context.Context) {
+	launcher := ingest.NewLauncher(ingest.LauncherConfig{Store: s.Store, Orchestrator: s.Orchestrator, Log: s.config.Log, Registerer: s.registry})
+	s.automations = ingest.NewAutomations(s.Store, s.catalog, launcher)
+	s.links.Go(func() error {
+		<-ctx.Done()
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = launcher.Close(closing) // what it could not do in time is the sweeper's
+		return nil
+	})
 }
 
 func (s *Server) startPublisher(ctx context.Context) error {
@@ -67,7 +82,7 @@ func (s *Server) route(ctx context.Context, device string) (deviceops.Route, err
 
 func (s *Server) startGateway(ctx context.Context) error {
 	inbox, err := ingest.New(ingest.Config{
-		Store: s.Store, Gateway: s.gateway, Orchestrator: s.Orchestrator, Catalog: s.catalog,
+		Store: s.automations, Gateway: s.gateway, Orchestrator: s.Orchestrator, Catalog: s.catalog,
 		Prefix: s.config.MQTT.Prefix, Log: s.config.Log, Registerer: s.registry,
 	})
 	if err != nil {
@@ -80,7 +95,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 		return err
 	}
 	sweeper := ingest.NewSweeper(ingest.SweeperConfig{
-		Store: s.Store, Gateway: s.gateway, Orchestrator: s.Orchestrator, Catalog: s.catalog,
+		Store: s.automations, Gateway: s.gateway, Orchestrator: s.Orchestrator, Catalog: s.catalog, Automations: &s.automations,
 		KeepEvents: s.config.KeepEvents, Log: s.config.Log, Registerer: s.registry,
 	})
 	s.checks["lanes"] = func(context.Context) error { return lanes.Ready() }
@@ -98,7 +113,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 func (s *Server) startWorker(ctx context.Context) {
 	networks, _ := s.config.networks() // they were checked
 	w := worker.New(s.Temporal, activities.Deps{
-		Store: s.Store, Gateway: s.gateway, Broker: s.publisher, Catalog: s.catalog, Secrets: s.secrets,
+		Store: s.automations, Gateway: s.gateway, Broker: s.publisher, Catalog: s.catalog, Secrets: s.secrets,
 		Networks: networks, Log: s.config.Log,
 	}, worker.Options{StopTimeout: closeTimeout / 2, DecisionKey: s.decisionKey, Actions: s.config.Actions})
 	s.roles.Go(func() error { return w.Run(ctx) })
@@ -108,7 +123,7 @@ func (s *Server) startWorker(ctx context.Context) {
 // everywhere.
 func (s *Server) startHTTP(ctx context.Context) {
 	config := api.Config{
-		Store: s.Store, Orchestrator: s.Orchestrator, Gateway: s.gateway, Catalog: s.catalog, DecisionKey: s.decisionKey,
+		Store: s.automations, Orchestrator: s.Orchestrator, Gateway: s.gateway, Catalog: s.catalog, DecisionKey: s.decisionKey,
 		Actions: activities.ActionsWith(s.config.Actions...), Version: s.config.Version, Checks: s.checks, Registry: s.registry, Log: s.config.Log,
 	}
 	if s.artifacts != nil {

@@ -36,6 +36,7 @@ type Server struct {
 	signer      *artifact.Signer
 	artifacts   *artifact.Store // nil: none, or not the API
 	catalog     *dsl.Catalog
+	automations deviceops.AutomationStore // Store, heard by automations
 	decisionKey deviceops.SigningKey
 	secrets     deviceops.Secrets      // nil: none
 	keyrings    []*codec.Keyring       // to be read again from time to time

@@ -1,0 +1,163 @@
+package deviceops
+
+import "time"
+
+// Automation is a published automation, compiled: when a run is started, of what.
+// It is shared and must not be changed.
+type Automation struct {
+	Account string // of the document; events of the accounts below are heard too
+	Name    string
+	Version int
+	Hash    string
+	Fault   string // why this version of the engine cannot use it; it then hears nothing
+
+	Event      string // the type of the events that it hears
+	Addressed  bool   // it hears only what is meant for it: a time, a call, a person
+	UsesDevice bool   // its condition or key reads the device
+
+	Window      Window
+	Concurrency Concurrency
+	Limit       Limit
+
+	Workflow        string
+	WorkflowVersion int // 0: the newest when a run starts
+
+	Rules AutomationRules
+}
+
+// AutomationRules are the expressions of an automation. They are pure and safe for
+// concurrent use.
+type AutomationRules interface {
+	// Denies reports whether the condition cannot hold, whatever is known of the
+	// device.
+	Denies(o Occasion) bool
+
+	// Judge judges an occasion. EINVALID if the condition fails on it.
+	Judge(o Occasion) (Judgement, error)
+
+	// Key gives what windows and concurrency count by. EINVALID.
+	Key(o Occasion) (string, error)
+
+	// Occasion gives back the events of the samples that fired.
+	Occasion(samples []Sample) (Occasion, error)
+
+	// InputsFor gives the inputs of the run that an occasion starts. EINVALID.
+	InputsFor(o Occasion) (map[string]any, error)
+}
+
+// Occasion is what happened, as the expressions of an automation see it. Values
+// have to be canonical; Device is nil where nothing is known of the device.
+type Occasion struct {
+	Event  map[string]any
+	Events []any // the samples that were collected, oldest first; Event is the last
+	Device map[string]any
+}
+
+// DeviceID gives the device that the occasion is about; "": none.
+func (o Occasion) DeviceID() string {
+	id, _ := o.Event["device"].(string)
+	return id
+}
+
+// Judgement is what the condition of an automation says. Unknown lists the parts
+// of it that could not be judged, since a value was missing.
+type Judgement struct {
+	Verdict Verdict
+	Unknown []string
+	Denied  string // the part that says no; "": none, or it is the trigger itself
+}
+
+// AutomationKey is what an automation remembers of one key.
+type AutomationKey struct {
+	By       Window           `json:"by"` // the window that Window is a state of
+	Window   WindowState      `json:"window"`
+	Runs     ConcurrencyState `json:"runs"`
+	Deadline time.Time        `json:"-"` // when Tick is due; zero: it is not
+}
+
+// AutomationPlay carries out what an automation decides: in the store, or in a
+// rehearsal.
+type AutomationPlay interface {
+	// Decided tells of a decision and, of one that fired, what becomes of it.
+	Decided(d WindowDecision, becomes Admission)
+
+	// Launch starts the run of a firing and gives its id; "": none was started.
+	Launch(samples []Sample, at time.Time) (run string, err error)
+
+	// Cancel asks a run to end.
+	Cancel(run string) error
+}
+
+// Take judges a sample that came in at now.
+func (a *Automation) Take(k *AutomationKey, s Sample, now time.Time, p AutomationPlay) error {
+	a.adopt(k)
+	return a.decide(k, a.Window.Take(k.Window, s, now), p)
+}
+
+// Tick judges that the clock reads now.
+func (a *Automation) Tick(k *AutomationKey, now time.Time, p AutomationPlay) error {
+	a.adopt(k)
+	return a.decide(k, a.Window.Tick(k.Window, now), p)
+}
+
+// Ended takes a run out that has ended, and launches the firing that waited.
+func (a *Automation) Ended(k *AutomationKey, run string, now time.Time, p AutomationPlay) error {
+	runs, next := k.Runs.Ended(run)
+	if k.Runs = runs; next == nil {
+		return nil
+	}
+	return a.launch(k, next, now, p)
+}
+
+// adopt begins anew where a new version of the automation has another window: a
+// hold or burst of the old one means nothing to it. Silence that was promised, and
+// what is decided, stay.
+func (a *Automation) adopt(k *AutomationKey) {
+	if k.By != a.Window {
+		k.By, k.Window = a.Window, WindowState{Decided: k.Window.Decided, Silent: k.Window.Silent}
+	}
+}
+
+func (a *Automation) decide(k *AutomationKey, step WindowStep, p AutomationPlay) error {
+	k.Window, k.Deadline = step.State, step.Deadline
+	for _, d := range step.Decisions {
+		if err := a.become(k, d, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// become does what follows from one decision.
+func (a *Automation) become(k *AutomationKey, d WindowDecision, p AutomationPlay) error {
+	if d.Outcome != WindowFired {
+		p.Decided(d, "")
+		return nil
+	}
+	runs, admission := a.Concurrency.Admit(k.Runs, d.Samples)
+	k.Runs = runs
+	p.Decided(d, admission)
+	switch admission {
+	case AdmitStart:
+		return a.launch(k, d.Samples, d.At, p)
+	case AdmitCancel:
+		for _, run := range k.Runs.Running {
+			if err := p.Cancel(run); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (a *Automation) launch(k *AutomationKey, samples []Sample, at time.Time, p AutomationPlay) error {
+	run, err := p.Launch(samples, at)
+	if err == nil && run != "" {
+		k.Runs = k.Runs.Started(run)
+	}
+	return err
+}
+
+// Wakes reports whether a sample that says no can change what is made of others:
+// it breaks a hold off, and nothing else.
+func (a *Automation) Wakes(holds bool) bool { return holds || a.Window.For > 0 }

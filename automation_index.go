@@ -1,0 +1,95 @@
+package deviceops
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// automationsFor is how long it may take until a change of automations is seen.
+const automationsFor = time.Second
+
+// maxIndexes bounds the accounts whose automations are remembered.
+const maxIndexes = 1000
+
+// automationIndex is what the events of one account can start.
+type automationIndex struct {
+	revision int64
+	until    time.Time
+	byType   map[string][]*Automation // that hear, unaddressed
+	byRef    map[AutomationRef]*Automation
+	disabled map[AutomationRef]bool
+}
+
+// automationIndexes remembers indexes by account.
+type automationIndexes struct {
+	mu    sync.Mutex
+	known map[string]*automationIndex
+}
+
+func (c *automationIndexes) get(account string) *automationIndex {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known[account]
+}
+
+func (c *automationIndexes) keep(account string, x *automationIndex) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.known == nil || len(c.known) >= maxIndexes {
+		c.known = map[string]*automationIndex{}
+	}
+	c.known[account] = x
+}
+
+// index gives the automations of an account. It looks for changes once a second,
+// by a number; what is read is read within tx, so that no second connection is
+// needed.
+func (a *Automations) index(ctx context.Context, tx Tx, account string, now time.Time) (*automationIndex, error) {
+	known := a.indexes.get(account)
+	if known != nil && now.Before(known.until) {
+		return known, nil
+	}
+	revision, err := tx.AutomationRevision(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	if known != nil && known.revision == revision {
+		renewed := *known
+		renewed.until = now.Add(automationsFor)
+		a.indexes.keep(account, &renewed)
+		return &renewed, nil
+	}
+	fresh, err := a.read(ctx, tx, account)
+	if err != nil {
+		return nil, err
+	}
+	fresh.revision, fresh.until = revision, now.Add(automationsFor)
+	a.indexes.keep(account, fresh)
+	return fresh, nil
+}
+
+func (a *Automations) read(ctx context.Context, tx Tx, account string) (*automationIndex, error) {
+	all, err := a.Catalog.Automations(ctx, tx, account)
+	if err != nil {
+		return nil, err
+	}
+	states, err := tx.ListAutomationStates(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	x := &automationIndex{byType: map[string][]*Automation{}, byRef: map[AutomationRef]*Automation{}, disabled: map[AutomationRef]bool{}}
+	for _, s := range states {
+		x.disabled[s.AutomationRef] = s.Disabled
+	}
+	for _, automation := range all {
+		if automation.Fault != "" {
+			continue
+		}
+		x.byRef[automation.Ref()] = automation
+		if !automation.Addressed && !x.disabled[automation.Ref()] {
+			x.byType[automation.Event] = append(x.byType[automation.Event], automation)
+		}
+	}
+	return x, nil
+}
