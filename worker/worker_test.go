@@ -45,6 +45,24 @@ type stack struct {
 	url     string // of the store's database
 	starter *starter.Starter
 	fleet   *fleet
+	deps    activities.Deps
+	stop    func(*testing.T) // of the worker
+}
+
+// work starts a worker, which stops with stop.
+func (s *stack) work() {
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	w := worker.New(s.client, s.deps, worker.Options{StopTimeout: 2 * time.Second})
+	go func() {
+		ended <- w.Run(ctx)
+		close(ended) // it may be stopped again
+	}()
+	s.stop = func(t *testing.T) {
+		t.Helper()
+		stop()
+		require.NoError(t, <-ended)
+	}
 }
 
 // newStack starts a stack; changes adapt what its activities reach.
@@ -59,17 +77,13 @@ func newStack(t *testing.T, changes ...func(*activities.Deps)) *stack {
 	s := &stack{client: c, store: postgrestest.Open(t, url), url: url, starter: starter.New(c, dev.Namespace)}
 	s.fleet = &fleet{store: s.store, orchestrator: s.starter, failures: map[string]int{}}
 
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	deps := activities.Deps{Store: s.store, Gateway: s.fleet, Catalog: catalog{}, Log: quiet}
+	s.deps = activities.Deps{Store: s.store, Gateway: s.fleet, Catalog: catalog{}, Log: quiet}
 	for _, change := range changes {
-		change(&deps)
+		change(&s.deps)
 	}
-	w := worker.New(c, deps, worker.Options{})
-	go func() { ended <- w.Run(ctx) }()
+	s.work()
 	t.Cleanup(func() {
-		stop()
-		require.NoError(t, <-ended)
+		s.stop(t)
 		s.fleet.answers.Wait()
 		c.Close()
 		closing, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -341,6 +355,8 @@ type fleet struct {
 	store        deviceops.Store
 	orchestrator deviceops.Orchestrator
 	silent       bool // nobody answers
+	takes        time.Duration
+	fails        func(deviceops.Command) bool // more attempts that fail, for good; nil: none
 
 	mu       sync.Mutex
 	answers  sync.WaitGroup
@@ -379,6 +395,9 @@ func (f *fleet) execute(c deviceops.Command) deviceops.Answer {
 		f.executed = map[string]int{}
 	}
 	f.executed[c.Device+"#"+string(rune('0'+c.Attempt))]++
+	if f.fails != nil && f.fails(c) {
+		return deviceops.Answer{Attempt: c.Attempt, Status: "failed", Error: &deviceops.CommandError{Code: "broken", Message: "it does not work"}}
+	}
 	if f.failures[c.Device] >= c.Attempt {
 		return deviceops.Answer{Attempt: c.Attempt, Status: "failed", Error: &deviceops.CommandError{Code: "busy", Message: "in use", Retryable: true}}
 	}
@@ -387,8 +406,10 @@ func (f *fleet) execute(c deviceops.Command) deviceops.Answer {
 
 // answer is what ingest does with a device's result, its report and heartbeat.
 func (f *fleet) answer(ctx context.Context, c deviceops.Command) {
+	time.Sleep(f.takes) // what the device does takes its time
 	answer, now := f.execute(c), time.Now().UTC()
 	var stored deviceops.Command
+	var moved []deviceops.RolloutMove
 	err := f.store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
 		devices, err := tx.LockDevices(ctx, []string{c.Device})
 		if err != nil {
@@ -406,12 +427,20 @@ func (f *fleet) answer(ctx context.Context, c deviceops.Command) {
 		if answer.Status == "succeeded" { // a device that failed has nothing new to report
 			report.ConfigVersion = d.Twin.Desired.Version
 		}
-		return firstError(
+		if stored.Rollout != "" {
+			moved, err = tx.AdvanceRollout(ctx, []deviceops.RolloutMove{deviceops.RolloutOutcome(nil, &stored, false, now)})
+		}
+		return firstError(err,
 			tx.SaveCommands(ctx, []deviceops.Command{stored}),
 			tx.SaveSessions(ctx, map[string]deviceops.Session{d.ID: d.Session}),
 			tx.SaveReported(ctx, map[string]deviceops.Reported{d.ID: report}),
 		)
 	})
+	for _, m := range moved {
+		if m.Urgent() { // or nobody waits for it any more
+			_ = f.orchestrator.Signal(ctx, deviceops.RolloutWorkflowID(m.Rollout), workflows.SignalNudge, nil)
+		}
+	}
 	if err == nil && stored.Waiter != nil {
 		err = f.orchestrator.Complete(ctx, *stored.Waiter, stored)
 	}

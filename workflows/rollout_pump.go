@@ -29,14 +29,11 @@ type pump struct {
 	ended  bool
 }
 
-// servePump has a pump at work while there is something to pump. One that has
-// ended while devices are open is replaced at the next look.
+// servePump has a pump at work while there is something to pump. It ends by
+// itself when nothing is open, or the rollout does not run.
 func (p *rollout) servePump(ctx workflow.Context) {
-	switch wanted := p.pumps(); {
-	case wanted && p.pump == nil:
+	if p.pump == nil && p.pumps() {
 		p.startPump(ctx)
-	case !wanted && p.pump != nil:
-		p.pump.cancel()
 	}
 }
 
