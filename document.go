@@ -14,6 +14,7 @@ const (
 	KindRelease    = "release" // never published: a release is created, see ReleaseRequest
 	KindRollout    = "rollout" // never published: a rollout is created, see RolloutRequest
 	KindCalendar   = "calendar"
+	KindChannel    = "channel"
 )
 
 // Document is a published YAML document. A version is immutable.

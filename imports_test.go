@@ -28,6 +28,7 @@ var layers = map[string]int{
 	"gateway":    3,
 	"postgres":   3,
 	"vault":      3,
+	"channel":    3,
 	"artifact":   3,
 	"api":        3,
 	"client":     3,

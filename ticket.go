@@ -38,6 +38,10 @@ type Ticket struct {
 	ClosedAt   time.Time `json:"closed_at,omitzero"`
 	Resolution string    `json:"resolution,omitempty"`
 
+	// Channel keeps the ticket in step with another system; "": it is ours alone.
+	Channel string       `json:"channel,omitempty"`
+	Remote  RemoteTicket `json:"remote,omitzero"`
+
 	Entries []TicketEntry `json:"entries,omitempty"` // oldest first
 }
 

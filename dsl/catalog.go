@@ -22,6 +22,7 @@ type Catalog struct {
 	rollouts  memo[deviceops.RolloutSpec]
 
 	automations memo[Automation]
+	channels    memo[Channel]
 }
 
 var _ deviceops.Catalog = (*Catalog)(nil)
@@ -71,6 +72,22 @@ func (c *Catalog) Calendar(ctx context.Context, account, name string) (*deviceop
 	calendar := *compiled
 	calendar.Account, calendar.Version = d.Account, d.Version
 	return &calendar, nil
+}
+
+// Channel gives the newest version of a channel as seen from account. Errors are
+// those of Profile.
+func (c *Catalog) Channel(ctx context.Context, account, name string) (*Channel, error) {
+	d, err := c.Documents.FindDocument(ctx, account, deviceops.KindChannel, name, 0)
+	if err != nil {
+		return nil, err
+	}
+	compiled, err := c.channels.get(d, CompileChannel)
+	if err != nil {
+		return nil, err
+	}
+	channel := *compiled
+	channel.Account, channel.Version = d.Account, d.Version
+	return &channel, nil
 }
 
 // Rollout implements deviceops.Catalog. The result is shared: it must not be

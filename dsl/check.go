@@ -63,6 +63,7 @@ type Compiled struct {
 	Release  *deviceops.ReleaseRequest // a release without errors
 	Rollout  *deviceops.RolloutSpec    // a rollout without errors
 	Calendar *deviceops.Calendar       // a calendar without errors
+	Channel  *Channel                  // a channel without errors
 }
 
 // kind is a kind of document that this version reads.
@@ -73,7 +74,7 @@ type kind struct {
 }
 
 // futureKinds are the kinds of the language that this version does not read.
-var futureKinds = []string{"channel", "route"}
+var futureKinds = []string{"route"}
 
 // kinds are in the order in which a file is read: workflows may use the file's
 // profiles, rollouts its releases and calendars.
@@ -84,6 +85,7 @@ func kinds() []kind {
 		{deviceops.KindAutomation, readAutomation, automationSchema},
 		{deviceops.KindTest, readTest, testSchema},
 		{deviceops.KindCalendar, readCalendar, calendarSchema},
+		{deviceops.KindChannel, readChannel, channelSchema},
 		{deviceops.KindRelease, readRelease, releaseSchema},
 		{deviceops.KindRollout, readRollout, rolloutSchema},
 	}
@@ -160,6 +162,7 @@ func dropBroken(docs []*document, compiled []Compiled) {
 			compiled[i].Program, compiled[i].Profile = nil, nil
 			compiled[i].Automation, compiled[i].Test = nil, nil
 			compiled[i].Release, compiled[i].Rollout, compiled[i].Calendar = nil, nil, nil
+			compiled[i].Channel = nil
 		}
 	}
 }

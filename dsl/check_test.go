@@ -51,7 +51,7 @@ func TestPublishedProfiles(t *testing.T) {
 
 func TestCheckFileGivesDocumentsInOrder(t *testing.T) {
 	t.Parallel()
-	docs, found := CheckFile("x.yaml", "# head\n---\nworkflow: w\nversion: 4\nsteps: [ { wait: 1m } ]\n---\nprofile: p\n---\nworkflow: broken\n---\nchannel: r\n", checked)
+	docs, found := CheckFile("x.yaml", "# head\n---\nworkflow: w\nversion: 4\nsteps: [ { wait: 1m } ]\n---\nprofile: p\n---\nworkflow: broken\n---\nroute: r\n", checked)
 	require.Len(t, docs, 3)
 	require.Equal(t, []string{"missing-key", "unsupported-kind"}, codes(found))
 	require.Equal(t, []string{"w", "p", "broken"}, []string{docs[0].Name, docs[1].Name, docs[2].Name})

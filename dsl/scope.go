@@ -60,7 +60,7 @@ func (s *scope) without(name string) *scope {
 }
 
 // isWorkflow reports whether steps and variables exist in this scope.
-func (s *scope) isWorkflow() bool { return s.env["run"] != nil }
+func (s *scope) isWorkflow() bool { return s.env["run"] != nil && s.env["inputs"] != nil }
 
 func (s *scope) has(root string) bool {
 	return s.env[root] != nil || s.isWorkflow() && (root == "steps" || root == "vars")
