@@ -75,6 +75,7 @@ func (s *simulation) flags(cmd *cobra.Command) {
 	f.IntVar(&b.WrongProfiles, "wrong-profiles", 0, "devices that name a wrong profile")
 	f.DurationVar(&b.Latency.Median, "latency", 0, "median time of a command (default: 50ms)")
 	f.DurationVar(&b.Latency.P99, "latency-p99", 0, "99th percentile (default: ten times the median)")
+	f.DurationVar(&b.Telemetry, "telemetry", 0, "interval of metrics; below 0: never (default: 1m)")
 	f.Float64Var(&b.Faults.Retryable, "fail", 0, "probability that a command fails and may be tried again")
 	f.Float64Var(&b.Faults.Permanent, "fail-for-good", 0, "probability that a command fails for good")
 	f.Float64Var(&b.Faults.Rejected, "reject", 0, "probability that a command is refused")

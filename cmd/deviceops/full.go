@@ -127,7 +127,32 @@ goes to stderr.`,
 	provision.Flags().IntVar(&o.Devices, "devices", 1000, "devices that power on at once")
 	provision.Flags().IntVar(&o.Connections, "connections", 16, "MQTT connections that they share")
 	provision.Flags().IntVar(&o.Workflows, "yardstick", 500, "workflows of three empty activities to measure")
-	cmd.AddCommand(provision, benchInterpreter())
+	cmd.AddCommand(provision, benchInterpreter(), benchRollout())
+	return cmd
+}
+
+func benchRollout() *cobra.Command {
+	var o bench.RolloutOptions
+	cmd := &cobra.Command{
+		Use: "rollout", Short: "A change to a whole fleet, against raw round trips and child workflows", Args: cobra.NoArgs,
+		Example: `  deviceops bench rollout --devices 10000
+  deviceops bench rollout --devices 100000`,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			o.Progress = cmd.ErrOrStderr()
+			if o.Program, err = os.Executable(); err != nil {
+				return err
+			}
+			result, err := bench.Rollout(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			return result.Print(cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().IntVar(&o.Devices, "devices", 10000, "devices of the fleet, all online")
+	cmd.Flags().IntVar(&o.Connections, "connections", 16, "MQTT connections that they share")
+	cmd.Flags().IntVar(&o.Children, "children", 1000, "devices that get a child workflow each, as a yardstick")
+	cmd.Flags().IntVar(&o.RoundTrips, "round-trips", 10000, "raw round trips, as a yardstick")
 	return cmd
 }
 

@@ -1,0 +1,29 @@
+package bench
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/dsl"
+)
+
+func TestTheManifestOfTheBenchIsTheChangeThatItClaims(t *testing.T) {
+	spec, diagnostics := dsl.CompileRollout("bench.yaml", manifest("bench"), dsl.Options{})
+	require.NoError(t, diagnostics.Err())
+	require.Equal(t, deviceops.Change{Kind: deviceops.ChangeCommand, Command: "diagnostics"}, spec.Change)
+	require.Equal(t, deviceops.Limits{InFlight: inFlight}, spec.Limits, "no rate")
+	require.Len(t, spec.Rings, 1)
+	require.Zero(t, spec.Rings[0].Soak)
+	require.Nil(t, spec.Window)
+}
+
+func TestTheRolloutsRatios(t *testing.T) {
+	b := rolling{options: RolloutOptions{Devices: 1000}, raw: Figure{Value: 8000}, child: Figure{Value: 50}}
+	b.rolled = rolled{rate: Figure{Value: 4000}, events: 30, before: 40e6, after: 41e6}
+	r := b.result()
+	require.Equal(t, map[string]float64{"devices_to_raw_round_trips": 0.5, "to_child_workflow": 80}, r.Ratios)
+	require.Equal(t, 0.03, r.Figures["history_events_per_device"].Value)
+	require.Equal(t, 1e6, r.Figures["live_heap_grown"].Value)
+}
