@@ -29,7 +29,7 @@ type ledger struct {
 
 	greeted map[string]greeting // devices that said hello
 	online  map[string]bool     // devices that came online without one
-	freed   map[string]bool     // devices on which a command ended
+	freed   map[string]bool     // devices on which a command ended, and whether it kept others from beginning
 	ended   []string            // commands that ended
 	lost    map[string]int      // devices that went offline, and the index of their event
 
@@ -306,7 +306,7 @@ func (l *ledger) advanced(c *deviceops.Command, before deviceops.CommandStatus) 
 	}
 	if c.Status.Terminal() {
 		l.ended = append(l.ended, c.ID)
-		l.freed[c.Device] = true
+		l.freed[c.Device] = l.freed[c.Device] || c.Exclusive
 	}
 }
 

@@ -58,7 +58,7 @@ func (l *ledger) saveRollouts(ctx context.Context, tx deviceops.Tx) (err error) 
 	for _, id := range ended {
 		l.starts = append(l.starts, workflows.RolloutStart(workflows.RolloutInput{Rollout: id, Late: true}))
 	}
-	return tx.WakeRollout(ctx, l.readyDevices(), l.now)
+	return tx.WakeRollout(ctx, l.stirredDevices(), l.now)
 }
 
 // judgeRollouts finds what the commands that changed mean to their rollouts. A
@@ -103,12 +103,24 @@ func (l *ledger) returned() map[string]bool {
 	return back
 }
 
-// readyDevices gives the devices for which something may be due: they are back,
-// or a command of theirs ended.
+// readyDevices gives the devices for which a command may be due: they are back, or
+// a command of theirs ended that others waited for.
 func (l *ledger) readyDevices() []string {
 	ready := l.returned()
-	maps.Copy(ready, l.freed)
+	for id, unlocked := range l.freed {
+		if unlocked {
+			ready[id] = true
+		}
+	}
 	return slices.Sorted(maps.Keys(ready))
+}
+
+// stirredDevices gives the devices that a row of a rollout may
+// wait for: they are back, or a command of theirs ended.
+func (l *ledger) stirredDevices() []string {
+	stirred := l.returned()
+	maps.Copy(stirred, l.freed)
+	return slices.Sorted(maps.Keys(stirred))
 }
 
 // nudges says by rollout whether its workflow should know at once.
