@@ -75,6 +75,18 @@ type Rollouts interface {
 	// the numbers that a pause tells.
 	WithdrawRollout(ctx context.Context, id string, now time.Time) (Withdrawal, error)
 
+	// HoldRolloutClaims keeps ClaimRollout from giving anything of the rollout of a
+	// pause, and keeps the pause until FreeRolloutClaims: a pause holds from the
+	// next claim, whether its workflow can be told or not. ENOTFOUND when the
+	// rollout has ended.
+	HoldRolloutClaims(ctx context.Context, pause RolloutControl) error
+
+	// FreeRolloutClaims ends that; freed is false when nothing was held.
+	FreeRolloutClaims(ctx context.Context, rollout string) (freed bool, err error)
+
+	// HeldRollouts gives up to limit of the pauses that are kept.
+	HeldRollouts(ctx context.Context, limit int) ([]RolloutControl, error)
+
 	// EndRolloutDevices moves all devices of a rollout (ring < 0: of all its
 	// rings) that are pending or deferred to status, for the reason that cause
 	// gives.

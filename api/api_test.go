@@ -234,6 +234,9 @@ func (o *orchestrator) Signal(context.Context, string, string, any) error { retu
 
 func (o *orchestrator) Update(_ context.Context, _, updateID, _ string, arg, result any) error {
 	defer o.locked()()
+	if o.down {
+		return deviceops.Errorf(deviceops.EUNAVAILABLE, "Temporal does not answer")
+	}
 	if o.ended {
 		return deviceops.Errorf(deviceops.ENOTFOUND, "no workflow of this id is running")
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/workflows"
@@ -28,12 +29,78 @@ func (r rolloutService) control(ctx context.Context, p deviceops.Principal, in *
 	if c.Request == "" {
 		c.Request = hex.EncodeToString(random(12))
 	}
-	var done deviceops.RolloutControlled
-	err = r.Orchestrator.Update(ctx, deviceops.RolloutWorkflowID(found.ID), c.ID(), workflows.UpdateControl, r.DecisionKey.SignControl(c), &done)
+	if c.Action == deviceops.RolloutPause {
+		return r.pause(ctx, found, r.DecisionKey.SignControl(c))
+	}
+	if c.Action == deviceops.RolloutResume {
+		if done, freed, err := r.unhold(ctx, found, p, c.Reason); freed || err != nil {
+			return done, err
+		}
+	}
+	return r.tell(ctx, found, r.DecisionKey.SignControl(c))
+}
+
+// tell hands a control to the workflow.
+func (r rolloutService) tell(ctx context.Context, found deviceops.Rollout, c deviceops.RolloutControl) (done deviceops.RolloutControlled, err error) {
+	err = r.Orchestrator.Update(ctx, deviceops.RolloutWorkflowID(found.ID), c.ID(), workflows.UpdateControl, c, &done)
 	if deviceops.ErrorCode(err) == deviceops.ENOTFOUND {
 		return done, deviceops.Errorf(deviceops.ECONFLICT, "rollout %s has ended already: it %s", found.Name, found.Status)
 	}
 	return done, err
+}
+
+// pause holds the claims before it tells the workflow: nothing more leaves from
+// here on, also when Temporal does not answer. Then the hold stands until the
+// sweeper has told the workflow.
+func (r rolloutService) pause(ctx context.Context, found deviceops.Rollout, c deviceops.RolloutControl) (deviceops.RolloutControlled, error) {
+	if err := found.CheckControl(c); err != nil {
+		return deviceops.RolloutControlled{}, err
+	}
+	held, err := r.hold(ctx, found, c)
+	if err != nil {
+		return deviceops.RolloutControlled{}, err
+	}
+	done, err := r.tell(ctx, found, c)
+	if deviceops.ErrorCode(err) == deviceops.EUNAVAILABLE {
+		r.Log.WarnContext(ctx, "a rollout is held, and its workflow has yet to be told that it is paused", "rollout", found.ID, "error", err)
+		return deviceops.RolloutControlled{
+			Status: deviceops.RolloutPaused, Epoch: found.Epoch, Withdrawal: &held,
+			Text: fmt.Sprintf("nothing more leaves of rollout %s; its workflow is told as soon as Temporal answers", found.Name),
+		}, nil
+	}
+	if _, freeErr := r.Store.FreeRolloutClaims(ctx, found.ID); err == nil {
+		err = freeErr
+	}
+	if done.Withdrawal != nil {
+		done.Withdrawal.Withdrawn += held.Withdrawn
+	}
+	return done, err
+}
+
+func (r rolloutService) hold(ctx context.Context, found deviceops.Rollout, c deviceops.RolloutControl) (held deviceops.Withdrawal, err error) {
+	err = r.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		if err := tx.HoldRolloutClaims(ctx, c); err != nil {
+			return err
+		}
+		held, err = tx.WithdrawRollout(ctx, found.ID, r.Now())
+		return err
+	})
+	return held, err
+}
+
+// unhold takes a pause back that its workflow was never told of. A pause that it
+// was told of is not held any more.
+func (r rolloutService) unhold(ctx context.Context, found deviceops.Rollout, p deviceops.Principal, reason string) (done deviceops.RolloutControlled, freed bool, err error) {
+	if found.Status == deviceops.RolloutPaused {
+		return done, false, nil
+	}
+	err = r.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		if freed, err = tx.FreeRolloutClaims(ctx, found.ID); err != nil || !freed {
+			return err
+		}
+		return tx.AppendAudit(ctx, r.entry(p, change{account: found.Account, action: "rollout.control.resume", target: "rollout:" + found.ID, reason: reason}))
+	})
+	return deviceops.RolloutControlled{Status: found.Status, Epoch: found.Epoch, Text: fmt.Sprintf("rollout %s goes on", found.Name)}, freed, err
 }
 
 type freezeInput struct {

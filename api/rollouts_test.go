@@ -132,6 +132,7 @@ func TestRolloutsAreControlled(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	created := r.rollout()
+	r.running(created)
 	pause := deviceops.RolloutControlRequest{Action: deviceops.RolloutPause, Reason: "it smells"}
 	var done deviceops.RolloutControlled
 	for range 2 {
@@ -147,6 +148,40 @@ func TestRolloutsAreControlled(t *testing.T) {
 
 	r.orchestrator.ended = true
 	r.as(olga, http.MethodPost, "/v1/rollouts/night-mode/control", pause).refused(409, deviceops.ECONFLICT)
+}
+
+// running sets a rollout going as its workflow would.
+func (r *rig) running(created deviceops.Rollout) {
+	r.Helper()
+	created.Status, created.StartedAt = deviceops.RolloutRunning, now
+	require.NoError(r, r.store.SaveRollout(r.Context(), created))
+}
+
+func TestAPauseHoldsWhateverTemporalDoes(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	created := r.rollout()
+	r.running(created)
+	r.orchestrator.down = true
+	var done deviceops.RolloutControlled
+	r.as(olga, http.MethodPost, "/v1/rollouts/night-mode/control", deviceops.RolloutControlRequest{Action: deviceops.RolloutPause, Reason: "it smells"}).into(&done)
+	require.Equal(t, deviceops.RolloutPaused, done.Status)
+	require.NotNil(t, done.Withdrawal)
+	require.Contains(t, done.Text, "as soon as Temporal answers")
+	claim := deviceops.RolloutClaim{Rollout: created.ID, Ring: 0, Epoch: created.Epoch, Now: now.Add(time.Second), Limit: 10}
+	claimed, err := r.store.ClaimRollout(t.Context(), claim)
+	require.NoError(t, err)
+	require.Empty(t, claimed, "nothing leaves")
+	held, err := r.store.HeldRollouts(t.Context(), 0)
+	require.NoError(t, err)
+	require.NoError(t, decisionKey.CheckControl(held[0]), "what is kept for the workflow is what was signed")
+
+	r.as(olga, http.MethodPost, "/v1/rollouts/night-mode/control", deviceops.RolloutControlRequest{Action: deviceops.RolloutResume, Reason: "it was the soup"}).into(&done)
+	require.Equal(t, deviceops.RolloutRunning, done.Status)
+	require.Equal(t, "it was the soup", r.audited("rollout:"+created.ID).Reason)
+	claimed, err = r.store.ClaimRollout(t.Context(), claim)
+	require.NoError(t, err)
+	require.Len(t, claimed, 1)
 }
 
 func TestRolloutsArePreviewed(t *testing.T) {

@@ -305,6 +305,13 @@ func (o *fakeOrchestrator) Signal(_ context.Context, workflowID, name string, _ 
 	return nil
 }
 
+func (o *fakeOrchestrator) Update(_ context.Context, workflowID, _, name string, _, _ any) error {
+	if err := o.Signal(context.Background(), workflowID, name, nil); err != nil {
+		return deviceops.Errorf(deviceops.EUNAVAILABLE, "%w", err)
+	}
+	return nil
+}
+
 // signals gives the signals that were sent, and forgets them.
 func (o *fakeOrchestrator) signals() []string {
 	o.mu.Lock()

@@ -262,3 +262,24 @@ func TestNudgerCoalesces(t *testing.T) {
 	require.Equal(t, []string{"r"}, at(nudgeEvery))
 	require.Empty(t, at(nudgeEvery))
 }
+
+func TestTheSweeperTellsWorkflowsOfPausesThatAreHeld(t *testing.T) {
+	t.Parallel()
+	b, r := rolled(t)
+	sweeper := b.sweeper()
+	pause := deviceops.RolloutControl{Rollout: r.ID, Action: deviceops.RolloutPause, Request: "1"}
+	require.NoError(t, b.store.HoldRolloutClaims(t.Context(), pause))
+	b.engine.setDown(true)
+	require.ErrorContains(t, sweeper.Sweep(t.Context()), "held: down")
+	held, err := b.store.HeldRollouts(t.Context(), 0)
+	require.NoError(t, err)
+	require.Len(t, held, 1, "it is held until the workflow knows")
+
+	b.engine.setDown(false)
+	b.engine.signals()
+	require.NoError(t, sweeper.Sweep(t.Context()))
+	require.Contains(t, b.engine.signals(), "control "+deviceops.RolloutWorkflowID(r.ID))
+	held, err = b.store.HeldRollouts(t.Context(), 0)
+	require.NoError(t, err)
+	require.Empty(t, held)
+}

@@ -100,8 +100,8 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 		name string
 		do   func(context.Context, time.Time) (int, error)
 	}{
-		{"maintain", s.maintain}, {"starts", s.starts}, {"silent", s.silent}, {"expired", s.expired}, {"dispatch", s.dispatch}, {"rollouts", s.rollouts},
-		{"runs", s.runs}, {"windows", s.windows}, {"cancels", s.cancels},
+		{"maintain", s.maintain}, {"starts", s.starts}, {"silent", s.silent}, {"expired", s.expired}, {"dispatch", s.dispatch},
+		{"rollouts", s.rollouts}, {"held", s.held}, {"runs", s.runs}, {"windows", s.windows}, {"cancels", s.cancels},
 	}
 	var errs []error
 	for _, step := range steps {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/workflows"
 )
 
 // pumpPatience is how long devices of a rollout may be due while nobody looks for
@@ -25,6 +28,27 @@ func (s *Sweeper) rollouts(ctx context.Context, now time.Time) (int, error) {
 	}
 	s.nudged = now
 	return len(idle), s.nudge(ctx, idle)
+}
+
+// held tells workflows that their rollouts are paused, which nobody could when it
+// was asked for. A workflow that will not have it, or has ended, has nothing to be
+// held for.
+func (s *Sweeper) held(ctx context.Context, _ time.Time) (int, error) {
+	pauses, err := s.config.Store.HeldRollouts(ctx, sweepLimit)
+	if err != nil {
+		return 0, err
+	}
+	for told, pause := range pauses {
+		var done deviceops.RolloutControlled
+		err := s.config.Orchestrator.Update(ctx, deviceops.RolloutWorkflowID(pause.Rollout), pause.ID(), workflows.UpdateControl, pause, &done)
+		if code := deviceops.ErrorCode(err); code == deviceops.EUNAVAILABLE || code == deviceops.ETIMEOUT {
+			return told, err
+		}
+		if _, err := s.config.Store.FreeRolloutClaims(ctx, pause.Rollout); err != nil {
+			return told, err
+		}
+	}
+	return len(pauses), nil
 }
 
 func (s *Sweeper) nudge(ctx context.Context, rollouts []string) error {

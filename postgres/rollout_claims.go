@@ -50,7 +50,7 @@ func (t tx) claimScope(ctx context.Context, q deviceops.RolloutClaim) (claimScop
 	return first(ctx, t, "lock rollout for claims", pgx.RowToStructByPos[claimScope], `
 		with mine as (
 			update rollouts set pumped_at = $3
-			where id = $1 and status in ('running', 'succeeded') and epoch = $2
+			where id = $1 and status in ('running', 'succeeded') and epoch = $2 and held is null
 			returning created_at, started_at, rollback_of)
 		select created_at, started_at, exists (select from rollouts o where o.id <> $1 and not (`+rolloutEnded+`)), rollback_of from mine`,
 		q.Rollout, q.Epoch, q.Now)
