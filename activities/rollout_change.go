@@ -159,6 +159,27 @@ func (c *changer) learn(ctx context.Context) (learned bool, err error) {
 	return learned, nil
 }
 
+// exclusive reports whether a plan may be an exclusive command. Of profiles that
+// are not learned yet no device gets a plan.
+func (c *changer) exclusive() bool {
+	switch c.spec.Change.Kind {
+	case deviceops.ChangeWorkflow:
+		return false
+	case deviceops.ChangeCommand:
+		for _, profile := range c.profiles {
+			if profile == nil {
+				continue
+			}
+			if spec, err := profile.Command(c.spec.Change.Command); err == nil && spec.Exclusive {
+				return true
+			}
+		}
+		return false
+	default:
+		return true
+	}
+}
+
 // plan works out what the change means to a device; known is false if something
 // has to be learned first.
 func (c *changer) plan(candidate *deviceops.Candidate) (p plan, known bool) {

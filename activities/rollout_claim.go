@@ -69,7 +69,7 @@ func (c *claim) run(ctx context.Context, ring int) error {
 func (c *claim) query(ring int) deviceops.RolloutClaim {
 	q := deviceops.RolloutClaim{
 		Rollout: c.rollout.ID, Ring: ring, Epoch: c.rollout.Epoch, Now: c.now, Limit: min(claimMost, c.room+c.room/4+10),
-		Exclusive: c.spec.Change.Kind != deviceops.ChangeWorkflow, Conflict: true,
+		Exclusive: c.change.exclusive(), Conflict: true,
 		Metrics: c.spec.Ready != nil || c.spec.Targets.Judge != nil,
 	}
 	if c.spec.Budget != nil {

@@ -33,7 +33,7 @@ type Pumps struct{ deps Deps }
 const (
 	// claimMost is how many devices one transaction claims: each takes a lock of
 	// the database until it ends.
-	claimMost = 500
+	claimMost = 1000
 
 	// publishing is how many batches are with the broker at once.
 	publishing = 2
