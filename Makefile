@@ -12,7 +12,7 @@ WORKFLOWCHECK := v0.6.0
 ARGS     ?=
 BENCH    ?= provision
 FUZZTIME ?= 30s
-TIMEOUT  ?= 12m
+TIMEOUT  ?= 30m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 staticcheck   := .bin/staticcheck-$(STATICCHECK)
