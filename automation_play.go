@@ -119,8 +119,7 @@ func (p *automationPlay) brake(row *AutomationDecision) (refused bool, err error
 	row.Outcome, row.Since = OutcomeStopped, brake.Stopped
 	if before.IsZero() {
 		p.tell(EventAutomationStopped, "error", map[string]any{
-			"key": p.slot.Key, "device": p.device, "text": fmt.Sprintf(
-				"more than %d runs in %s were to start: look at why, then resume it by: deviceops automations enable %s", p.automation.Limit.N, p.automation.Limit.Per, ref.Name),
+			"key": p.slot.Key, "device": p.device, "text": p.automation.Limit.exceeded() + ": look at why, then resume it by: deviceops automations enable " + ref.Name,
 		})
 	}
 	return true, nil

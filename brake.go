@@ -1,7 +1,9 @@
 package deviceops
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -43,6 +45,17 @@ func (l Limit) Take(s LimitState, at time.Time) (LimitState, bool) {
 // Resume lets a stopped automation go on: somebody looked at it, so that it
 // counts anew.
 func (l Limit) Resume() LimitState { return LimitState{} }
+
+// exceeded says in words what was too much.
+func (l Limit) exceeded() string {
+	per := l.Per.String()
+	for _, zero := range []string{"m0s", "h0m"} { // 10m0s → 10m, 1h0m → 1h
+		if strings.HasSuffix(per, zero) {
+			per = per[:len(per)-2]
+		}
+	}
+	return fmt.Sprintf("more starts than %d per %s were asked for", l.N, per)
+}
 
 // Concurrency says what happens when an automation fires for a key whose run
 // from before is still going on.

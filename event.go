@@ -90,7 +90,8 @@ type EventFilter struct {
 	Since   time.Time
 	// After gives events with a higher id, oldest first; 0 gives the newest
 	// Limit, newest first. Ids are given out before the commit: who follows
-	// events reads the last moments again, for lower ids that come late.
+	// events reads the last moments again, for lower ids that come late. Below
+	// 0: from the first on.
 	After int64
 	Limit int // 0: 100
 }

@@ -3,6 +3,7 @@ package deviceops
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // The requests of this file are what people and programs ask of the API; they
@@ -228,4 +229,9 @@ type ReleaseKeyRequest struct {
 	Name   string `json:"name" example:"ci" doc:"Whose key it is"`
 	PEM    string `json:"pem" doc:"The public key, as openssl pkey -pubout writes it: ed25519, or ECDSA on P-256"`
 	Reason string `json:"reason,omitempty"`
+}
+
+// ReplayRequest asks what an automation would have started.
+type ReplayRequest struct {
+	Since time.Time `json:"since,omitzero" doc:"Events received from then on. Default: the last 24 hours"`
 }

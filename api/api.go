@@ -110,6 +110,7 @@ func (s *server) routes() {
 	s.ticketRoutes(ticketService{s.core})
 	s.releaseRoutes(releaseService{s.core})
 	s.eventRoutes(eventService{s.core})
+	s.automationRoutes(automationService{s.core})
 	s.accountRoutes(accountService{s.core})
 }
 

@@ -284,7 +284,7 @@ rate, its being ready, a lock, its sleep.`,
 			return a.show(x, func(w *screen) { w.explanation(x) })
 		}),
 	}
-	return group("explain", "Tell in plain words what something waits for", device, rollout)
+	return group("explain", "Tell in plain words what something waits for, or why nothing came of it", device, rollout, a.explainEvent())
 }
 
 func (w *screen) explanation(x deviceops.Explanation) {

@@ -78,7 +78,7 @@ func (t tx) ListEvents(ctx context.Context, f deviceops.EventFilter) ([]deviceop
 		where.add("received_at >= ?", f.Since)
 	}
 	order := "id desc"
-	if f.After > 0 {
+	if f.After != 0 {
 		where.add("id > ?", f.After)
 		order = "id"
 	}

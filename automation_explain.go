@@ -1,0 +1,201 @@
+package deviceops
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// AutomationView is an automation as people see it.
+type AutomationView struct {
+	AutomationRef
+	Version  int    `json:"version"`
+	Hears    string `json:"hears"` // the type of the events
+	Workflow string `json:"workflow"`
+	Status   string `json:"status"` // enabled, disabled, stopped (by its brake) or broken
+
+	Since   time.Time `json:"since,omitzero"`    // of disabled or stopped
+	By      string    `json:"by,omitempty"`      // who enabled or disabled it last
+	Reason  string    `json:"reason,omitempty"`  // why, or what is broken
+	Refused int       `json:"refused,omitempty"` // starts that the brake refused
+}
+
+// Statuses of an automation.
+const (
+	AutomationEnabled  = "enabled"
+	AutomationDisabled = "disabled"
+	AutomationStopped  = "stopped"
+	AutomationBroken   = "broken"
+)
+
+// View shows an automation with what people and its brake decided.
+func (a *Automation) View(s AutomationState) AutomationView {
+	v := AutomationView{
+		AutomationRef: a.Ref(), Version: a.Version, Hears: a.Event, Workflow: reference(a.Workflow, a.WorkflowVersion),
+		Status: AutomationEnabled, By: s.ChangedBy, Reason: s.Reason, Refused: s.Brake.Refused,
+	}
+	switch {
+	case a.Fault != "":
+		v.Status, v.Reason, v.Workflow = AutomationBroken, a.Fault, ""
+	case s.Disabled:
+		v.Status, v.Since = AutomationDisabled, s.ChangedAt
+	case !s.Brake.Stopped.IsZero():
+		v.Status, v.Since = AutomationStopped, s.Brake.Stopped
+		v.Reason = a.Limit.exceeded()
+	}
+	return v
+}
+
+func reference(workflow string, version int) string {
+	if version == 0 {
+		return workflow + "@latest"
+	}
+	return fmt.Sprintf("%s@%d", workflow, version)
+}
+
+// AutomationDetail is an automation with what it remembers and decided lately.
+type AutomationDetail struct {
+	AutomationView
+	Keys      []AutomationKeyView  `json:"keys"`
+	Decisions []AutomationDecision `json:"decisions"` // the newest first
+}
+
+// AutomationKeyView is what an automation remembers of one key.
+type AutomationKeyView struct {
+	Key     string    `json:"key"`
+	Holding time.Time `json:"holding,omitzero"` // since when
+	Due     time.Time `json:"due,omitzero"`     // when the clock decides
+	Silent  time.Time `json:"silent,omitzero"`  // until when
+	Running []string  `json:"running,omitempty"`
+	Queued  int       `json:"queued,omitempty"`
+}
+
+// View shows what is remembered of a key.
+func (k *AutomationKey) View(key string) AutomationKeyView {
+	v := AutomationKeyView{Key: key, Due: k.Deadline, Silent: k.Window.Silent, Running: k.Runs.Running, Queued: len(k.Runs.Queue)}
+	if len(k.Window.Samples) > 0 {
+		v.Holding = k.Window.Samples[0].At
+		if !k.Window.Since.IsZero() {
+			v.Holding = k.Window.Since
+		}
+	}
+	return v
+}
+
+// EventExplanation says of an event why it did, or did not, start runs.
+type EventExplanation struct {
+	Event       Event              `json:"event"`
+	Summary     string             `json:"summary"`
+	Automations []AutomationReason `json:"automations"` // that hear events of its type
+}
+
+// AutomationReason is what one automation made of an event.
+type AutomationReason struct {
+	AutomationRef
+	Version int               `json:"version"`
+	Outcome AutomationOutcome `json:"outcome"`
+	Text    string            `json:"text"`
+	Run     string            `json:"run,omitempty"`
+	Key     *string           `json:"key,omitempty"`
+}
+
+// Reason says in words what an automation decided about an event.
+func (d AutomationDecision) Reason() AutomationReason {
+	r := AutomationReason{AutomationRef: d.AutomationRef, Version: d.Version, Outcome: d.Outcome, Key: &d.Key, Text: d.text()}
+	if d.Outcome == OutcomeStarted {
+		r.Run = d.Run
+	}
+	return r
+}
+
+func (d AutomationDecision) text() string {
+	switch d.Outcome {
+	case OutcomeStarted:
+		return "it started run " + d.Run
+	case OutcomeQueued:
+		return "it waits for the end of run " + d.Run
+	case OutcomeSkipped:
+		return "it was skipped, since run " + d.Run + " of the same key goes on"
+	case OutcomeReplacing:
+		return "run " + d.Run + " of the same key is canceled; it starts when that has ended"
+	case OutcomeStopped:
+		return "the brake has stopped the automation since " + d.Since.UTC().Format(time.RFC3339) + "; resume it by: deviceops automations enable " + d.Name
+	case OutcomeDisabled:
+		return "the automation was disabled"
+	case OutcomeFailed:
+		return "it failed: " + d.Detail
+	case OutcomeHolding:
+		return d.holding()
+	case OutcomeSilenced:
+		return "it was silenced by dedupe until " + d.Until.UTC().Format(time.RFC3339)
+	case OutcomeStale:
+		return "it came too late: something newer was decided already"
+	case OutcomeLapsed:
+		return "samples stopped before it had held long enough"
+	}
+	return string(d.Outcome)
+}
+
+func (d AutomationDecision) holding() string {
+	if d.Since.IsZero() {
+		return "it holds; more of its kind are needed"
+	}
+	text := "it holds since " + d.Since.UTC().Format(time.RFC3339)
+	if !d.Until.IsZero() {
+		text += "; the clock decides at " + d.Until.UTC().Format(time.RFC3339) + " at the latest"
+	}
+	return text
+}
+
+// Rejudge says what an automation thinks of an event of which it left no row, by
+// what is known of the device now.
+func (a *Automation) Rejudge(o Occasion, s AutomationState) AutomationReason {
+	r := AutomationReason{AutomationRef: a.Ref(), Version: a.Version, Outcome: OutcomeNo}
+	judged, err := a.Rules.Judge(o)
+	switch {
+	case err != nil:
+		r.Outcome, r.Text = OutcomeFailed, ErrorMessage(err)
+	case judged.Verdict == No && judged.Denied == "":
+		r.Text = "it is not what the trigger listens to"
+	case judged.Verdict == No:
+		r.Text = "the condition does not hold: " + judged.Denied
+	case judged.Verdict == Unknown:
+		r.Text = "the condition cannot be judged, since a value is missing: " + strings.Join(judged.Unknown, "; ")
+	case s.Disabled:
+		r.Outcome, r.Text = OutcomeDisabled, "the automation is disabled since "+s.ChangedAt.UTC().Format(time.RFC3339)
+	default:
+		r.Text = "it was not heard then: the automation was published or enabled later, the device was another, or it is too long ago"
+	}
+	return r
+}
+
+// ExplainEvent puts together what automations made of an event: decisions, oldest
+// first, and of those that left none what they think of it now.
+func ExplainEvent(e Event, automations []*Automation, decisions []AutomationDecision, rejudge func(*Automation) AutomationReason) EventExplanation {
+	x := EventExplanation{Event: e, Automations: []AutomationReason{}}
+	decided := map[AutomationRef]bool{}
+	started := 0
+	for _, d := range decisions {
+		decided[d.AutomationRef] = true
+		x.Automations = append(x.Automations, d.Reason())
+		if d.Outcome == OutcomeStarted {
+			started++
+		}
+	}
+	for _, a := range automations {
+		if a.Fault == "" && !a.Addressed && a.Event == e.Type && !decided[a.Ref()] {
+			x.Automations = append(x.Automations, rejudge(a))
+		}
+	}
+	switch {
+	case started == 1:
+		x.Summary = fmt.Sprintf("Event %d (%s) started a run.", e.ID, e.Type)
+	case started > 1:
+		x.Summary = fmt.Sprintf("Event %d (%s) started %d runs.", e.ID, e.Type, started)
+	case len(x.Automations) == 0:
+		x.Summary = fmt.Sprintf("Event %d (%s) started nothing: no automation listens to it.", e.ID, e.Type)
+	default:
+		x.Summary = fmt.Sprintf("Event %d (%s) started nothing.", e.ID, e.Type)
+	}
+	return x
+}

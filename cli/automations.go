@@ -1,0 +1,203 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/client"
+)
+
+func (a *app) automationsCommand() *cobra.Command {
+	return group("automations", "See and steer what events start", a.automationsList(), a.automationsShow(),
+		a.automationSwitch("enable", `Lets an automation start runs again after somebody disabled it, or its brake
+(limit:) stopped it. It then counts anew; what was refused meanwhile is not made
+up for.`, (*client.Client).EnableAutomation),
+		a.automationSwitch("disable", `Lets an automation start nothing until it is enabled. It is seen by all processes
+within a second. Runs that go on are left alone: deviceops runs cancel.`, (*client.Client).DisableAutomation),
+		a.automationsReplay())
+}
+
+func (a *app) automationsList() *cobra.Command {
+	var account string
+	cmd := &cobra.Command{
+		Use: "list", Short: "List automations with their status", Args: args(0, 0),
+		Long:    "A status is enabled, disabled (by a person), stopped (by the brake) or broken.",
+		Example: "  deviceops automations list",
+		RunE: a.remote(func(ctx context.Context, c *client.Client, _ []string) error {
+			page, err := c.ListAutomations(ctx, account)
+			if err != nil {
+				return err
+			}
+			return a.show(page, func(w *screen) { w.automations(page.Items) })
+		}),
+	}
+	accountFlag(cmd, &account)
+	return cmd
+}
+
+func (a *app) automationsShow() *cobra.Command {
+	var account string
+	cmd := &cobra.Command{
+		Use: "show NAME", Short: "Show what an automation remembers and decided lately", Args: args(1, 1),
+		Example: "  deviceops automations show low-battery-reboot",
+		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
+			detail, err := c.Automation(ctx, account, args[0])
+			if err != nil {
+				return err
+			}
+			return a.show(detail, func(w *screen) { w.automation(detail) })
+		}),
+	}
+	accountFlag(cmd, &account)
+	return cmd
+}
+
+// automationSwitch makes the command that enables or disables.
+func (a *app) automationSwitch(what, long string, do func(*client.Client, context.Context, string, string, string) (deviceops.AutomationView, error)) *cobra.Command {
+	var account, reason string
+	cmd := &cobra.Command{
+		Use: what + " NAME", Short: strings.ToUpper(what[:1]) + what[1:] + " an automation", Long: long, Args: args(1, 1),
+		Example: "  deviceops automations " + what + " low-battery-reboot --reason \"the sensors of batch 7 lie\"",
+		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
+			view, err := do(c, ctx, account, args[0], reason)
+			if err != nil {
+				return err
+			}
+			return a.show(view, func(w *screen) { w.line("%s is %s", view.Name, view.Status) })
+		}),
+	}
+	accountFlag(cmd, &account)
+	reasonFlag(cmd, &reason)
+	return cmd
+}
+
+func (a *app) automationsReplay() *cobra.Command {
+	var account string
+	var since time.Duration
+	cmd := &cobra.Command{
+		Use: "replay NAME", Short: "Tell what an automation would have started", Args: args(1, 1),
+		Long: `Lets the automation hear the stored events again, in memory: its condition, its
+windows and its brake decide as in earnest, by the times of the events. Nothing is
+started or changed. Devices are taken to be as they are now, and runs to end at
+once.`,
+		Example: "  deviceops automations replay low-battery-reboot --since 24h",
+		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
+			if since <= 0 {
+				return Usage(fmt.Errorf("--since %s: write how long ago to begin, such as 24h", since))
+			}
+			replayed, err := c.ReplayAutomation(ctx, account, args[0], a.Now().Add(-since))
+			if err != nil {
+				return err
+			}
+			return a.show(replayed, func(w *screen) { w.replayed(replayed) })
+		}),
+	}
+	accountFlag(cmd, &account)
+	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "how long ago to begin")
+	return cmd
+}
+
+func (a *app) explainEvent() *cobra.Command {
+	return &cobra.Command{
+		Use: "event ID", Short: "Tell why an event did, or did not, start runs", Args: args(1, 1),
+		Long: `Names every automation that hears events of this type with what it made of the
+event: the condition does not hold, holding, silenced by dedupe, skipped because
+of a run, stopped by the brake, too late, or the run that it started. Decisions
+are kept for 7 days. The ids of events are in: deviceops events tail -o json`,
+		Example: "  deviceops explain event 48123",
+		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
+			id, err := strconv.ParseInt(args[0], 10, 64)
+			if err != nil || id < 1 {
+				return Usage(fmt.Errorf("%q is not the id of an event", args[0]))
+			}
+			x, err := c.ExplainEvent(ctx, id)
+			if err != nil {
+				return err
+			}
+			return a.show(x, func(w *screen) { w.eventExplanation(x) })
+		}),
+	}
+}
+
+func (w *screen) automations(all []deviceops.AutomationView) {
+	rows := make([][]string, len(all))
+	for i, v := range all {
+		rows[i] = []string{v.Name, fmt.Sprint(v.Version), v.Account, v.Status, w.when(v.Since), v.Hears, dash(v.Workflow), cut(v.Reason, 60)}
+	}
+	w.table([]string{"NAME", "VERSION", "ACCOUNT", "STATUS", "SINCE", "HEARS", "RUNS", "WHY"}, rows)
+}
+
+func (w *screen) automation(d deviceops.AutomationDetail) {
+	refused := ""
+	if d.Refused > 0 {
+		refused = counted(d.Refused, "start")
+	}
+	w.fields(
+		"automation", fmt.Sprintf("%s@%d", d.Name, d.Version), "account", d.Account, "status", d.Status, "since", w.when(d.Since), "hears", d.Hears,
+		"runs", d.Workflow, "refused", refused, "changed by", d.By, "why", d.Reason,
+	)
+	var rows [][]string
+	for _, k := range d.Keys {
+		rows = append(rows, []string{dash(k.Key), w.when(k.Holding), w.when(k.Due), w.when(k.Silent), dash(strings.Join(k.Running, " ")), fmt.Sprint(k.Queued)})
+	}
+	if len(rows) > 0 {
+		w.line("")
+		w.table([]string{"KEY", "HOLDING", "CLOCK DECIDES", "SILENT UNTIL", "RUNNING", "QUEUED"}, rows)
+	}
+	if len(d.Decisions) > 0 {
+		w.line("")
+		w.table(decisionColumns, w.decisions(d.Decisions))
+	}
+}
+
+var decisionColumns = []string{"WHEN", "KEY", "EVENT", "OUTCOME", "RUN", "WHY"}
+
+func (w *screen) decisions(all []deviceops.AutomationDecision) [][]string {
+	rows := make([][]string, len(all))
+	for i, d := range all {
+		event := ""
+		if d.Event > 0 {
+			event = fmt.Sprint(d.Event)
+		}
+		rows[i] = []string{w.when(d.At), dash(d.Key), dash(event), string(d.Outcome), dash(d.Run), cut(d.Detail, 80)}
+	}
+	return rows
+}
+
+func (w *screen) replayed(r deviceops.AutomationReplayed) {
+	w.line("%s@%d would have started %s between %s and %s,", r.Name, r.Version, counted(r.Started, "run"), r.Since.UTC().Format(time.DateTime), r.Until.UTC().Format(time.DateTime))
+	w.line("by %s that it hears, %d of which hold.", counted(r.Events, "event"), r.Held)
+	for _, outcome := range slices.Sorted(maps.Keys(r.Outcomes)) {
+		w.line("  %-9s %d", outcome, r.Outcomes[outcome])
+	}
+	if !r.Stopped.IsZero() {
+		w.line("The brake would have stopped it at %s.", r.Stopped.UTC().Format(time.DateTime))
+	}
+	if r.Truncated {
+		w.line("There are more events than are replayed at once: begin later.")
+	}
+	for _, failure := range r.Failures {
+		w.line("It fails on %s", failure)
+	}
+	if len(r.Starts) > 0 {
+		w.line("")
+		w.table(decisionColumns, w.decisions(r.Starts))
+	}
+}
+
+func (w *screen) eventExplanation(x deviceops.EventExplanation) {
+	w.line("%s", x.Summary)
+	for _, r := range x.Automations {
+		w.line("")
+		w.line("%s@%d: %s", r.Name, r.Version, r.Outcome)
+		w.line("  %s", r.Text)
+	}
+}

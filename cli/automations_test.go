@@ -1,0 +1,70 @@
+package cli_test
+
+import (
+	"context"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/dsl"
+	"github.com/deviceops/deviceops/workflows"
+)
+
+const hotYAML = `workflow: cool
+version: 1
+inputs: { device: device }
+steps: [ { wait: 1s } ]
+---
+automation: hot
+trigger: { event: device.hot, where: event.data.c > 80 }
+limit: 1 per 1h
+run: cool@1
+with: { device: "${{ event.device }}" }
+`
+
+// hot publishes an automation and lets it hear that a device is so hot.
+func (m *terminal) hot(celsius ...int64) (events []deviceops.Event) {
+	m.Helper()
+	m.run("apply", "-f", m.file("hot.yaml", hotYAML)).done()
+	store := deviceops.AutomationStore{Store: m.store, Automations: &deviceops.Automations{
+		Catalog: &dsl.Catalog{Documents: m.store}, Start: workflows.RunStart, Now: time.Now,
+	}}
+	for _, c := range celsius {
+		one := []deviceops.Event{{Account: "root", Device: "k" + strconv.FormatInt(c, 10), Type: "device.hot", Severity: "info", Data: map[string]any{"c": c}, At: time.Now(), ReceivedAt: time.Now()}}
+		require.NoError(m, store.InTx(m.Context(), func(ctx context.Context, tx deviceops.Tx) error { return tx.AppendEvents(ctx, one) }))
+		events = append(events, one...)
+	}
+	return events
+}
+
+func TestAutomations(t *testing.T) {
+	t.Parallel()
+	m := newTerminal(t)
+	events := m.hot(90, 91, 20)
+	listed := m.run("automations", "list").done()
+	for _, text := range []string{"hot", "stopped", "device.hot", "cool@1", "more starts than 1 per 1h were asked for"} {
+		require.Contains(t, listed, text)
+	}
+	shown := m.run("automations", "show", "hot").done()
+	for _, text := range []string{"hot@1", "1 start", "k90", "started", "auto-"} {
+		require.Contains(t, shown, text)
+	}
+	require.Equal(t, "hot is enabled\n", m.run("automations", "enable", "hot", "--reason", "looked at it").done())
+	require.Equal(t, "hot is disabled\n", m.run("automations", "disable", "hot").done())
+
+	explain := func(e deviceops.Event) string { return m.run("explain", "event", strconv.FormatInt(e.ID, 10)).done() }
+	require.Contains(t, explain(events[0]), "it started run auto-")
+	require.Contains(t, explain(events[1]), "deviceops automations enable hot")
+	require.Contains(t, explain(events[2]), "the condition does not hold: event.data.c > 80")
+
+	replayed := m.run("automations", "replay", "hot", "--since", "1h").done()
+	for _, text := range []string{"hot@1 would have started 1 run between", "by 3 events that it hears, 2 of which hold", "started   1", "stopped   1", "The brake would have stopped it"} {
+		require.Contains(t, replayed, text)
+	}
+	require.Equal(t, 2, m.run("automations", "replay", "hot", "--since", "-1h").code)
+	require.Equal(t, 2, m.run("explain", "event", "soon").code)
+	require.Equal(t, 1, m.run("automations", "show", "cold").code)
+}
