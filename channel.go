@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// ChannelLog is the channel that every installation has, without a document: what
+// is told there is an event.
+const ChannelLog = "log"
+
 // Operations that a channel may have, beside its actions.
 const (
 	ChannelFind    = "ticket.find" // looks for the ticket of ours that is there already
@@ -139,4 +143,32 @@ func RetryDelay(err error) time.Duration {
 		return later.After
 	}
 	return 0
+}
+
+// ChannelReport is what people see of a channel.
+type ChannelReport struct {
+	ChannelInfo
+	Fault string `json:"fault,omitempty"` // why this version of the engine cannot use it
+}
+
+// ChannelTest asks to try a channel.
+type ChannelTest struct {
+	Text string `json:"text" minLength:"1" maxLength:"4000"`
+}
+
+// ChannelTestReport tells whether a notification arrived.
+type ChannelTestReport struct {
+	Delivered bool   `json:"delivered"`
+	Code      string `json:"code,omitempty"`  // of the error
+	Error     string `json:"error,omitempty"` // what the channel or the other system says
+}
+
+// RedriveRequest names notifications to send again.
+type RedriveRequest struct {
+	IDs []string `json:"ids,omitempty" maxItems:"1000"` // none: all that were given up
+}
+
+// RedriveReport tells how many are sent again.
+type RedriveReport struct {
+	Redriven int `json:"redriven"`
 }

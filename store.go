@@ -30,6 +30,7 @@ type Tx interface {
 	Outputs
 	Approvals
 	Tickets
+	Notices
 	Releases
 	ArtifactRecords
 	Audit

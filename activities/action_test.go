@@ -42,7 +42,7 @@ func TestActionSpecs(t *testing.T) {
 		}
 	}
 	require.Equal(t, []string{
-		"device.configure", "device.find", "device.get", "device.transition", "device.update", "http.request", "log", "mqtt.publish", "notify",
+		"channel.call", "device.configure", "device.find", "device.get", "device.transition", "device.update", "http.request", "log", "mqtt.publish", "notify",
 		"ticket.close", "ticket.comment", "ticket.open",
 	}, slices.Sorted(maps.Keys(specs)))
 	require.Equal(t, []string{"auth.bearer", "auth.basic.password", "auth.header.value"}, specs["http.request"].Secrets)
@@ -223,7 +223,7 @@ func TestNotify(t *testing.T) {
 	require.Equal(t, "critical", events[0].Severity)
 	require.Equal(t, map[string]any{"channel": "log", "title": "dark", "text": "the panel is dark", "run": "r1", "step": "a"}, events[0].Data)
 	_, err = w.perform("notify", "b", map[string]any{"text": "x", "channel": "pager"})
-	require.Equal(t, "the arguments of notify: channel must be one of log, and this is \"pager\"", activities.Cause(err).Message)
+	require.Equal(t, deviceops.ENOTFOUND, activities.Cause(err).Code)
 }
 
 func TestPublish(t *testing.T) {

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -56,6 +57,7 @@ type Approvals struct{ deps Deps }
 // already, since this is a repetition, changes and tells nothing.
 func (a *Approvals) Save(ctx context.Context, in ApprovalInput) error {
 	var saved bool
+	notices := a.notices(ctx, in)
 	err := a.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) (err error) {
 		if in.Run != nil {
 			if err := tx.SaveRun(ctx, *in.Run); err != nil {
@@ -64,6 +66,11 @@ func (a *Approvals) Save(ctx context.Context, in ApprovalInput) error {
 		}
 		if saved, err = tx.SaveApproval(ctx, in.Approval); err != nil || !saved {
 			return err
+		}
+		for _, n := range notices {
+			if err := tx.QueueNotice(ctx, n.Notice, n.limit); err != nil {
+				return err
+			}
 		}
 		return a.record(ctx, tx, in)
 	})
@@ -99,6 +106,48 @@ func (a *Approvals) record(ctx context.Context, tx deviceops.Tx, in ApprovalInpu
 		return err
 	}
 	return tx.AppendEvents(ctx, events)
+}
+
+// limitedNotice is a notification with the limit of its channel.
+type limitedNotice struct {
+	deviceops.Notice
+	limit deviceops.Limit
+}
+
+// notices gives what channels are to be told. A channel that is missing keeps no
+// question from being asked: what it should have told ends as a dead letter.
+func (a *Approvals) notices(ctx context.Context, in ApprovalInput) []limitedNotice {
+	var all []limitedNotice
+	for i, c := range in.Changes {
+		t, known := told[c.Kind]
+		if !known || c.Notify == "" || c.Notify == deviceops.ChannelLog {
+			continue
+		}
+		limit := deviceops.DefaultNoticeLimit
+		if info, err := a.deps.channel(ctx, in.Approval.Account, c.Notify); err == nil {
+			limit = info.Limit
+		}
+		n := askingNotice(in.Approval, c)
+		n.ID = fmt.Sprintf("approval/%s/%s/%d/%d", in.Approval.ID, c.Kind, in.Approval.Revision, i)
+		n.Severity = t.severity
+		all = append(all, limitedNotice{n, limit})
+	}
+	return all
+}
+
+// askingNotice asks people to decide.
+func askingNotice(a deviceops.Approval, c ApprovalChange) deviceops.Notice {
+	text := a.Question + "\nApprove or reject it: deviceops approvals show " + a.ID
+	if len(c.To) > 0 {
+		text += "\nAsked now: " + strings.Join(c.To, ", ")
+	}
+	if !a.ExpiresAt.IsZero() {
+		text += "\nUntil " + a.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	return deviceops.Notice{
+		Account: a.Account, Channel: c.Notify, Key: "approval/" + a.Step, Title: "A decision is needed", Text: text,
+		Device: a.Device, Run: deviceops.ChannelRun{ID: a.Workflow, Step: a.Step}, QueuedAt: c.At,
+	}
 }
 
 func auditChange(a deviceops.Approval, c ApprovalChange) deviceops.AuditEntry {

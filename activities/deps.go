@@ -17,6 +17,9 @@ type Deps struct {
 	Secrets deviceops.Secrets // nil where no action needs any
 	Broker  deviceops.Broker  // nil where no action publishes messages
 
+	// Channels reach other systems. Nil: there are none.
+	Channels deviceops.Channels
+
 	// Actions are more actions than every installation has.
 	Actions []Action
 	// Networks are the private networks that http.request may reach.

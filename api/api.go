@@ -21,6 +21,9 @@ type Config struct {
 	Gateway      deviceops.Gateway
 	Catalog      deviceops.Catalog // compiled profiles
 
+	// Channels reach other systems. Default: none are reached.
+	Channels deviceops.Channels
+
 	// Actions are those that documents may use. Default: those that every
 	// installation has.
 	Actions []deviceops.ActionSpec
@@ -108,6 +111,7 @@ func (s *server) routes() {
 	s.freezeRoutes(rolloutService{s.core})
 	s.approvalRoutes(approvalService{s.core})
 	s.ticketRoutes(ticketService{s.core})
+	s.channelRoutes(channelService{s.core})
 	s.releaseRoutes(releaseService{s.core})
 	s.eventRoutes(eventService{s.core})
 	s.automationRoutes(automationService{s.core})

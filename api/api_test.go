@@ -20,8 +20,10 @@ import (
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/api"
 	"github.com/deviceops/deviceops/artifact"
+	"github.com/deviceops/deviceops/channel"
 	"github.com/deviceops/deviceops/cluster"
 	"github.com/deviceops/deviceops/dsl"
+	"github.com/deviceops/deviceops/outbound"
 	"github.com/deviceops/deviceops/postgres/postgrestest"
 )
 
@@ -72,7 +74,8 @@ func newRig(t *testing.T) *rig {
 	server := httptest.NewServer(api.New(api.Config{
 		Artifacts: openArtifacts(t, store), Downloads: r.signer,
 		Store: store, Orchestrator: r.orchestrator, Gateway: r.gateway, Catalog: &dsl.Catalog{Documents: store}, DecisionKey: decisionKey,
-		Now: func() time.Time { return now }, Poll: 10 * time.Millisecond, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Channels: channel.New(channel.Config{Source: &dsl.Catalog{Documents: store}, Guard: outbound.NewGuard(nil)}),
+		Now:      func() time.Time { return now }, Poll: 10 * time.Millisecond, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Checks: map[string]api.Check{"store": func(context.Context) error { return nil }, "gateway": r.gateway.check},
 	}))
 	t.Cleanup(server.Close)

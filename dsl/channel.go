@@ -42,7 +42,7 @@ type Channel struct {
 const DefaultChannelTimeout = 20 * time.Second
 
 // DefaultChannelLimit is the limit of notifications of a channel that has none.
-var DefaultChannelLimit = deviceops.Limit{N: 20, Per: time.Minute}
+var DefaultChannelLimit = deviceops.DefaultNoticeLimit
 
 var channelKeys = []fieldSpec{
 	{"channel", textSchema("the name of the channel")},
@@ -84,8 +84,8 @@ func readChannel(c *checker, out *Compiled) {
 		Operations: map[string]*ChannelOperation{}, Headers: map[string]string{},
 	}
 	ch.Name = c.name(o.get("channel"), "the name of a channel")
-	if ch.Name == reservedChannel {
-		c.report(o.get("channel"), "bad-name", "write another name", "%s is the channel that every installation has", reservedChannel)
+	if ch.Name == deviceops.ChannelLog {
+		c.report(o.get("channel"), "bad-name", "write another name", "%s is the channel that every installation has", deviceops.ChannelLog)
 	}
 	r := channelReader{c, ch}
 	r.address(o)
@@ -107,9 +107,6 @@ func readChannel(c *checker, out *Compiled) {
 	}
 	out.Name, out.Version, out.Channel = ch.Name, ch.Version, ch
 }
-
-// reservedChannel is the channel of events, which needs no document.
-const reservedChannel = "log"
 
 // channelReader reads the document of one channel.
 type channelReader struct {

@@ -35,8 +35,10 @@ func (s *Server) startRoles() error {
 			return err
 		}
 	}
+	s.openChannels()
 	if s.config.holds(RoleWorker) {
 		s.startWorker(rolesContext)
+		s.startCourier(rolesContext)
 	}
 	s.startHTTP(rolesContext)
 	return nil
@@ -114,7 +116,7 @@ func (s *Server) startWorker(ctx context.Context) {
 	networks, _ := s.config.networks() // they were checked
 	w := worker.New(s.Temporal, activities.Deps{
 		Store: s.automations, Gateway: s.gateway, Broker: s.publisher, Catalog: s.catalog, Secrets: s.secrets,
-		Networks: networks, Log: s.config.Log,
+		Networks: networks, Channels: s.channels, Log: s.config.Log,
 	}, worker.Options{StopTimeout: closeTimeout / 2, DecisionKey: s.decisionKey, Actions: s.config.Actions})
 	s.roles.Go(func() error { return w.Run(ctx) })
 }
@@ -124,7 +126,7 @@ func (s *Server) startWorker(ctx context.Context) {
 func (s *Server) startHTTP(ctx context.Context) {
 	config := api.Config{
 		Store: s.automations, Orchestrator: s.Orchestrator, Gateway: s.gateway, Catalog: s.catalog, DecisionKey: s.decisionKey,
-		Actions: activities.ActionsWith(s.config.Actions...), Version: s.config.Version, Checks: s.checks, Registry: s.registry, Log: s.config.Log,
+		Channels: s.channels, Actions: activities.ActionsWith(s.config.Actions...), Version: s.config.Version, Checks: s.checks, Registry: s.registry, Log: s.config.Log,
 	}
 	if s.artifacts != nil {
 		config.Artifacts, config.Downloads = s.artifacts, s.signer

@@ -16,6 +16,7 @@ import (
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/api"
 	"github.com/deviceops/deviceops/artifact"
+	"github.com/deviceops/deviceops/channel"
 	"github.com/deviceops/deviceops/codec"
 	"github.com/deviceops/deviceops/dsl"
 	"github.com/deviceops/deviceops/gateway"
@@ -37,6 +38,7 @@ type Server struct {
 	artifacts   *artifact.Store // nil: none, or not the API
 	catalog     *dsl.Catalog
 	automations deviceops.AutomationStore // Store, heard by automations
+	channels    *channel.Channels
 	decisionKey deviceops.SigningKey
 	secrets     deviceops.Secrets      // nil: none
 	keyrings    []*codec.Keyring       // to be read again from time to time
