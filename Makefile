@@ -13,6 +13,8 @@ ARGS     ?=
 BENCH    ?= provision
 FUZZTIME ?= 30s
 TIMEOUT  ?= 30m
+DEVICES  ?= 10000
+SEED     ?=
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
 staticcheck   := .bin/staticcheck-$(STATICCHECK)
@@ -55,6 +57,11 @@ check: $(staticcheck) $(workflowcheck) ## Check format, vet, staticcheck, workfl
 .PHONY: bench
 bench: postgresql build ## Measure the whole stack (BENCH=provision ARGS="--devices 1000")
 	bin/deviceops bench $(BENCH) $(ARGS)
+
+.PHONY: chaos
+chaos: prerequisites ## Kill every part again and again during a rollout (DEVICES=10000 SEED=1)
+	@DEVICEOPS_CHAOS_DEVICES=$(DEVICES) DEVICEOPS_TEST_SEED=$(SEED) \
+		go test -count=1 -timeout 3h -run '^TestKillEveryPartOfTheStackDuringARollout$$' -v ./cmd/deviceops $(ARGS)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz test for FUZZTIME (30s)

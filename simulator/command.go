@@ -162,7 +162,8 @@ func (d *device) begin(c *protocol.Command, x *execution) {
 
 // record counts an effect, before it begins.
 func (d *device) record(x *execution, name string) bool {
-	if err := d.fleet.ledger.Record(Effect{Device: d.ID, Command: x.entry.ID, Attempt: x.entry.Attempt, Name: name}); err != nil {
+	e := Effect{Device: d.ID, Command: x.entry.ID, Attempt: x.entry.Attempt, Name: name, At: time.Now().UTC()}
+	if err := d.fleet.ledger.Record(e); err != nil {
 		d.fleet.fail(err)
 		return false
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/deviceops/deviceops"
 )
@@ -21,7 +22,9 @@ type Effect struct {
 	Command string `json:"command"`
 	Attempt int    `json:"attempt"`
 	Name    string `json:"name,omitempty"` // of the command
-	Count   int    `json:"-"`
+	// At is when it began, the first time if it happened more than once.
+	At    time.Time `json:"at,omitzero"`
+	Count int       `json:"-"`
 }
 
 type effectKey struct {
@@ -32,10 +35,9 @@ type effectKey struct {
 // Ledger counts effects. It is safe for concurrent use. The zero value is ready
 // and in memory alone.
 type Ledger struct {
-	mu     sync.Mutex
-	counts map[effectKey]int
-	names  map[effectKey]string
-	file   *os.File
+	mu      sync.Mutex
+	effects map[effectKey]Effect
+	file    *os.File
 }
 
 // OpenLedger gives the ledger in the file at path, with what it holds already;
@@ -58,7 +60,7 @@ func OpenLedger(path string) (*Ledger, error) {
 }
 
 // ReadLedger gives what the file at path holds: one JSON object per line, with
-// device, command, attempt and name. Returns EINVALID for a file that is no
+// device, command, attempt, name and at. Returns EINVALID for a file that is no
 // ledger.
 func ReadLedger(path string) (*Ledger, error) {
 	file, err := os.Open(path)
@@ -112,12 +114,15 @@ func (l *Ledger) Record(e Effect) error {
 }
 
 func (l *Ledger) count(e Effect) {
-	if l.counts == nil {
-		l.counts, l.names = make(map[effectKey]int), make(map[effectKey]string)
+	if l.effects == nil {
+		l.effects = make(map[effectKey]Effect)
 	}
 	key := effectKey{e.Device, e.Command, e.Attempt}
-	l.counts[key]++
-	l.names[key] = e.Name
+	if first, known := l.effects[key]; known {
+		e = first
+	}
+	e.Count++
+	l.effects[key] = e
 }
 
 // Effects gives all effects, by device, command and attempt.
@@ -130,9 +135,9 @@ func (l *Ledger) atLeast(least int) []Effect {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var found []Effect
-	for key, n := range l.counts {
-		if n >= least {
-			found = append(found, Effect{Device: key.device, Command: key.command, Attempt: key.attempt, Name: l.names[key], Count: n})
+	for _, e := range l.effects {
+		if e.Count >= least {
+			found = append(found, e)
 		}
 	}
 	slices.SortFunc(found, func(a, b Effect) int {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,12 +18,13 @@ import (
 func TestLedgerCountsRepeats(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ledger")
+	began := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
 	l, err := OpenLedger(path)
 	require.NoError(t, err)
 	for _, e := range []Effect{
 		{Device: "b", Command: "c1", Attempt: 1, Name: "reboot"},
 		{Device: "a", Command: "c1", Attempt: 1, Name: "reboot"},
-		{Device: "a", Command: "c1", Attempt: 2, Name: "reboot"},
+		{Device: "a", Command: "c1", Attempt: 2, Name: "reboot", At: began},
 	} {
 		require.NoError(t, l.Record(e))
 	}
@@ -32,17 +34,17 @@ func TestLedgerCountsRepeats(t *testing.T) {
 
 	again, err := OpenLedger(path)
 	require.NoError(t, err)
-	require.NoError(t, again.Record(Effect{Device: "a", Command: "c1", Attempt: 2, Name: "reboot"}))
+	require.NoError(t, again.Record(Effect{Device: "a", Command: "c1", Attempt: 2, Name: "reboot", At: began.Add(time.Second)}))
 	require.NoError(t, again.Close())
 
 	read, err := ReadLedger(path)
 	require.NoError(t, err)
 	require.Equal(t, []Effect{
 		{Device: "a", Command: "c1", Attempt: 1, Name: "reboot", Count: 1},
-		{Device: "a", Command: "c1", Attempt: 2, Name: "reboot", Count: 2},
+		{Device: "a", Command: "c1", Attempt: 2, Name: "reboot", At: began, Count: 2},
 		{Device: "b", Command: "c1", Attempt: 1, Name: "reboot", Count: 1},
 	}, read.Effects())
-	require.Equal(t, []Effect{{Device: "a", Command: "c1", Attempt: 2, Name: "reboot", Count: 2}}, read.Repeats())
+	require.Equal(t, []Effect{{Device: "a", Command: "c1", Attempt: 2, Name: "reboot", At: began, Count: 2}}, read.Repeats())
 }
 
 func TestLedgerForgetsALineThatWasCut(t *testing.T) {

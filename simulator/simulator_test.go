@@ -41,7 +41,10 @@ func TestExecutesAnAttemptOnce(t *testing.T) {
 		require.Equal(t, 1, r.Attempt)
 		require.Contains(t, r.Output, "disk_free_pct")
 	}
-	require.Equal(t, []Effect{{Device: first, Command: "c1", Attempt: 1, Name: "diagnostics", Count: 1}}, s.Ledger().Effects())
+	done := s.Ledger().Effects()
+	require.Len(t, done, 1)
+	require.WithinDuration(t, time.Now(), done[0].At, time.Minute)
+	require.Equal(t, Effect{Device: first, Command: "c1", Attempt: 1, Name: "diagnostics", At: done[0].At, Count: 1}, done[0])
 	require.Empty(t, s.Ledger().Repeats())
 	require.Equal(t, 2, s.Stats().Repeated)
 }

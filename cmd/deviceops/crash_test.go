@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ type fleet struct {
 	home
 	devices int
 	ledger  string
+	args    []string // of its process, but for how it behaves
 	process *process
 }
 
@@ -36,9 +38,15 @@ func (h home) startFleet(broker string, devices int, flags ...string) *fleet {
 	h.must("apply", "-f", "../../examples/kiosk.yaml", "--reason", "test")
 	h.must(append([]string{"simulate", "--registrations", rows}, count...)...)
 	h.must("devices", "import", rows, "--reason", "test")
-	args := append([]string{"simulate", "--broker", broker, "--connections", "20", "--ledger", f.ledger}, count...)
-	f.process = h.start(append(args, flags...)...)
+	f.args = append([]string{"simulate", "--broker", broker, "--connections", "20", "--ledger", f.ledger, "--state", filepath.Join(h.dir, "devices")}, count...)
+	f.process = h.start(append(slices.Clip(f.args), flags...)...)
 	return f
+}
+
+// again switches the fleet off and on: the same devices, with another behavior.
+func (f *fleet) again(flags ...string) {
+	require.Zero(f.t, f.process.interrupt(30*time.Second))
+	f.process = f.start(append(slices.Clip(f.args), flags...)...)
 }
 
 // active gives how many devices are active; a server that is down has none.
