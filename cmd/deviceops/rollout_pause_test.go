@@ -19,7 +19,7 @@ import (
 
 // squad is some more devices, with a ledger and a behavior of their own.
 func (h home) squad(name string, devices int) *fleet {
-	rows, count := filepath.Join(h.dir, name+".rows"), strconv.Itoa(devices)
+	rows, count := filepath.Join(h.dir, name+".ndjson"), strconv.Itoa(devices)
 	f := &fleet{home: h, devices: devices, ledger: filepath.Join(h.dir, name+".ledger")}
 	h.must("simulate", "--prefix", name, "--devices", count, "--registrations", rows)
 	h.must("devices", "import", rows, "--reason", "test")
