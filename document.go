@@ -67,6 +67,11 @@ type Catalog interface {
 	// very rollout: see RolloutSpec.Of. EINVALID if it no longer compiles.
 	Rollout(ctx context.Context, r Rollout) (*RolloutSpec, error)
 
+	// ReadManifest gives the manifest that a draft makes, and its YAML, checked
+	// against what store and catalog show to account. EINVALID says what is wrong,
+	// and where.
+	ReadManifest(ctx context.Context, store Store, account string, d ManifestDraft) (spec *RolloutSpec, source string, err error)
+
 	// Calendar gives the newest version of a calendar as seen from account.
 	// Errors are those of Profile.
 	Calendar(ctx context.Context, account, name string) (*Calendar, error)

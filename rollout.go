@@ -115,5 +115,8 @@ func RolloutCommandID(rollout, device string) string {
 	return rollout + "." + hex.EncodeToString(sum[:16])
 }
 
+// RolloutWorkflow is the type of the workflow that decides for a rollout.
+const RolloutWorkflow = "Rollout"
+
 // RolloutWorkflowID gives the id of the workflow that decides for a rollout.
 func RolloutWorkflowID(rollout string) string { return "rollout/" + rollout }

@@ -1,6 +1,34 @@
 package deviceops
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+)
+
+// ManifestDraft is a manifest as a program gives it.
+type ManifestDraft struct {
+	Manifest json.RawMessage // a text, which is YAML, or an object with the keys of a manifest
+	Name     string          // of the rollout; "": as the manifest says
+	Unnamed  string          // its name where neither says one
+	Release  string          // PROJECT@VERSION, what is rolled out; "": as the manifest says
+}
+
+// ManifestHash gives the hash of the YAML of a manifest: hex SHA-256.
+func ManifestHash(source string) string {
+	sum := sha256.Sum256([]byte(source))
+	return hex.EncodeToString(sum[:])
+}
+
+// RolloutStart asks for the workflow of a rollout. Its input is that of package
+// workflows.
+func RolloutStart(rollout string) Start {
+	type input struct {
+		Rollout string `json:"rollout"`
+	}
+	return Start{WorkflowID: RolloutWorkflowID(rollout), Type: RolloutWorkflow, Input: input{rollout}}
+}
 
 // NewRollout gives the rollout that begins by a manifest: source is its YAML,
 // hash the hex SHA-256 of that.

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/deviceops/deviceops"
 )
@@ -166,6 +168,10 @@ func actionFailure(err error, redactor *deviceops.Redactor, attempt int32) error
 		clean.Message = redactor.Text(clean.Message)
 		clean.Data, _ = redactor.Value(clean.Data).(map[string]any)
 		return RunFailure(&clean)
+	}
+	var waiting *temporal.ApplicationError
+	if errors.As(err, &waiting) { // see notYet; it tells nothing but how far things are
+		return err
 	}
 	err = redactor.Error(err)
 	if deviceops.ErrorCode(err) == deviceops.EINTERNAL && attempt >= patientAttempts {

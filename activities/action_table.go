@@ -20,6 +20,7 @@ type About struct {
 	Example     string // a step, in YAML
 	Device      bool   // it works on the step's device
 	Idempotent  bool   // to perform it again changes nothing more
+	Waits       bool   // it is performed again and again until something has happened
 }
 
 // None is the output of an action that gives nothing.
@@ -29,6 +30,7 @@ type None struct{}
 // of it, and how it is performed.
 type Action struct {
 	spec    deviceops.ActionSpec
+	waits   bool
 	perform func(ctx context.Context, c *Call) (any, error)
 }
 
@@ -48,7 +50,7 @@ type Action struct {
 // deviceops.Device, or a struct. NewAction panics if a type cannot be described.
 func NewAction[A, O any](about About, perform func(ctx context.Context, c *Call, args A) (O, error)) Action {
 	args, output := reflect.TypeFor[A](), reflect.TypeFor[O]()
-	a := Action{spec: deviceops.ActionSpec{
+	a := Action{waits: about.Waits, spec: deviceops.ActionSpec{
 		Name: about.Name, Summary: about.Summary, Description: strings.TrimSpace(about.Description), Example: strings.TrimSpace(about.Example),
 		Device: about.Device, Idempotent: about.Idempotent, Args: schemaJSON(args), Secrets: secretPaths(args, ""),
 	}}
@@ -85,6 +87,10 @@ func Actions() []deviceops.ActionSpec { return core.specs() }
 
 // ActionsWith describes all actions of an installation that has more of them.
 func ActionsWith(more ...Action) []deviceops.ActionSpec { return core.with(more).specs() }
+
+// Waits reports whether an action that every installation has waits for something
+// and holds nothing meanwhile: it can be left and taken up again.
+func Waits(action string) bool { return core[action].waits }
 
 func (t actionTable) specs() []deviceops.ActionSpec {
 	specs := make([]deviceops.ActionSpec, 0, len(t))

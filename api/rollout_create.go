@@ -3,8 +3,6 @@ package api
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/dsl"
@@ -66,67 +64,8 @@ func (r rolloutService) read(ctx context.Context, p deviceops.Principal, q devic
 	if err != nil {
 		return manifest{}, err
 	}
-	l := &lookup{core: r.core, ctx: ctx, account: account}
+	published := &dsl.Published{Catalog: r.Catalog, Store: r.Store, Account: account, Actions: r.Actions}
 	file := cmp.Or(q.File, "rollout.yaml")
-	spec, found := dsl.CompileRollout(file, q.Source, l.options())
-	sum := sha256.Sum256([]byte(q.Source))
-	return manifest{account: account, file: file, source: q.Source, hash: hex.EncodeToString(sum[:]), spec: spec, found: texts(found)}, l.failed
-}
-
-// lookup finds what documents name, as seen from an account. What is not found
-// is for the checker to report; failed is why something could not be looked up.
-type lookup struct {
-	*core
-	ctx     context.Context
-	account string
-	failed  error
-}
-
-func (l *lookup) options() dsl.Options {
-	return dsl.Options{Actions: l.Actions, Profile: l.profile, Release: l.release, Workflow: l.workflow, Calendar: l.calendar}
-}
-
-// missed reports whether err means that there is nothing to be had.
-func (l *lookup) missed(err error) bool {
-	switch deviceops.ErrorCode(err) {
-	case "":
-		return false
-	case deviceops.ENOTFOUND, deviceops.EINVALID:
-	default:
-		l.failed = err
-	}
-	return true
-}
-
-func (l *lookup) profile(name string) *deviceops.Profile {
-	found, err := l.Catalog.Profile(l.ctx, l.account, name)
-	if l.missed(err) {
-		return nil
-	}
-	return found
-}
-
-func (l *lookup) release(ref deviceops.ReleaseRef) *deviceops.Release {
-	found, err := l.Store.FindRelease(l.ctx, l.account, ref)
-	if l.missed(err) {
-		return nil
-	}
-	return &found
-}
-
-func (l *lookup) calendar(name string) *deviceops.Calendar {
-	found, err := l.Catalog.Calendar(l.ctx, l.account, name)
-	if l.missed(err) {
-		return nil
-	}
-	return found
-}
-
-func (l *lookup) workflow(name string, version int) *dsl.Program {
-	found, err := l.Store.FindDocument(l.ctx, l.account, deviceops.KindWorkflow, name, version)
-	if l.missed(err) {
-		return nil
-	}
-	program, _ := dsl.Compile(found.Source)
-	return program
+	spec, found := dsl.CompileRollout(file, q.Source, published.Options(ctx))
+	return manifest{account: account, file: file, source: q.Source, hash: deviceops.ManifestHash(q.Source), spec: spec, found: texts(found)}, published.Failed()
 }

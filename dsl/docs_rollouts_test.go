@@ -84,7 +84,7 @@ func TestRolloutsPageCompiles(t *testing.T) {
 	shown := 0
 	for _, m := range yamlBlock.FindAllStringSubmatch(refusal.ReplaceAllString(page, ""), -1) {
 		for _, source := range strings.Split(m[1], "---\n") {
-			if !strings.HasPrefix(source, "rollout:") && !strings.HasPrefix(source, "calendar:") {
+			if kind, _, _ := strings.Cut(source, ":"); kind != "rollout" && kind != "calendar" && kind != "workflow" {
 				source = "rollout: r\n" + source
 				for key, rest := range map[string]string{"change": "{ release: kiosk-os@2.4.0 }", "targets": `device.profile == "kiosk"`} {
 					if !strings.Contains(source, "\n"+key+":") {

@@ -23,7 +23,9 @@ var builtins = map[string]func(w *world, in activities.ActionInput) (activities.
 		w.note("log: %v", in.Args["message"])
 		return activities.ActionOutput{}, nil
 	},
-	"ticket.open": (*world).openTicket,
+	"ticket.open":   (*world).openTicket,
+	"rollout.start": (*world).startRollout,
+	"rollout.wait":  (*world).waitRollout,
 }
 
 // quiet are the actions that give nothing and change nothing that a case can see.
@@ -105,4 +107,31 @@ func (w *world) openTicket(in activities.ActionInput) (activities.ActionOutput, 
 	w.tickets = append(w.tickets, in.Args)
 	w.note("ticket: %v", in.Args["title"])
 	return activities.ActionOutput{Output: map[string]any{"id": fmt.Sprintf("T-%d", len(w.tickets)), "created": true}}, nil
+}
+
+// startRollout gives what a rollout that was just created does. No device of the
+// case is reached: a test of a workflow says what it does when a rollout ends, and
+// a test of a rollout is deviceops rollout simulate.
+func (w *world) startRollout(in activities.ActionInput) (activities.ActionOutput, error) {
+	name, _ := in.Args["name"].(string)
+	if manifest, ok := in.Args["manifest"].(map[string]any); ok && name == "" {
+		name, _ = manifest["rollout"].(string)
+	}
+	w.note("rollout %s begins", name)
+	return activities.ActionOutput{Output: map[string]any{
+		"id": deviceops.RolloutID(in.Account, name), "name": name, "status": string(deviceops.RolloutPlanning), "created": true,
+	}}, nil
+}
+
+// waitRollout has a rollout be where it is waited for. A mock says otherwise.
+func (w *world) waitRollout(in activities.ActionInput) (activities.ActionOutput, error) {
+	status, ok := in.Args["status"].(string)
+	if !ok {
+		status = string(deviceops.RolloutSucceeded)
+	}
+	w.note("rollout %v: %s", in.Args["rollout"], status)
+	return activities.ActionOutput{Output: map[string]any{
+		"id": in.Args["rollout"], "name": in.Args["rollout"], "status": status, "reason": "",
+		"targeted": 0, "succeeded": 0, "failed": 0, "unhealthy": 0,
+	}}, nil
 }

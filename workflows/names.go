@@ -12,8 +12,8 @@ const TaskQueue = "deviceops"
 // Workflow types of the engine. They begin with a capital letter, which names of
 // definitions cannot.
 const (
-	TypeProvision = "Provision" // input ProvisionInput
-	TypeRollout   = "Rollout"   // input RolloutInput
+	TypeProvision = "Provision"               // input ProvisionInput
+	TypeRollout   = deviceops.RolloutWorkflow // input RolloutInput
 
 	// TypeRun is the type of runs that were started, or asked for, before a run
 	// had the name of its definition as type. They go on under it, with the runs

@@ -1,11 +1,13 @@
 package workflows
 
 import (
+	"cmp"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/activities"
 	"github.com/deviceops/deviceops/dsl"
 )
@@ -43,25 +45,40 @@ func tryAction(x *execution, ctx workflow.Context, step *dsl.Step, c *call) outc
 	run, landed := x.ride(ctx)
 	in.Run = run
 	var out activities.ActionOutput
-	err = perform(ctx, timeout, limit, in, &out)
+	performed := perform(ctx, timeout, limit, in)
+	if activities.Waits(in.Action) && x.arrives(ctx, performed) {
+		landed(false)
+		return outcome{parked: true}
+	}
+	err = performed.Get(ctx, &out)
 	landed(err == nil)
 	x.facts = nil
-	if err != nil {
+	switch {
+	case err != nil && activities.Waits(in.Action) && timeIsUp(err):
+		return failed(outOfTime(step))
+	case err != nil:
 		return faulty(err)
 	}
 	return x.goOn(ctx, step, c, in.Device, out)
 }
 
+// timeIsUp reports whether an action that waits would go on to, had it the time.
+func timeIsUp(err error) bool {
+	code := activities.Cause(err).Code
+	return code == deviceops.ETIMEOUT || code == deviceops.EUNAVAILABLE
+}
+
 // perform executes an action. limit bounds one try of it with all that Temporal
 // repeats; without one, a try whose surroundings are out of reach (the store, the
-// provider of secrets, the broker) waits for them as long as the step may take.
-func perform(ctx workflow.Context, timeout, limit time.Duration, in activities.ActionInput, out *activities.ActionOutput) error {
-	if timeout == 0 {
+// provider of secrets, the broker) waits for them as long as the step may take. An
+// action that waits for something else does so for ever where nothing bounds it.
+func perform(ctx workflow.Context, timeout, limit time.Duration, in activities.ActionInput) workflow.Future {
+	if timeout == 0 && !activities.Waits(in.Action) {
 		timeout = storePatience
 	}
 	once := timeout
-	if limit == 0 {
-		once = min(timeout, actionTimeout)
+	if limit == 0 || timeout == 0 {
+		once = min(cmp.Or(timeout, actionTimeout), actionTimeout)
 	}
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout:    once,
@@ -69,7 +86,7 @@ func perform(ctx workflow.Context, timeout, limit time.Duration, in activities.A
 		HeartbeatTimeout:       actionSilence,
 		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 500 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 15 * time.Second},
 	})
-	return workflow.ExecuteActivity(ctx, activities.NameAction, in).Get(ctx, out)
+	return workflow.ExecuteActivity(ctx, activities.NameAction, in)
 }
 
 func (x *execution) actionInput(ctx workflow.Context, step *dsl.Step) (activities.ActionInput, error) {
