@@ -39,6 +39,7 @@ type Tx interface {
 	AutomationRecords
 	Lanes
 	Timeline
+	MetricHistory
 }
 
 // Accounts keeps the tree of tenants.

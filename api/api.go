@@ -103,6 +103,7 @@ func New(c Config) http.Handler {
 func (s *server) routes() {
 	s.documentRoutes(documentService{s.core})
 	s.deviceRoutes(deviceService{s.core})
+	s.metricRoutes(metricService{s.core})
 	s.importRoutes(importService{s.core})
 	s.commandRoutes(commandService{s.core})
 	s.runRoutes(runService{s.core})

@@ -98,7 +98,7 @@ func New(c Config) *cobra.Command {
 		a.loginCommand(), a.doctorCommand(), a.versionCommand(),
 		a.validateCommand(), a.testCommand(), a.schemaCommand(), a.importCommand(), a.applyCommand(), a.getCommand(), a.deleteCommand(),
 		a.runCommand(), a.runsCommand(), a.releaseCommand(), a.rolloutCommand(), a.freezeCommand(), a.thawCommand(), a.devicesCommand(), a.explainCommand(), a.approvalsCommand(), a.ticketsCommand(), a.automationsCommand(), a.channelsCommand(),
-		a.eventsCommand(), a.auditCommand(), a.accountsCommand(), a.simulateCommand(),
+		a.eventsCommand(), a.metricsCommand(), a.auditCommand(), a.accountsCommand(), a.simulateCommand(),
 	)
 	return root
 }

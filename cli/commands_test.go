@@ -1,10 +1,12 @@
 package cli_test
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
@@ -223,4 +225,36 @@ func TestSimulateWritesRegistrations(t *testing.T) {
 	fleet := filepath.Join(m.dir, "fleet.ndjson")
 	m.run("simulate", "--devices", "3", "--registrations", fleet).done()
 	require.Contains(t, m.run("devices", "import", fleet).done(), "3 rows: 3 registered, 0 not taken")
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	m := newTerminal(t)
+	m.runWith(kioskYAML, "apply", "-f", "-").done()
+	m.run("devices", "register", "k1", "--serial", "sn-1", "--profile", "kiosk", "--label", "site=berlin").done()
+	require.Contains(t, m.run("metrics", "k1", "battery_pct").failed(cli.ExitFailed), "reported no metrics yet")
+
+	now := time.Now()
+	var samples []deviceops.MetricSample
+	for i := range 60 {
+		at := now.Add(-time.Duration(i+1) * time.Minute)
+		samples = append(samples, deviceops.MetricSample{Account: deviceops.RootAccount, Device: "k1", Name: "battery_pct", Value: float64(20 + i), At: at, ReceivedAt: at})
+	}
+	require.NoError(t, m.store.AppendSamples(t.Context(), samples))
+	require.NoError(t, m.store.SaveMetrics(t.Context(), []deviceops.MetricValue{{Device: "k1", Name: "battery_pct", Value: 20.0, At: now}}))
+
+	shown := m.run("metrics", "k1", "battery_pct", "--since", "2h").done()
+	require.Contains(t, shown, "battery_pct of k1, a point for 2m\n")
+	require.Contains(t, shown, "min 20   avg 49.5   max 79   last 20   (60 samples)")
+	var history deviceops.DeviceMetric
+	require.NoError(t, json.Unmarshal([]byte(m.run("metrics", "k1", "battery_pct", "--since", "30m", "--step", "10m", "-o", "json").done()), &history))
+	require.Equal(t, int64(600), history.StepS)
+	require.Equal(t, int64(29), history.All.Count)
+
+	require.Regexp(t, `(?m)^berlin +1 +20 +20 +20 +20 +20`, m.run("metrics", "battery_pct", "--profile", "kiosk", "--by", "label:site", "--label", "site=berlin").done())
+	require.Contains(t, m.run("metrics", "battery_pct", "--tag", "none").done(), "No device reported battery_pct since ")
+	require.Contains(t, m.run("metrics", "k1", "batery_pct").failed(cli.ExitFailed), "device k1 reported no metric batery_pct; it reported battery_pct")
+	require.Contains(t, m.run("metrics", "battery_pct", "--by", "colour").failed(cli.ExitFailed), `cannot group by "colour"`)
+	require.Contains(t, m.run("metrics", "k1", "battery_pct", "--by", "tag").failed(cli.ExitUsage), "leave the device out")
+	require.Contains(t, m.run("metrics", "k1", "battery_pct", "--since", "yesterday").failed(cli.ExitUsage), "write a duration")
 }

@@ -23,6 +23,7 @@ type ledger struct {
 	reported map[string]bool // devices whose reported twin changed
 	answered map[string]bool // commands that changed
 	metrics  map[metricKey]deviceops.MetricValue
+	samples  []deviceops.MetricSample
 	events   []deviceops.Event
 	rejected []deviceops.Rejected
 	starts   []deviceops.Start
@@ -232,7 +233,11 @@ func (l *ledger) telemetry(i item, d *deviceops.Device, m *protocol.Telemetry, w
 	}
 	l.append(i, d, when, deviceops.EventTelemetry, "debug", kept)
 	for name, value := range latest {
-		l.measured(deviceops.MetricValue{Device: d.ID, Name: name, Value: value, At: when.at})
+		v := deviceops.MetricValue{Device: d.ID, Name: name, Value: value, At: when.at}
+		l.measured(v)
+		if sample, ok := deviceops.NewMetricSample(d.Account, v, i.at); ok {
+			l.samples = append(l.samples, sample)
+		}
 	}
 }
 

@@ -117,3 +117,32 @@ func TestTelemetryKeepsLatestValues(t *testing.T) {
 	require.Equal(t, map[string]any{"battery_pct": int64(50)}, b.find("k1").Metrics)
 	require.Len(t, b.events("k1", deviceops.EventTelemetry), 4)
 }
+
+// Every declared value becomes history where it was measured: once, whatever
+// was sent again, and summed up by whichever sweeper comes first.
+func TestTelemetryBecomesHistory(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, nil)
+	b.device("k1", deviceops.Active)
+	for range 2 {
+		b.say("k1", "telemetry", `[{"metrics":{"battery_pct":70},"age_ms":1000,"boot":"b1","seq":1},{"metrics":{"battery_pct":60,"other":1},"age_ms":600000,"boot":"b1","seq":2}]`)
+	}
+	now := b.clock.Now()
+	points := func(source deviceops.MetricSource) (n int) {
+		found, err := b.store.DeviceMetric(t.Context(), "k1", "battery_pct", deviceops.MetricWindow{
+			Since: now.Add(-time.Hour), Until: now.Add(time.Second), Step: 5 * time.Minute, Source: source,
+		})
+		require.NoError(t, err)
+		for _, p := range found {
+			n += int(p.Count)
+		}
+		return n
+	}
+	require.Equal(t, 2, points(deviceops.MetricRaw))
+	sweeper := b.sweeper()
+	require.Eventually(t, func() bool {
+		b.clock.advance(2 * time.Minute)
+		require.NoError(t, sweeper.Sweep(t.Context()))
+		return points(deviceops.MetricFives) == 2
+	}, time.Minute, time.Millisecond)
+}

@@ -16,7 +16,7 @@ func saveLedger(ctx context.Context, tx deviceops.Tx, catalog deviceops.Catalog,
 		return err
 	}
 	steps := []func(context.Context, deviceops.Tx) error{
-		l.saveSessions, l.saveReported, l.saveMetrics, l.saveEvents, l.saveCommands, l.saveRejected, l.saveRollouts, l.saveStarts,
+		l.saveSessions, l.saveReported, l.saveMetrics, l.saveSamples, l.saveEvents, l.saveCommands, l.saveRejected, l.saveRollouts, l.saveStarts,
 	}
 	for _, step := range steps {
 		if err := step(ctx, tx); err != nil {
@@ -57,6 +57,13 @@ func (l *ledger) saveMetrics(ctx context.Context, tx deviceops.Tx) error {
 		values = append(values, v)
 	}
 	return tx.SaveMetrics(ctx, values)
+}
+
+func (l *ledger) saveSamples(ctx context.Context, tx deviceops.Tx) error {
+	if len(l.samples) == 0 {
+		return nil
+	}
+	return tx.AppendSamples(ctx, l.samples)
 }
 
 func (l *ledger) saveEvents(ctx context.Context, tx deviceops.Tx) error {

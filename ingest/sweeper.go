@@ -34,6 +34,10 @@ type SweeperConfig struct {
 	// KeepEvents is how long events are kept. Default 30 days.
 	KeepEvents time.Duration
 
+	// KeepMetrics is how long the history of metrics is kept. Default
+	// deviceops.DefaultMetricRetention.
+	KeepMetrics deviceops.MetricRetention
+
 	// Now is the clock by which things are due. Default time.Now.
 	Now func() time.Time
 
@@ -50,6 +54,7 @@ const (
 
 	startGrace    = 2 * time.Second // how long a start is left to the process that asked for it
 	maintainEvery = time.Hour
+	rollUpEvery   = time.Minute
 	sweepLimit    = 500 // rows that one step takes at once
 	sweepRounds   = 20  // how often a step may do so in one pass
 	sweepStarters = 8   // starts at once
@@ -64,6 +69,7 @@ type Sweeper struct {
 	config     SweeperConfig
 	metrics    *metrics
 	maintained time.Time
+	rolledUp   time.Time
 	nudged     time.Time       // rollouts that nobody pumps
 	failing    map[string]bool // steps whose last attempt failed
 }
@@ -72,6 +78,7 @@ type Sweeper struct {
 func NewSweeper(c SweeperConfig) *Sweeper {
 	c.Every = cmp.Or(c.Every, time.Second)
 	c.KeepEvents = cmp.Or(c.KeepEvents, DefaultKeepEvents)
+	c.KeepMetrics = cmp.Or(c.KeepMetrics, deviceops.DefaultMetricRetention)
 	c.Log = cmp.Or(c.Log, slog.Default())
 	if c.Now == nil {
 		c.Now = time.Now
@@ -100,7 +107,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 		name string
 		do   func(context.Context, time.Time) (int, error)
 	}{
-		{"maintain", s.maintain}, {"starts", s.starts}, {"silent", s.silent}, {"expired", s.expired}, {"dispatch", s.dispatch},
+		{"maintain", s.maintain}, {"metrics", s.rollUp}, {"starts", s.starts}, {"silent", s.silent}, {"expired", s.expired}, {"dispatch", s.dispatch},
 		{"rollouts", s.rollouts}, {"held", s.held}, {"runs", s.runs}, {"windows", s.windows}, {"cancels", s.cancels},
 	}
 	var errs []error
@@ -150,10 +157,26 @@ func (s *Sweeper) maintain(ctx context.Context, now time.Time) (int, error) {
 	if err := s.config.Store.MaintainEvents(ctx, now, s.config.KeepEvents); err != nil {
 		return 0, err
 	}
+	if err := s.config.Store.MaintainMetrics(ctx, now, s.config.KeepMetrics); err != nil {
+		return 0, err
+	}
 	if err := s.config.Store.PruneAutomations(ctx, now.Add(-deviceops.AutomationsKept), now.Add(-keysKept)); err != nil {
 		return 0, err
 	}
 	s.maintained = now
+	return 1, nil
+}
+
+// rollUp sums up the samples of the last minute. It counts as one thing done,
+// however many there were.
+func (s *Sweeper) rollUp(ctx context.Context, now time.Time) (int, error) {
+	if now.Before(s.rolledUp.Add(rollUpEvery)) {
+		return 0, nil
+	}
+	if _, err := s.config.Store.RollUpMetrics(ctx); err != nil {
+		return 0, err
+	}
+	s.rolledUp = now
 	return 1, nil
 }
 

@@ -92,6 +92,39 @@ func BenchmarkSaveMetrics(b *testing.B) {
 	})
 }
 
+func BenchmarkAppendSamples(b *testing.B) {
+	s, ids := fleet(b)
+	perRow(b, ids, func(n int, ids []string) error {
+		var samples []deviceops.MetricSample
+		for _, id := range ids {
+			at := after(time.Duration(n) * time.Second)
+			samples = append(samples,
+				deviceops.MetricSample{Account: "acme", Device: id, Name: "battery_pct", Value: 80.5, At: at, ReceivedAt: at},
+				deviceops.MetricSample{Account: "acme", Device: id, Name: "crashes", Value: float64(n), At: at, ReceivedAt: at})
+		}
+		return s.AppendSamples(b.Context(), samples)
+	})
+}
+
+// BenchmarkRollUpMetrics sums up two samples of each of 500 devices at a time.
+func BenchmarkRollUpMetrics(b *testing.B) {
+	s, ids := fleet(b)
+	perRow(b, ids, func(n int, ids []string) error {
+		samples := make([]deviceops.MetricSample, 0, 2*len(ids))
+		for _, id := range ids {
+			at := after(time.Duration(n) * time.Second)
+			samples = append(samples,
+				deviceops.MetricSample{Account: "acme", Device: id, Name: "battery_pct", Value: 80.5, At: at, ReceivedAt: at},
+				deviceops.MetricSample{Account: "acme", Device: id, Name: "crashes", Value: float64(n), At: at, ReceivedAt: at})
+		}
+		if err := s.AppendSamples(b.Context(), samples); err != nil {
+			return err
+		}
+		_, err := s.RollUpMetrics(b.Context())
+		return err
+	})
+}
+
 func BenchmarkLockDevices(b *testing.B) {
 	s, ids := fleet(b)
 	perRow(b, ids, func(_ int, ids []string) error {

@@ -65,7 +65,7 @@ func makePartitions(ctx context.Context, conn *pgx.Conn) error {
 		return translate("begin", err)
 	}
 	defer func() { _ = opened.Rollback(context.WithoutCancel(ctx)) }()
-	if err := (tx{db: opened}).addPartitions(ctx, time.Now()); err != nil {
+	if err := (tx{db: opened}).addPartitions(ctx, events, time.Now()); err != nil {
 		return err
 	}
 	return translate("commit", opened.Commit(ctx))

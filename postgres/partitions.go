@@ -9,26 +9,31 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-const (
-	// daysAhead is how many days after today have their partition.
-	daysAhead = 7
+// seqsKept is how long duplicates are recognized.
+const seqsKept = 7 * 24 * time.Hour
 
-	// seqsKept is how long duplicates are recognized.
-	seqsKept = 7 * 24 * time.Hour
+// dailies is a table with a partition for each day and one for all others.
+type dailies struct {
+	table  string
+	column string // by which days are told apart
+	ahead  int    // days after today that have their partition
+}
 
-	partitionPrefix = "events_day_"
-	partitionLayout = "20060102"
-)
+var events = dailies{"events", "received_at", 7}
+
+const partitionLayout = "20060102"
 
 // MaintainEvents implements deviceops.Events. Calls take turns.
 func (t tx) MaintainEvents(ctx context.Context, now time.Time, keep time.Duration) error {
-	steps := []func(t tx) error{
-		func(t tx) error { return t.addPartitions(ctx, now) },
-		func(t tx) error { return t.dropPartitions(ctx, now.Add(-keep)) },
-		func(t tx) error { return t.pruneSeqs(ctx, now.Add(-seqsKept)) },
-	}
+	return t.inSteps(ctx,
+		func(t tx) error { return t.addPartitions(ctx, events, now) },
+		func(t tx) error { return t.dropPartitions(ctx, events, now.Add(-keep)) },
+		func(t tx) error { return t.pruneSeqs(ctx, now.Add(-seqsKept)) })
+}
+
+// inSteps makes each step a transaction: locks on whole tables are short.
+func (t tx) inSteps(ctx context.Context, steps ...func(t tx) error) error {
 	for _, step := range steps {
-		// Each step is a transaction: locks on the events table are short.
 		if err := t.atomically(ctx, step); err != nil {
 			return err
 		}
@@ -37,18 +42,18 @@ func (t tx) MaintainEvents(ctx context.Context, now time.Time, keep time.Duratio
 }
 
 // addPartitions makes the partitions of yesterday, today and the days ahead.
-func (t tx) addPartitions(ctx context.Context, now time.Time) error {
-	present, err := t.partitions(ctx)
+func (t tx) addPartitions(ctx context.Context, d dailies, now time.Time) error {
+	present, err := t.partitions(ctx, d)
 	if err != nil {
 		return err
 	}
 	today := dayOf(now)
-	for offset := -1; offset <= daysAhead; offset++ {
+	for offset := -1; offset <= d.ahead; offset++ {
 		day := today.AddDate(0, 0, offset)
-		if present[partitionName(day)] {
+		if present[d.partition(day)] {
 			continue
 		}
-		if err := t.addPartition(ctx, day); err != nil {
+		if err := t.addPartition(ctx, d, day); err != nil {
 			return err
 		}
 	}
@@ -57,17 +62,17 @@ func (t tx) addPartitions(ctx context.Context, now time.Time) error {
 
 // addPartition makes the table of a day, moves what the default partition has
 // of that day into it, and attaches it. Creating it attached would lock the
-// whole of events.
-func (t tx) addPartition(ctx context.Context, day time.Time) error {
-	name := partitionName(day)
+// whole of the table.
+func (t tx) addPartition(ctx context.Context, d dailies, day time.Time) error {
+	name := d.partition(day)
 	from, to := day.Format(time.RFC3339), day.AddDate(0, 0, 1).Format(time.RFC3339)
 	for _, sql := range []string{
 		`set local lock_timeout = '5s'`,
-		`lock table events_default in access exclusive mode`,
-		fmt.Sprintf(`create table %s (like events including defaults)`, name),
-		fmt.Sprintf(`with moved as (delete from events_default where received_at >= '%s' and received_at < '%s' returning *)
-			insert into %s select * from moved`, from, to, name),
-		fmt.Sprintf(`alter table events attach partition %s for values from ('%s') to ('%s')`, name, from, to),
+		fmt.Sprintf(`lock table %s_default in access exclusive mode`, d.table),
+		fmt.Sprintf(`create table %s (like %s including defaults)`, name, d.table),
+		fmt.Sprintf(`with moved as (delete from %[1]s_default where %[2]s >= '%[3]s' and %[2]s < '%[4]s' returning *)
+			insert into %[5]s select * from moved`, d.table, d.column, from, to, name),
+		fmt.Sprintf(`alter table %s attach partition %s for values from ('%s') to ('%s')`, d.table, name, from, to),
 	} {
 		if _, err := t.exec(ctx, "add partition "+name, sql); err != nil {
 			return err
@@ -77,13 +82,13 @@ func (t tx) addPartition(ctx context.Context, day time.Time) error {
 }
 
 // dropPartitions drops the days that ended before limit.
-func (t tx) dropPartitions(ctx context.Context, limit time.Time) error {
-	present, err := t.partitions(ctx)
+func (t tx) dropPartitions(ctx context.Context, d dailies, limit time.Time) error {
+	present, err := t.partitions(ctx, d)
 	if err != nil {
 		return err
 	}
 	for name := range present {
-		day, err := time.Parse(partitionLayout, strings.TrimPrefix(name, partitionPrefix))
+		day, err := time.Parse(partitionLayout, strings.TrimPrefix(name, d.prefix()))
 		if err != nil || day.AddDate(0, 0, 1).After(limit) {
 			continue
 		}
@@ -91,19 +96,19 @@ func (t tx) dropPartitions(ctx context.Context, limit time.Time) error {
 			return err
 		}
 	}
-	_, err = t.exec(ctx, "prune events", `delete from events_default where received_at < $1`, dayOf(limit))
+	_, err = t.exec(ctx, "prune "+d.table, fmt.Sprintf(`delete from %s_default where %s < $1`, d.table, d.column), dayOf(limit))
 	return err
 }
 
 // partitions gives the names of the partitions that are days. It takes the lock
 // under which they change.
-func (t tx) partitions(ctx context.Context) (map[string]bool, error) {
+func (t tx) partitions(ctx context.Context, d dailies) (map[string]bool, error) {
 	if err := t.lock(ctx, "partitions"); err != nil {
 		return nil, err
 	}
 	names, err := list(ctx, t, "list partitions", pgx.RowTo[string], `
 		select relname::text from pg_inherits join pg_class on pg_class.oid = inhrelid
-		where inhparent = 'events'::regclass and starts_with(relname, $1)`, partitionPrefix)
+		where inhparent = $2::text::regclass and starts_with(relname, $1)`, d.prefix(), d.table)
 	present := make(map[string]bool, len(names))
 	for _, name := range names {
 		present[name] = true
@@ -116,7 +121,9 @@ func (t tx) pruneSeqs(ctx context.Context, limit time.Time) error {
 	return err
 }
 
-func partitionName(day time.Time) string { return partitionPrefix + day.Format(partitionLayout) }
+func (d dailies) prefix() string { return d.table + "_day_" }
+
+func (d dailies) partition(day time.Time) string { return d.prefix() + day.Format(partitionLayout) }
 
 // dayOf gives the beginning of the day, UTC.
 func dayOf(t time.Time) time.Time { return t.UTC().Truncate(24 * time.Hour) }
