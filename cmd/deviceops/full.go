@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -127,7 +128,7 @@ goes to stderr.`,
 	provision.Flags().IntVar(&o.Devices, "devices", 1000, "devices that power on at once")
 	provision.Flags().IntVar(&o.Connections, "connections", 16, "MQTT connections that they share")
 	provision.Flags().IntVar(&o.Workflows, "yardstick", 500, "workflows of three empty activities to measure")
-	cmd.AddCommand(provision, benchInterpreter(), benchRollout())
+	cmd.AddCommand(provision, benchInterpreter(), benchRollout(), benchIngest())
 	return cmd
 }
 
@@ -153,6 +154,30 @@ func benchRollout() *cobra.Command {
 	cmd.Flags().IntVar(&o.Connections, "connections", 16, "MQTT connections that they share")
 	cmd.Flags().IntVar(&o.Children, "children", 1000, "devices that get a child workflow each, as a yardstick")
 	cmd.Flags().IntVar(&o.RoundTrips, "round-trips", 10000, "raw round trips, as a yardstick")
+	return cmd
+}
+
+func benchIngest() *cobra.Command {
+	var o bench.IngestOptions
+	var minutes float64
+	cmd := &cobra.Command{
+		Use: "ingest", Short: "Events that automations listen to, against draining the broker", Args: cobra.NoArgs,
+		Example: `  deviceops bench ingest --automations 1000
+  deviceops bench ingest --automations 1000 --minutes 5`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Progress, o.Half = cmd.ErrOrStderr(), time.Duration(minutes*float64(time.Minute))
+			result, err := bench.Ingest(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			return result.Print(cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().IntVar(&o.Automations, "automations", 1000, "automations that listen, ten to a type of event")
+	cmd.Flags().IntVar(&o.Events, "events", 50_000, "events said as fast as they are taken, one a message; one of 1,000 matches")
+	cmd.Flags().IntVar(&o.Raw, "raw", 50_000, "messages drained without an engine, as a yardstick")
+	cmd.Flags().IntVar(&o.Devices, "devices", 1000, "devices that say them")
+	cmd.Flags().Float64Var(&minutes, "minutes", 1, "how long to go on at half the rate; memory is looked at after a fifth of it and at its end")
 	return cmd
 }
 
