@@ -2,6 +2,7 @@ package deviceops
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -52,6 +53,14 @@ const (
 	EntryCommented = "commented"
 	EntryAssigned  = "assigned"
 	EntryClosed    = "closed"
+	EntryReopened  = "reopened"
+	EntryRefused   = "refused" // the other system did not take something
+)
+
+// Types of the events that tell of tickets.
+const (
+	EventTicketClosed   = "ticket.closed"
+	EventTicketReopened = "ticket.reopened"
 )
 
 // TicketEntry is one thing that happened to a ticket.
@@ -80,9 +89,67 @@ func (t *Ticket) Apply(e TicketEntry) error {
 			return Errorf(ECONFLICT, "ticket %s was closed by %s already", t.ID, t.ClosedBy)
 		}
 		t.Status, t.ClosedAt, t.ClosedBy, t.Resolution = TicketClosed, e.At, e.By, e.Text
+	case EntryReopened:
+		if t.Status == TicketOpen {
+			return Errorf(ECONFLICT, "ticket %s is open", t.ID)
+		}
+		t.Status, t.ClosedAt, t.ClosedBy, t.Resolution = TicketOpen, time.Time{}, "", ""
 	}
 	t.UpdatedAt = e.At
 	return nil
+}
+
+// channelActor begins the names of those who act in another system.
+const channelActor = "channel:"
+
+// ChannelActor names who acted in another system; by is its word for them, "" if
+// it has none.
+func ChannelActor(channel, by string) string {
+	if by == "" {
+		return channelActor + channel
+	}
+	return channelActor + channel + " (" + by + ")"
+}
+
+// Unsent reports whether the other system has to be told of an entry: not of what
+// it said itself, nor of what only we count.
+func (t Ticket) Unsent(e TicketEntry) bool {
+	if t.Channel == "" || strings.HasPrefix(e.By, channelActor) {
+		return false
+	}
+	return e.Kind == EntryCommented || e.Kind == EntryClosed || e.Kind == EntryReopened
+}
+
+// echoes reports whether a comment is one that the other system has from us: our
+// texts come back with a name before them.
+func (t Ticket) echoes(comment string) bool {
+	for _, e := range t.Entries {
+		if e.Text != "" && t.Unsent(e) && strings.HasSuffix(strings.TrimSpace(comment), strings.TrimSpace(e.Text)) {
+			return true
+		}
+	}
+	return false
+}
+
+// TellTicket adds an entry to its ticket. That a ticket was closed or opened again
+// is an event too, for which workflows may wait.
+func TellTicket(ctx context.Context, tx Tx, e TicketEntry) (Ticket, error) {
+	before, err := tx.FindTicket(ctx, e.Ticket)
+	if err != nil {
+		return Ticket{}, err
+	}
+	t, err := tx.AddTicketEntry(ctx, e)
+	if err != nil || t.Status == before.Status {
+		return t, err
+	}
+	event := EventTicketClosed
+	if t.Status == TicketOpen {
+		event = EventTicketReopened
+	}
+	return t, tx.AppendEvents(ctx, []Event{{
+		Account: t.Account, Device: t.Device, Type: event, Severity: "info", At: e.At, ReceivedAt: e.At,
+		Data: map[string]any{"ticket": t.ID, "by": e.By, "resolution": t.Resolution, "fingerprint": t.Fingerprint},
+	}})
 }
 
 // TicketRequest is what a person says of a ticket.
@@ -117,6 +184,19 @@ type Tickets interface {
 
 	// FindTicket gives a ticket with its entries. ENOTFOUND.
 	FindTicket(ctx context.Context, id string) (Ticket, error)
+
+	// LinkTicket writes what is known of the ticket in the other system.
+	LinkTicket(ctx context.Context, id string, remote RemoteTicket) error
+
+	// FindRemoteTicket gives the newest ticket of an account, or one below it,
+	// that a channel keeps under an id of the other system, with its entries.
+	// ENOTFOUND.
+	FindRemoteTicket(ctx context.Context, account, channel, remoteID string) (Ticket, error)
+
+	// UnsentEntries gives the entries that the other system was not told of,
+	// oldest first; SentEntry notes that it was told of one.
+	UnsentEntries(ctx context.Context, ticket string) ([]TicketEntry, error)
+	SentEntry(ctx context.Context, id string) error
 
 	// ListTickets gives tickets without entries, newest first.
 	ListTickets(ctx context.Context, f TicketFilter) ([]Ticket, error)

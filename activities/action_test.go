@@ -43,7 +43,7 @@ func TestActionSpecs(t *testing.T) {
 	}
 	require.Equal(t, []string{
 		"channel.call", "device.configure", "device.find", "device.get", "device.transition", "device.update", "http.request", "log", "mqtt.publish", "notify",
-		"rollout.start", "rollout.wait", "ticket.close", "ticket.comment", "ticket.open",
+		"rollout.start", "rollout.wait", "ticket.close", "ticket.comment", "ticket.open", "ticket.wait",
 	}, slices.Sorted(maps.Keys(specs)))
 	require.Equal(t, []string{"auth.bearer", "auth.basic.password", "auth.header.value"}, specs["http.request"].Secrets)
 	require.JSONEq(t, `{

@@ -32,7 +32,9 @@ const (
 	NameSaveRollout    = "SaveRolloutState" // SaveRolloutInput → nothing
 	NameControlRollout = "ControlRollout"   // ControlInput → ControlOutput
 	NameCreateRollback = "CreateRollback"   // RollbackInput → RollbackOutput
-	NamePumpRollout    = "PumpRollout"      // PumpInput → PumpOutput
+	NameSyncTicket     = "SyncTicket"       // TicketInput → TicketOutput
+
+	NamePumpRollout = "PumpRollout" // PumpInput → PumpOutput
 )
 
 // Registry takes activities: a worker or a test environment.
@@ -44,7 +46,7 @@ type Registry interface {
 func Register(r Registry, d Deps) {
 	commands, provision := &Commands{deps: d}, &Provision{deps: d}
 	pumps := &Pumps{deps: d}
-	approvals, runs := &Approvals{deps: d}, newRuns(d)
+	approvals, runs, tickets := &Approvals{deps: d}, newRuns(d), &Tickets{deps: d}
 	rollouts := &Rollouts{deps: d}
 	for _, a := range []struct {
 		name     string
@@ -68,6 +70,7 @@ func Register(r Registry, d Deps) {
 		{NameEmitEvent, runs.Emit},
 		{NameWatchEvents, runs.Watch},
 		{NamePumpRollout, pumps.Pump},
+		{NameSyncTicket, tickets.Sync},
 		{NamePinRollout, rollouts.Pin},
 		{NamePlanRollout, rollouts.Plan},
 		{NameCountRollout, rollouts.Count},

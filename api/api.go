@@ -95,6 +95,7 @@ func New(c Config) http.Handler {
 	s.huma.UseMiddleware(newRequestMetrics(c.Registry).observe, s.guard)
 	s.routes()
 	s.artifactRoutes(mux, artifactService{s.core})
+	s.hookRoute(mux, channelService{s.core})
 	serveHealth(mux, c.Checks, c.Registry)
 	mux.HandleFunc("/", noRoute)
 	return recoverer{next: mux, log: c.Log}

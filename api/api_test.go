@@ -74,7 +74,7 @@ func newRig(t *testing.T) *rig {
 	server := httptest.NewServer(api.New(api.Config{
 		Artifacts: openArtifacts(t, store), Downloads: r.signer,
 		Store: store, Orchestrator: r.orchestrator, Gateway: r.gateway, Catalog: &dsl.Catalog{Documents: store}, DecisionKey: decisionKey,
-		Channels: channel.New(channel.Config{Source: &dsl.Catalog{Documents: store}, Guard: outbound.NewGuard(nil)}),
+		Channels: channel.New(channel.Config{Source: &dsl.Catalog{Documents: store}, Guard: outbound.NewGuard(nil), Secrets: hookSecrets{}}),
 		Now:      func() time.Time { return now }, Poll: 10 * time.Millisecond, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Checks: map[string]api.Check{"store": func(context.Context) error { return nil }, "gateway": r.gateway.check},
 	}))

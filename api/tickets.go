@@ -95,7 +95,7 @@ func (t ticketService) change(kind string) func(context.Context, deviceops.Princ
 			return ticket, nil
 		}
 		err = t.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-			if _, err := tx.AddTicketEntry(ctx, entry); err != nil {
+			if _, err := deviceops.TellTicket(ctx, tx, entry); err != nil {
 				return err
 			}
 			return tx.AppendAudit(ctx, t.entry(p, change{
@@ -105,7 +105,18 @@ func (t ticketService) change(kind string) func(context.Context, deviceops.Princ
 		if err != nil {
 			return deviceops.Ticket{}, err
 		}
+		t.nudge(ctx, ticket)
 		return t.Store.FindTicket(ctx, ticket.ID)
+	}
+}
+
+// nudge has the system of a ticket's channel told at once. When that fails it is
+// told a little later.
+func (c *core) nudge(ctx context.Context, t deviceops.Ticket) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
+	defer cancel()
+	if err := deviceops.NudgeTicket(ctx, c.Orchestrator, t); err != nil {
+		c.Log.WarnContext(ctx, "the system of a ticket is told of it later", "ticket", t.ID, "error", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -98,7 +99,7 @@ func (w *screen) tickets(tickets []deviceops.Ticket) {
 func (w *screen) ticket(t deviceops.Ticket) {
 	w.fields(
 		"ticket", t.ID, "status", string(t.Status), "title", t.Title, "severity", t.Severity, "told", counted(t.Count, "time"), "device", t.Device,
-		"account", t.Account, "assignee", t.Assignee, "run", t.Run, "opened", w.when(t.OpenedAt)+" by "+t.OpenedBy,
+		"kept in", remoteOf(t), "account", t.Account, "assignee", t.Assignee, "run", t.Run, "opened", w.when(t.OpenedAt)+" by "+t.OpenedBy,
 		"closed by", t.ClosedBy, "resolution", t.Resolution, "about", cut(t.Body, 200),
 	)
 	rows := make([][]string, len(t.Entries))
@@ -108,5 +109,17 @@ func (w *screen) ticket(t deviceops.Ticket) {
 	if len(rows) > 0 {
 		w.line("")
 		w.table([]string{"WHEN", "WHAT", "WHO", "TEXT"}, rows)
+	}
+}
+
+// remoteOf tells of a ticket in another system.
+func remoteOf(t deviceops.Ticket) string {
+	switch {
+	case t.Channel == "":
+		return ""
+	case t.Remote.ID == "":
+		return t.Channel + ", not yet"
+	default:
+		return strings.TrimRight(t.Channel+" as "+t.Remote.ID+" "+t.Remote.URL, " ")
 	}
 }

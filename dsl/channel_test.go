@@ -173,3 +173,21 @@ func TestCatalogGivesChannels(t *testing.T) {
 	_, err = catalog.Channel(t.Context(), "acme/emea", "other")
 	require.Equal(t, deviceops.ENOTFOUND, deviceops.ErrorCode(err))
 }
+
+func TestChannelsPageCompiles(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/channels.md")
+	require.NoError(t, err)
+	shown := 0
+	for _, m := range yamlBlock.FindAllStringSubmatch(string(page), -1) {
+		if strings.HasPrefix(m[1], "channel:") {
+			_, found := CheckFile("channels.md", m[1], checked)
+			require.Empty(t, found)
+			shown++
+			continue
+		}
+		_, found := CheckFile("channels.md", "workflow: w\ndevice: k1\nsteps:\n"+strings.ReplaceAll("\n"+m[1], "\n", "\n  "), checked)
+		require.NoError(t, found.Err())
+	}
+	require.Equal(t, 1, shown)
+}

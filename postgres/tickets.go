@@ -11,7 +11,8 @@ import (
 
 const ticketColumns = `
 	id, account, device, title, body, severity, status, fingerprint, count, assignee, run,
-	opened_by, opened_at, updated_at, closed_by, closed_at, resolution`
+	opened_by, opened_at, updated_at, closed_by, closed_at, resolution,
+	channel, remote_id, remote_url, remote_status, remote_state`
 
 type ticketRecord struct {
 	ID          string    `json:"id"`
@@ -31,6 +32,12 @@ type ticketRecord struct {
 	ClosedBy    string    `json:"closed_by"`
 	ClosedAt    time.Time `json:"closed_at,omitzero"`
 	Resolution  string    `json:"resolution"`
+
+	Channel      string `json:"channel"`
+	RemoteID     string `json:"remote_id"`
+	RemoteURL    string `json:"remote_url"`
+	RemoteStatus string `json:"remote_status"`
+	RemoteState  string `json:"remote_state"`
 }
 
 // OpenTicket implements deviceops.Tickets. Calls for one problem take turns.
@@ -72,7 +79,7 @@ func (t tx) openTicket(ctx context.Context, want deviceops.Ticket, entry deviceo
 	if err := t.saveTicket(ctx, want); err != nil {
 		return want, false, err
 	}
-	return want, true, t.insertEntry(ctx, want.Account, entry)
+	return want, true, t.insertEntry(ctx, want, entry)
 }
 
 // AddTicketEntry implements deviceops.Tickets.
@@ -98,7 +105,7 @@ func (t tx) applyEntry(ctx context.Context, ticket deviceops.Ticket, entry devic
 	if err := t.saveTicket(ctx, ticket); err != nil {
 		return ticket, err
 	}
-	return ticket, t.insertEntry(ctx, ticket.Account, entry)
+	return ticket, t.insertEntry(ctx, ticket, entry)
 }
 
 func (t tx) lockTicket(ctx context.Context, id string) (deviceops.Ticket, error) {
@@ -119,11 +126,11 @@ func (t tx) ticketEntry(ctx context.Context, id string) (*deviceops.TicketEntry,
 	return &entry, nil
 }
 
-func (t tx) insertEntry(ctx context.Context, account string, e deviceops.TicketEntry) error {
+func (t tx) insertEntry(ctx context.Context, ticket deviceops.Ticket, e deviceops.TicketEntry) error {
 	return bulk(ctx, t, "save ticket entry", []deviceops.TicketEntry{e}, `
-		insert into ticket_entries (id, account, ticket, kind, at, by, text)
-		select id, $2, ticket, kind, at, by, coalesce(text, '')
-		from json_to_recordset($1::json) as x(id text, ticket text, kind text, at timestamptz, by text, text text)`, account)
+		insert into ticket_entries (id, account, ticket, kind, at, by, text, unsent)
+		select id, $2, ticket, kind, at, by, coalesce(text, ''), $3
+		from json_to_recordset($1::json) as x(id text, ticket text, kind text, at timestamptz, by text, text text)`, ticket.Account, ticket.Unsent(e))
 }
 
 // saveTicket stores a ticket, or writes what can change of one that is stored.
@@ -134,7 +141,8 @@ func (t tx) saveTicket(ctx context.Context, ticket deviceops.Ticket) error {
 		from json_to_recordset($1::json) as x(
 			id text, account text, device text, title text, body text, severity text, status text, fingerprint text, count bigint,
 			assignee text, run text, opened_by text, opened_at timestamptz, updated_at timestamptz, closed_by text,
-			closed_at timestamptz, resolution text)
+			closed_at timestamptz, resolution text,
+			channel text, remote_id text, remote_url text, remote_status text, remote_state text)
 		on conflict (id) do update set
 			status = excluded.status, count = excluded.count, assignee = excluded.assignee, updated_at = excluded.updated_at,
 			closed_by = excluded.closed_by, closed_at = excluded.closed_at, resolution = excluded.resolution`)
@@ -172,12 +180,14 @@ func recordTicket(t deviceops.Ticket) ticketRecord {
 		ID: t.ID, Account: t.Account, Device: t.Device, Title: t.Title, Body: t.Body, Severity: t.Severity, Status: string(t.Status),
 		Fingerprint: t.Fingerprint, Count: t.Count, Assignee: t.Assignee, Run: t.Run, OpenedBy: t.OpenedBy, OpenedAt: t.OpenedAt,
 		UpdatedAt: t.UpdatedAt, ClosedBy: t.ClosedBy, ClosedAt: t.ClosedAt, Resolution: t.Resolution,
+		Channel: t.Channel, RemoteID: t.Remote.ID, RemoteURL: t.Remote.URL, RemoteStatus: t.Remote.Status, RemoteState: string(t.Remote.State),
 	}
 }
 
 func scanTicket(row pgx.CollectableRow) (t deviceops.Ticket, err error) {
 	err = row.Scan(&t.ID, &t.Account, &t.Device, &t.Title, &t.Body, &t.Severity, &t.Status, &t.Fingerprint, &t.Count, &t.Assignee, &t.Run,
-		&t.OpenedBy, moment{&t.OpenedAt}, moment{&t.UpdatedAt}, &t.ClosedBy, moment{&t.ClosedAt}, &t.Resolution)
+		&t.OpenedBy, moment{&t.OpenedAt}, moment{&t.UpdatedAt}, &t.ClosedBy, moment{&t.ClosedAt}, &t.Resolution,
+		&t.Channel, &t.Remote.ID, &t.Remote.URL, &t.Remote.Status, &t.Remote.State)
 	return t, err
 }
 

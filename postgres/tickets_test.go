@@ -156,3 +156,45 @@ func TestOneProblemToldAtOnceIsOneTicket(t *testing.T) {
 	require.Len(t, tickets, 1)
 	require.Equal(t, 8, tickets[0].Count)
 }
+
+func TestTicketsThatAnotherSystemHas(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		ticket, entry := opening("e1", "k1|reboot", noon)
+		ticket.Channel = "jira"
+		_, _, err := s.OpenTicket(t.Context(), ticket, entry)
+		require.NoError(t, err)
+		_, err = s.FindRemoteTicket(t.Context(), "acme", "jira", "")
+		requireCode(t, deviceops.ENOTFOUND, err)
+		remote := deviceops.RemoteTicket{ID: "OPS-1", URL: "https://x/OPS-1", Status: "To Do", State: "open"}
+		require.NoError(t, s.LinkTicket(t.Context(), ticket.ID, remote))
+		for i, e := range []deviceops.TicketEntry{
+			{Kind: deviceops.EntryCommented, By: "user:maria"}, {Kind: deviceops.EntryCommented, By: "channel:jira (Ada)"},
+			{Kind: deviceops.EntryAssigned, By: "user:maria"}, {Kind: deviceops.EntryClosed, By: "run:r1"},
+			{Kind: deviceops.EntryReopened, By: "channel:jira"},
+		} {
+			e.ID, e.Ticket, e.At = "later"+string(rune('0'+i)), ticket.ID, after(time.Minute)
+			_, err := s.AddTicketEntry(t.Context(), e)
+			require.NoError(t, err)
+		}
+		unsent, err := s.UnsentEntries(t.Context(), ticket.ID)
+		require.NoError(t, err)
+		require.Equal(t, []string{"later0", "later3"}, []string{unsent[0].ID, unsent[1].ID})
+		require.Len(t, unsent, 2)
+		require.NoError(t, s.SentEntry(t.Context(), "later0"))
+		unsent, err = s.UnsentEntries(t.Context(), ticket.ID)
+		require.NoError(t, err)
+		require.Len(t, unsent, 1)
+
+		found, err := s.FindRemoteTicket(t.Context(), "acme", "jira", "OPS-1")
+		require.NoError(t, err)
+		require.Equal(t, remote, found.Remote)
+		require.Equal(t, "jira", found.Channel)
+		require.Equal(t, deviceops.TicketOpen, found.Status)
+		require.Empty(t, found.ClosedBy)
+		require.Len(t, found.Entries, 6)
+		for _, other := range [][2]string{{"umbrella", "jira"}, {"acme", "zendesk"}} {
+			_, err = s.FindRemoteTicket(t.Context(), other[0], other[1], "OPS-1")
+			requireCode(t, deviceops.ENOTFOUND, err)
+		}
+	})
+}

@@ -78,7 +78,8 @@ func (s *Starter) Start(ctx context.Context, start deviceops.Start) (bool, error
 }
 
 func reusePolicy(workflowType string) enums.WorkflowIdReusePolicy {
-	if workflowType == workflows.TypeProvision || workflowType == workflows.TypeRollout {
+	switch workflowType {
+	case workflows.TypeProvision, workflows.TypeRollout, deviceops.TicketWorkflow:
 		return enums.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	}
 	return enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE

@@ -1,0 +1,42 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/deviceops/deviceops"
+)
+
+// LinkTicket implements deviceops.Tickets.
+func (t tx) LinkTicket(ctx context.Context, id string, remote deviceops.RemoteTicket) error {
+	_, err := t.exec(ctx, "link ticket", `
+		update tickets set remote_id = $2, remote_url = $3, remote_status = $4, remote_state = $5 where id = $1`,
+		id, cleanText(remote.ID), cleanText(remote.URL), cleanText(remote.Status), string(remote.State))
+	return err
+}
+
+// FindRemoteTicket implements deviceops.Tickets.
+func (t tx) FindRemoteTicket(ctx context.Context, account, channel, remoteID string) (deviceops.Ticket, error) {
+	var where filter
+	where.add("channel = ?", channel)
+	where.add("remote_id <> '' and md5(remote_id) = md5(?)", cleanText(remoteID))
+	where.within("account", account)
+	found, err := list(ctx, t, "find remote ticket", scanTicket, `
+		select `+ticketColumns+` from tickets`+where.where()+`
+		order by opened_at desc, id desc limit 1`, where.args...)
+	if err != nil || len(found) == 0 {
+		return deviceops.Ticket{}, missing(err, "no ticket is known to the channel %s as %s", channel, remoteID)
+	}
+	return t.FindTicket(ctx, found[0].ID)
+}
+
+// UnsentEntries implements deviceops.Tickets.
+func (t tx) UnsentEntries(ctx context.Context, ticket string) ([]deviceops.TicketEntry, error) {
+	return list(ctx, t, "find unsent entries", scanEntry, `
+		select id, ticket, kind, at, by, text from ticket_entries where ticket = $1 and unsent order by position`, ticket)
+}
+
+// SentEntry implements deviceops.Tickets.
+func (t tx) SentEntry(ctx context.Context, id string) error {
+	_, err := t.exec(ctx, "note a sent entry", `update ticket_entries set unsent = false where id = $1`, id)
+	return err
+}
