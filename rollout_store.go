@@ -104,8 +104,8 @@ type Rollouts interface {
 	// RecallRollout brings devices back that were excused as stragglers: in
 	// rollouts that go on, and in those that have succeeded, their rows are
 	// pending again, in the last ring; their Error goes on to say what they were.
-	// It gives the ids of the latter ones.
-	RecallRollout(ctx context.Context, devices []string, now time.Time) (ended []string, err error)
+	// It gives the ids of both.
+	RecallRollout(ctx context.Context, devices []string, now time.Time) (going, ended []string, err error)
 
 	// IdleRollouts gives up to limit ids of running rollouts that have devices
 	// due in an open ring and in which nobody has looked for such since before.

@@ -319,7 +319,7 @@ func TestCountRolloutGivesWhoComesBackItsTime(t *testing.T) {
 	f := begun(t, 3, 2, manifest)
 	f.now = noon.Add(8 * 24 * time.Hour)
 	require.Equal(t, 3, f.count(t, activities.CountInput{}).Counts[0].Excused)
-	_, err := f.store.RecallRollout(t.Context(), []string{"k00"}, f.now)
+	_, _, err := f.store.RecallRollout(t.Context(), []string{"k00"}, f.now)
 	require.NoError(t, err)
 	f.now = f.now.Add(time.Hour)
 	require.Equal(t, 1, f.count(t, activities.CountInput{}).Counts[1].Pending, "its ring is old, and it has just come")

@@ -36,6 +36,8 @@ type ledger struct {
 
 	moves []deviceops.RolloutMove // of rows of rollouts, as commands ended
 	moved []deviceops.RolloutMove // those that took place
+	// recalled are rollouts that go on and got devices back.
+	recalled []string
 }
 
 type metricKey struct{ device, name string }

@@ -51,8 +51,8 @@ func (l *ledger) saveRollouts(ctx context.Context, tx deviceops.Tx) (err error) 
 		return err
 	}
 	back := slices.Sorted(maps.Keys(l.returned()))
-	ended, err := tx.RecallRollout(ctx, back, l.now)
-	if err != nil {
+	var ended []string
+	if l.recalled, ended, err = tx.RecallRollout(ctx, back, l.now); err != nil {
 		return err
 	}
 	for _, id := range ended {
@@ -123,9 +123,13 @@ func (l *ledger) stirredDevices() []string {
 	return slices.Sorted(maps.Keys(stirred))
 }
 
-// nudges says by rollout whether its workflow should know at once.
+// nudges says by rollout whether its workflow should know at once: it may have had
+// nothing to pump when a device came back.
 func (l *ledger) nudges() map[string]bool {
 	nudges := map[string]bool{}
+	for _, rollout := range l.recalled {
+		nudges[rollout] = true
+	}
 	for i := range l.moved {
 		m := &l.moved[i]
 		nudges[m.Rollout] = nudges[m.Rollout] || m.Urgent()

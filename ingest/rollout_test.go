@@ -215,6 +215,16 @@ func TestHellosWakeRowsAndBringStragglersBack(t *testing.T) {
 	require.Equal(t, map[string]int{"rollout/" + done.ID: 1}, b.engine.started())
 }
 
+func TestAStragglerThatIsBackIsNewsToARolloutThatGoesOn(t *testing.T) {
+	t.Parallel()
+	b, r := rolled(t)
+	b.move(r, "k2", deviceops.DeviceExcused, &deviceops.CommandError{Code: deviceops.CodeStraggler})
+	b.clock.advance(time.Minute)
+	b.say("k2", "hello", fullHello)
+	require.Equal(t, []string{"nudge rollout/" + r.ID}, b.nudges(), "it may pump nothing any more, and would excuse the device again before it looked")
+	require.Equal(t, deviceops.DevicePending, b.row(r, "k2").Status)
+}
+
 func TestTheEndOfACommandWakesWhatItLocked(t *testing.T) {
 	t.Parallel()
 	b, r := rolled(t)

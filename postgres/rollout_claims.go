@@ -325,11 +325,15 @@ func (t tx) WakeRollout(ctx context.Context, devices []string, now time.Time) er
 }
 
 // RecallRollout implements deviceops.Rollouts.
-func (t tx) RecallRollout(ctx context.Context, devices []string, now time.Time) ([]string, error) {
+func (t tx) RecallRollout(ctx context.Context, devices []string, now time.Time) (going, ended []string, err error) {
 	if len(devices) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	return list(ctx, t, "recall excused devices", pgx.RowTo[string], `
+	type recalled struct {
+		Rollout string
+		Ended   bool
+	}
+	found, err := list(ctx, t, "recall excused devices", pgx.RowToStructByPos[recalled], `
 		with back as materialized (
 			select r.rollout, r.device, r.ring as old, o.status in ('succeeded') as ended,
 				(select max(g.ring) from rollout_rings g where g.rollout = o.id) as last
@@ -348,5 +352,13 @@ func (t tx) RecallRollout(ctx context.Context, devices []string, now time.Time) 
 			union all
 			select rollout, ring, '', 'pending' from changed),
 		`+countShifts+`
-		select distinct rollout from changed where ended order by 1`, devices, now)
+		select distinct rollout, ended from changed order by 1`, devices, now)
+	for _, r := range found {
+		if r.Ended {
+			ended = append(ended, r.Rollout)
+		} else {
+			going = append(going, r.Rollout)
+		}
+	}
+	return going, ended, err
 }

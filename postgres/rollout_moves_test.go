@@ -262,8 +262,9 @@ func TestRecallRollout(t *testing.T) {
 		require.NoError(t, s.SaveRollout(t.Context(), done))
 		require.NoError(t, s.SaveRollout(t.Context(), stopped))
 
-		ended, err := s.RecallRollout(t.Context(), []string{"k1", "k2"}, after(time.Minute))
+		going, ended, err := s.RecallRollout(t.Context(), []string{"k1", "k2"}, after(time.Minute))
 		require.NoError(t, err)
+		require.Equal(t, []string{open.ID}, going)
 		require.Equal(t, []string{done.ID}, ended)
 		require.Equal(t, deviceops.RolloutDevice{
 			Rollout: open.ID, Device: "k1", Account: "acme", Ring: 1, Status: deviceops.DevicePending, DueAt: after(time.Minute),
@@ -276,9 +277,9 @@ func TestRecallRollout(t *testing.T) {
 		q := claimOf(done, 0)
 		q.Now = after(time.Hour)
 		require.Equal(t, []string{"k1"}, due(t, s, q), "a rollout that succeeded serves who comes late")
-		ended, err = s.RecallRollout(t.Context(), []string{"k1"}, after(time.Hour))
+		going, ended, err = s.RecallRollout(t.Context(), []string{"k1"}, after(time.Hour))
 		require.NoError(t, err)
-		require.Empty(t, ended)
+		require.Empty(t, append(going, ended...))
 	})
 }
 
@@ -413,7 +414,7 @@ func disturb(t *testing.T, s *postgres.Store, random *rand.Rand, rollouts []devi
 		_, err := s.EndRolloutDevices(ctx, r.ID, random.IntN(4)-1, deviceops.DeviceCanceled, nil, now)
 		return err
 	case 2:
-		_, err := s.RecallRollout(ctx, some(), now)
+		_, _, err := s.RecallRollout(ctx, some(), now)
 		return err
 	case 3:
 		var judged []deviceops.RolloutDevice
