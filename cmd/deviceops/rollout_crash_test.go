@@ -44,7 +44,8 @@ func chaosSizeOf(t *testing.T) chaosSize {
 	}
 	n, err := strconv.Atoi(text)
 	require.NoError(t, err)
-	return chaosSize{devices: n, rounds: 4, inFlight: 1000, perMinute: 6000, offline: .05, failing: .03, rejecting: .01, seconds: 60,
+	// It takes five minutes at least, so that the kills are spread over it.
+	return chaosSize{devices: n, rounds: 4, inFlight: 1000, perMinute: max(60, n/5), offline: .05, failing: .03, rejecting: .01, seconds: 60,
 		patience: max(10*time.Minute, time.Duration(n)*200*time.Millisecond), aloud: true}
 }
 
