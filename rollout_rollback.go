@@ -99,6 +99,18 @@ func (r *Rollout) RollbackScope(ring int, all bool) (rings []int) {
 	return rings
 }
 
+// TakenBack gives the rings that a person wants to have taken back: all, or the
+// present one, or the one before if that has not begun. Where all have passed none
+// is present, and all are meant.
+func (r *Rollout) TakenBack(all bool) []int {
+	present := r.Present()
+	all = all || present < 0
+	if !all && r.Rings[present].OpenedAt.IsZero() {
+		present = r.LastOpened()
+	}
+	return r.RollbackScope(present, all)
+}
+
 // LastOpened gives the index of the last ring that was opened; -1: none was.
 func (r *Rollout) LastOpened() int {
 	for i := len(r.Rings) - 1; i >= 0; i-- {

@@ -79,8 +79,10 @@ func (r *Rollout) checkRollback(c RolloutControl) error {
 		return Errorf(ECONFLICT, "rollout %s is a rollback itself: create a rollout with the release that the devices should have", r.Name)
 	case r.StartedAt.IsZero():
 		return Errorf(ECONFLICT, "rollout %s has not begun, so that nothing can be taken back; cancel it", r.Name)
+	case r.Status.Ended() && r.Rollback != "":
+		return Errorf(ECONFLICT, "rollout %s was taken back already, by %s", r.Name, r.Name+RollbackSuffix)
 	}
-	return r.must(c, r.Status == RolloutRunning || r.Status == RolloutPaused)
+	return r.must(c, r.Status != RolloutReverting && r.Status != RolloutReverted)
 }
 
 // Steer gives the rollout as a control that CheckControl let pass leaves it, with
@@ -103,6 +105,7 @@ func (r Rollout) Steer(c RolloutControl, now time.Time) Rollout {
 		r.Limits = r.Limits.with(*c.Limits)
 	case RolloutRollback:
 		r.steered(RolloutReverting, c, now)
+		r.FinishedAt = time.Time{} // one that had ended goes on
 	}
 	return r
 }

@@ -152,6 +152,25 @@ func TestControlsOfARollout(t *testing.T) {
 	require.Equal(t, "why not", v.Rollout.StatusReason)
 }
 
+func TestARolloutThatHasEndedIsTakenBack(t *testing.T) {
+	t.Parallel()
+	v := planView(statusIs(deviceops.RolloutSucceeded), ringIs(0, deviceops.RingPassed), ringIs(1, deviceops.RingPassed))
+	v.Rollout.Rings[0].OpenedAt, v.Rollout.Rings[1].OpenedAt, v.Rollout.FinishedAt = planNoon, planNoon, planNoon
+	require.Equal(t, []int{0, 1}, v.Rollout.TakenBack(false), "no ring is present: all are meant")
+	steer(t, &v, deviceops.RolloutControl{Action: deviceops.RolloutRollback})
+	require.Equal(t, deviceops.RolloutReverting, v.Rollout.Status)
+	require.Zero(t, v.Rollout.FinishedAt)
+	require.Equal(t, deviceops.DoWait, deviceops.NextStep(v).Do)
+	v.Rollback = deviceops.RolloutSucceeded
+	require.Equal(t, deviceops.RolloutReverted, deviceops.NextStep(v).Status)
+
+	failed := planView(statusIs(deviceops.RolloutFailed), ringIs(0, deviceops.RingPassed), ringIs(1, deviceops.RingFailed))
+	failed.Rollout.Rings[0].OpenedAt, failed.Rollout.Rings[1].OpenedAt = planNoon, planNoon
+	require.Equal(t, []int{1}, failed.Rollout.TakenBack(false))
+	require.Equal(t, []int{0, 1}, failed.Rollout.TakenBack(true))
+	require.NoError(t, failed.Rollout.CheckControl(deviceops.RolloutControl{Rollout: failed.Rollout.ID, Action: deviceops.RolloutRollback}))
+}
+
 func TestControlsThatDoNotApply(t *testing.T) {
 	t.Parallel()
 	set := func(l *deviceops.Limits) deviceops.RolloutControl {
@@ -185,7 +204,8 @@ func TestControlsThatDoNotApply(t *testing.T) {
 		"to set what ended":            {statusIs(deviceops.RolloutFailed), set(&deviceops.Limits{InFlight: 1}), deviceops.ECONFLICT, "rollout r is failed"},
 		"to take back a rollback":      {func(v *deviceops.RolloutView) { v.Rollout.RollbackOf = "ro-0" }, do(deviceops.RolloutRollback), deviceops.ECONFLICT, "is a rollback itself"},
 		"to take back nothing":         {fresh, do(deviceops.RolloutRollback), deviceops.ECONFLICT, "has not begun"},
-		"to take back what ended":      {statusIs(deviceops.RolloutFailed), do(deviceops.RolloutRollback), deviceops.ECONFLICT, "rollout r is failed"},
+		"to take back what is":         {statusIs(deviceops.RolloutReverted), do(deviceops.RolloutRollback), deviceops.ECONFLICT, "rollout r is reverted"},
+		"to take back twice":           {func(v *deviceops.RolloutView) { statusIs(deviceops.RolloutFailed)(v); v.Rollout.Rollback = "ro-2" }, do(deviceops.RolloutRollback), deviceops.ECONFLICT, "was taken back already, by r-rollback"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -48,6 +48,10 @@ func newChanger(d Deps, r deviceops.Rollout, spec *deviceops.RolloutSpec) *chang
 // codeIrreversible is the error code of a device that cannot be taken back.
 const codeIrreversible = "irreversible"
 
+// codeChangedSince is that of a device that something else was brought to after
+// what is taken back.
+const codeChangedSince = "changed_since"
+
 // historyMost bounds the releases among which the one is looked for that a device
 // runs.
 const historyMost = 200
@@ -89,7 +93,6 @@ func (c *changer) lockDesired(ctx context.Context, tx deviceops.Tx, found []devi
 func (c *changer) loadReleases(ctx context.Context, tx deviceops.Tx, found []deviceops.Candidate) error {
 	wanted := []string{c.spec.Change.Release}
 	if c.spec.Change.Revert {
-		wanted = nil
 		for i := range found {
 			wanted = append(wanted, found[i].Row.From.Release)
 		}
@@ -287,8 +290,8 @@ func (c *changer) configure(d *deviceops.Device, desired deviceops.Desired) plan
 // planRevert takes a device back to what it was.
 func (c *changer) planRevert(d *deviceops.Device, from deviceops.Origin) plan {
 	desired := d.Twin.Desired
-	if from.Configuration != nil && !sameConfiguration(from.Configuration, desired.Configuration) {
-		desired.Configuration = from.Configuration
+	if before := c.configurationBefore(desired.Configuration, from); !sameConfiguration(before, desired.Configuration) {
+		desired.Configuration = before
 		desired.Version++
 	}
 	if c.spec.Change.Kind == deviceops.ChangeConfig {
@@ -298,11 +301,54 @@ func (c *changer) planRevert(d *deviceops.Device, from deviceops.Origin) plan {
 	if release == nil {
 		return ended(deviceops.DeviceFailed, codeIrreversible, "no release is known that is what it ran before")
 	}
+	if version, since := c.changedSince(d, from); since {
+		return ended(deviceops.DeviceExcused, codeChangedSince, "it runs %s now, which it got after %s: it is left alone", version, c.spec.Change.Release)
+	}
 	before := *release
 	before.Downgrade, before.Requires, before.From = true, nil, ""
 	back := *d
 	back.Twin.Desired = desired
 	return c.install(&back, &before)
+}
+
+// changedSince gives what a device runs if that is neither what the change brought
+// nor what it ran before: something else came since, and is not taken back.
+func (c *changer) changedSince(d *deviceops.Device, from deviceops.Origin) (version string, since bool) {
+	brought := c.releases[c.spec.Change.Release]
+	if brought == nil {
+		return "", false
+	}
+	for _, component := range brought.Components {
+		runs, known := d.Twin.Reported.Software[component.Name]
+		if known && runs != component.Version && runs != from.Software[component.Name] {
+			return component.Name + " " + runs, true
+		}
+	}
+	return "", false
+}
+
+// configurationBefore gives a configuration without what the change made of it.
+// Settings that were changed since keep their values.
+func (c *changer) configurationBefore(now map[string]any, from deviceops.Origin) map[string]any {
+	if from.Configuration == nil {
+		return now
+	}
+	changed := c.spec.Change.Config
+	if brought := c.releases[c.spec.Change.Release]; brought != nil {
+		changed = brought.Configuration
+	}
+	before := map[string]any{}
+	maps.Copy(before, now)
+	for key, value := range changed {
+		if is, set := now[key]; set != (value != nil) || set && !sameConfiguration(map[string]any{key: is}, map[string]any{key: value}) {
+			continue
+		}
+		delete(before, key)
+		if was, set := from.Configuration[key]; set {
+			before[key] = was
+		}
+	}
+	return before
 }
 
 func (c *changer) planCommand(d *deviceops.Device) (plan, bool) {

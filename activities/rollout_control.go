@@ -53,6 +53,13 @@ func (a *Rollouts) Control(ctx context.Context, in ControlInput) (out ControlOut
 	return out, Failure(err)
 }
 
+// SteerEnded carries out a control on a rollout that has ended, which has no
+// workflow that would. It belongs in the transaction that asks for one. ECONFLICT
+// when the rollout, which tx has locked, does not admit it.
+func SteerEnded(ctx context.Context, d Deps, tx deviceops.Tx, r deviceops.Rollout, c deviceops.RolloutControl) (deviceops.RolloutControlled, error) {
+	return (&Rollouts{deps: d}).steer(ctx, tx, &r, c)
+}
+
 func (a *Rollouts) steer(ctx context.Context, tx deviceops.Tx, before *deviceops.Rollout, c deviceops.RolloutControl) (deviceops.RolloutControlled, error) {
 	if err := before.CheckControl(c); err != nil {
 		return deviceops.RolloutControlled{}, err

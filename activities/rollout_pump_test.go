@@ -430,23 +430,29 @@ func TestPumpInstallsReleases(t *testing.T) {
 func TestPumpTakesBack(t *testing.T) {
 	p := newPumping(t, deviceops.RolloutSpec{Change: deviceops.Change{Kind: deviceops.ChangeRelease, Release: "os@2.0.0", Revert: true}})
 	p.release("1.0.0", func(r *deviceops.Release) { r.From = "< 1.0.0" })
-	p.release("2.0.0", nil)
-	for _, id := range []string{"back", "stuck"} {
+	p.release("2.0.0", func(r *deviceops.Release) { r.Configuration = map[string]any{"theme": "dark", "font": "big"} })
+	for id, version := range map[string]string{"back": "2.0.0", "stuck": "2.0.0", "newer": "3.0.0"} {
 		p.device(t, id, deviceops.Active)
-		p.runs(id, "2.0.0")
+		p.runs(id, version)
 	}
+	since := p.find(t, "back")
+	since.Twin.Desired.Configuration = map[string]any{"theme": "dark", "font": "huge", "volume": 7} // font and volume were set since
+	require.NoError(t, p.store.SaveDevice(t.Context(), &since))
 	_, err := p.store.AddRolloutDevices(t.Context(), []deviceops.RolloutDevice{
 		{Rollout: p.rollout.ID, Device: "back", Account: "acme", Status: deviceops.DevicePending, DueAt: noon, From: deviceops.Origin{Release: "os@1.0.0", Configuration: map[string]any{"theme": "light"}}},
+		{Rollout: p.rollout.ID, Device: "newer", Account: "acme", Status: deviceops.DevicePending, DueAt: noon, From: deviceops.Origin{Release: "os@1.0.0", Software: map[string]string{"os": "1.0.0"}}},
 		{Rollout: p.rollout.ID, Device: "stuck", Account: "acme", Status: deviceops.DevicePending, DueAt: noon, From: deviceops.Origin{Software: map[string]string{"os": "0.9"}}},
 	})
 	require.NoError(t, err)
 	p.pump()
-	require.Equal(t, deviceops.Counts{Targeted: 2, Sent: 1, Failed: 1}, p.counts())
+	require.Equal(t, deviceops.Counts{Targeted: 2, Sent: 1, Failed: 1, Excused: 1}, p.counts())
+	require.Equal(t, "changed_since", p.row("newer").Error.Code)
+	require.Equal(t, "it runs os 3.0.0 now, which it got after os@2.0.0: it is left alone", p.row("newer").Error.Message)
 	require.Equal(t, "irreversible", p.row("stuck").Error.Code)
 	c, err := p.store.FindCommand(t.Context(), deviceops.RolloutCommandID(p.rollout.ID, "back"))
 	require.NoError(t, err)
 	require.Equal(t, "os@1.0.0", c.Args["release"])
-	require.Equal(t, map[string]any{"theme": "light"}, p.find(t, "back").Twin.Desired.Configuration)
+	require.Equal(t, map[string]any{"theme": "light", "font": "huge", "volume": int64(7)}, p.find(t, "back").Twin.Desired.Configuration)
 	require.Equal(t, "os@1.0.0", p.row("back").From.Release)
 }
 

@@ -48,14 +48,13 @@ func (a *Rollouts) createRollback(ctx context.Context, in RollbackInput) (out Ro
 	}
 	back := original.NewRollback(spec, in.Rings, in.By, in.Reason, a.deps.now())
 	if obstacle == "" {
-		if err := a.link(ctx, original.ID, &back); err != nil {
+		if back, err = a.link(ctx, original.ID, &back); err != nil {
 			return out, err
 		}
 		out.Rollback = back.ID
 	}
-	order := slices.Sorted(slices.Values(in.Rings))
-	slices.Reverse(order)
-	for i, ring := range order {
+	for i, taken := range back.Rings {
+		ring := slices.IndexFunc(original.Rings, func(r deviceops.Ring) bool { return r.Name == taken.Name })
 		f := deviceops.RolloutDeviceFilter{Rollout: original.ID, Ring: &ring}
 		err := eachRolloutDevice(ctx, a.deps.Store, f, func(rows []deviceops.RolloutDevice) error {
 			return a.takeBack(ctx, back, i, obstacle, rows, &out)
@@ -87,15 +86,16 @@ func (a *Rollouts) obstacle(ctx context.Context, r deviceops.Rollout, spec *devi
 	}
 }
 
-// link stores the rollback and names it in the original.
-func (a *Rollouts) link(ctx context.Context, original string, back *deviceops.Rollout) error {
-	return a.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+// link stores the rollback and names it in the original. It gives the rollback as
+// it is stored: one that was made before keeps its rings.
+func (a *Rollouts) link(ctx context.Context, original string, back *deviceops.Rollout) (stored deviceops.Rollout, err error) {
+	err = a.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
 		r, err := tx.LockRollout(ctx, original)
 		if err != nil {
 			return err
 		}
-		stored, created, err := tx.CreateRollout(ctx, *back)
-		if err != nil {
+		var created bool
+		if stored, created, err = tx.CreateRollout(ctx, *back); err != nil {
 			return err
 		}
 		if stored.RollbackOf != original {
@@ -110,6 +110,7 @@ func (a *Rollouts) link(ctx context.Context, original string, back *deviceops.Ro
 			Evidence: map[string]any{"of": original, "name": back.Name},
 		})
 	})
+	return stored, err
 }
 
 // takeBack gives rows of the original their rows in a ring of the rollback, or

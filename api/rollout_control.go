@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/activities"
 	"github.com/deviceops/deviceops/workflows"
 )
 
@@ -37,7 +38,37 @@ func (r rolloutService) control(ctx context.Context, p deviceops.Principal, in *
 			return done, err
 		}
 	}
+	if c.Action == deviceops.RolloutRollback && found.Status.Ended() {
+		return r.takeBack(ctx, found, r.DecisionKey.SignControl(c))
+	}
 	return r.tell(ctx, found, r.DecisionKey.SignControl(c))
+}
+
+// takeBack has a rollout taken back that has ended: its workflow is told, if it is
+// still there for devices that are at it, or another one begins.
+func (r rolloutService) takeBack(ctx context.Context, found deviceops.Rollout, c deviceops.RolloutControl) (done deviceops.RolloutControlled, err error) {
+	err = r.Orchestrator.Update(ctx, deviceops.RolloutWorkflowID(found.ID), c.ID(), workflows.UpdateControl, c, &done)
+	if deviceops.ErrorCode(err) != deviceops.ENOTFOUND {
+		return done, err
+	}
+	var start deviceops.Start
+	err = r.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		ended, err := tx.LockRollout(ctx, found.ID)
+		if err != nil {
+			return err
+		}
+		scope := workflows.RevertScope{Rings: ended.TakenBack(c.All), By: c.By.Name, Reason: c.Reason}
+		start = workflows.RolloutStart(workflows.RolloutInput{Rollout: found.ID, Revert: &scope})
+		if done, err = activities.SteerEnded(ctx, activities.Deps{Store: r.Store, Now: r.Now}, tx, ended, c); err != nil {
+			return err
+		}
+		done.Rollback = ended.RollbackID()
+		return tx.RequestStarts(ctx, []deviceops.Start{start}, r.Now())
+	})
+	if err == nil {
+		r.startNow(ctx, start)
+	}
+	return done, err
 }
 
 // tell hands a control to the workflow.

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/workflows"
 )
 
 const rolloutYAML = `rollout: night-mode
@@ -148,6 +149,32 @@ func TestRolloutsAreControlled(t *testing.T) {
 
 	r.orchestrator.ended = true
 	r.as(olga, http.MethodPost, "/v1/rollouts/night-mode/control", pause).refused(409, deviceops.ECONFLICT)
+}
+
+func TestARolloutThatHasEndedIsTakenBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	created := r.rollout()
+	created.Status, created.StartedAt, created.FinishedAt = deviceops.RolloutSucceeded, now, now
+	created.Rings[0].Status, created.Rings[0].OpenedAt = deviceops.RingPassed, now
+	require.NoError(t, r.store.SaveRollout(t.Context(), created))
+	r.orchestrator.ended = true
+	rollback := deviceops.RolloutControlRequest{Action: deviceops.RolloutRollback, Reason: "it is too dark"}
+	var done deviceops.RolloutControlled
+	r.as(olga, http.MethodPost, "/v1/rollouts/night-mode/control", rollback).into(&done)
+	require.Equal(t, []any{deviceops.RolloutReverting, created.RollbackID()}, []any{done.Status, done.Rollback})
+	stored, err := r.store.FindRollout(t.Context(), created.ID)
+	require.NoError(t, err)
+	require.Equal(t, []any{deviceops.RolloutReverting, "user:olga", "it is too dark", int64(1)}, []any{stored.Status, stored.StatusBy, stored.StatusReason, stored.Epoch})
+	require.Zero(t, stored.FinishedAt)
+	audit, err := r.store.ListAudit(t.Context(), deviceops.AuditFilter{Target: "rollout:" + created.ID})
+	require.NoError(t, err)
+	require.Equal(t, "rollout.control.rollback", audit[len(audit)-1].Action)
+	start := r.orchestrator.starts[len(r.orchestrator.starts)-1]
+	require.Equal(t, workflows.RolloutStart(workflows.RolloutInput{
+		Rollout: created.ID, Revert: &workflows.RevertScope{Rings: []int{0}, By: "user:olga", Reason: "it is too dark"},
+	}), start)
+	r.as(olga, http.MethodPost, "/v1/rollouts/night-mode/control", rollback).refused(409, deviceops.ECONFLICT)
 }
 
 // running sets a rollout going as its workflow would.

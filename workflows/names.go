@@ -71,6 +71,8 @@ type RolloutInput struct {
 	// Late says that the rollout has ended, and devices have come that are late:
 	// see to them.
 	Late bool `json:"late,omitempty"`
+	// Revert says what is to be taken back of a rollout that had ended.
+	Revert *RevertScope `json:"revert,omitempty"`
 
 	// Every is the number of looks at the counts after which it goes on in a new
 	// execution; 0: when its history has grown long.

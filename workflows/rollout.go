@@ -85,7 +85,7 @@ type rolloutState struct {
 	Errors   []deviceops.ErrorCount  `json:"errors,omitempty"`
 
 	Deferrals activities.DeferralsDecision `json:"deferrals,omitempty"` // to be carried out by the next count
-	Revert    *revertScope                 `json:"revert,omitempty"`    // what is to be taken back; nil: nothing, or it was seen to
+	Revert    *RevertScope                 `json:"revert,omitempty"`    // what is to be taken back; nil: nothing, or it was seen to
 
 	Asked    []timesAsked   `json:"asked,omitempty"`
 	Controls []takenControl `json:"controls,omitempty"`
@@ -143,6 +143,9 @@ func (p *rollout) begin(ctx workflow.Context, known *compilations[deviceops.Roll
 		return p.finish(ctx, deviceops.RolloutFailed, reason)
 	}
 	p.spec = spec.Of(r)
+	if p.in.Carried == nil {
+		p.resumeRevert()
+	}
 	if r.Status != deviceops.RolloutPlanning {
 		return nil
 	}

@@ -81,12 +81,12 @@ func (p *rollout) control(ctx workflow.Context, c deviceops.RolloutControl) (dev
 func (p *rollout) steer(c deviceops.RolloutControl, out *activities.ControlOutput) {
 	steered := out.Rollout
 	steered.Source = p.state.Rollout.Source
-	present := p.state.Rollout.Present()
+	rings := p.state.Rollout.TakenBack(c.All)
 	v := deviceops.RolloutView{Rollout: p.state.Rollout, Memory: p.state.Memory}
 	v.Steer(c, steered)
 	p.state.Rollout, p.state.Memory = v.Rollout, v.Memory
 	if c.Action == deviceops.RolloutRollback {
-		p.state.Revert = &revertScope{Rings: scopeOf(&steered, present, c.All), By: c.By.Name, Reason: c.Reason}
+		p.state.Revert = &RevertScope{Rings: rings, By: c.By.Name, Reason: c.Reason}
 		out.Controlled.Rollback = steered.RollbackID()
 	}
 	p.state.Controls = append(p.state.Controls, takenControl{ID: c.ID(), Result: out.Controlled})
@@ -94,13 +94,4 @@ func (p *rollout) steer(c deviceops.RolloutControl, out *activities.ControlOutpu
 		p.state.Controls = p.state.Controls[n:]
 	}
 	p.stirred = true
-}
-
-// scopeOf gives the rings that a person wants to have taken back: all, or the
-// present one, or the one before if that has not begun.
-func scopeOf(r *deviceops.Rollout, present int, all bool) []int {
-	if present < 0 || r.Rings[present].OpenedAt.IsZero() {
-		present = r.LastOpened()
-	}
-	return r.RollbackScope(present, all)
 }

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"slices"
+
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -9,11 +11,30 @@ import (
 	"github.com/deviceops/deviceops/activities"
 )
 
-// revertScope is what is to be taken back.
-type revertScope struct {
+// RevertScope is what is to be taken back of a rollout.
+type RevertScope struct {
 	Rings  []int  `json:"rings"`
 	By     string `json:"by"`
 	Reason string `json:"reason"`
+}
+
+// resumeRevert has a rollout taken back whose workflow begins when that was decided
+// already: it had ended, or the execution before was lost. A rollback that was made
+// is not made again, and goes on with its own rings.
+func (p *rollout) resumeRevert() {
+	r := &p.state.Rollout
+	if r.Status != deviceops.RolloutReverting {
+		return
+	}
+	p.state.Revert = p.in.Revert
+	if p.state.Revert != nil {
+		return
+	}
+	rings := r.TakenBack(false)
+	if i := slices.IndexFunc(r.Rings, func(ring deviceops.Ring) bool { return ring.Status == deviceops.RingFailed }); i >= 0 {
+		rings = r.RollbackScope(i, p.spec.OnFail == deviceops.FailRollbackAll)
+	}
+	p.state.Revert = &RevertScope{Rings: rings, By: r.StatusBy, Reason: r.StatusReason}
 }
 
 // revert makes the rollout that takes this one back, and starts its workflow.

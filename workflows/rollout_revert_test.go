@@ -76,6 +76,42 @@ func TestRolloutIsTakenBackWhenItFails(t *testing.T) {
 	}
 }
 
+// A workflow that begins when it was decided that the rollout is taken back sees to
+// that, and plans nothing.
+func TestRolloutIsTakenBackByAFreshWorkflow(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		revert *workflows.RevertScope
+		failed int // ring; -1: none
+		rings  []int
+		by     string
+	}{
+		"that was told what":           {&workflows.RevertScope{Rings: []int{0}, By: "user:maria", Reason: "it smells"}, -1, []int{0}, "user:maria"},
+		"of one that had succeeded":    {nil, -1, []int{0, 1}, "user:carl"},
+		"of one whose gate had failed": {nil, 1, []int{1}, "user:carl"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newRoundabout(t, ofConfig+"on_fail: rollback\n", 10, 90)
+			r := w.rollouts[rolloutID]
+			r.Status, r.StartedAt = deviceops.RolloutReverting, noon
+			for i := range r.Rings {
+				r.Rings[i].Status, r.Rings[i].OpenedAt = deviceops.RingPassed, noon
+				if i == c.failed {
+					r.Rings[i].Status = deviceops.RingFailed
+				}
+			}
+			w.rollsBack(10, 0)
+			w.ExecuteWorkflow(workflows.TypeRollout, workflows.RolloutInput{Rollout: rolloutID, Revert: c.revert})
+			require.NoError(t, w.GetWorkflowError())
+			require.Len(t, w.undone, 1)
+			require.Equal(t, c.rings, w.undone[0].Rings)
+			require.Equal(t, c.by, w.undone[0].By)
+			require.Equal(t, deviceops.RolloutReverted, w.rollouts[rolloutID].Status)
+		})
+	}
+}
+
 func TestRolloutThatCannotBeTakenBack(t *testing.T) {
 	t.Parallel()
 	w := newRoundabout(t, ofConfig+"on_fail: rollback\n", 10, 90)

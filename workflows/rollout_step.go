@@ -168,7 +168,7 @@ func (p *rollout) take(ctx workflow.Context, v deviceops.RolloutView, step devic
 	}
 	p.state.Rollout, p.state.Memory = v.Rollout, v.Memory
 	if step.Do == deviceops.DoFail && v.Rollout.Status == deviceops.RolloutReverting {
-		p.state.Revert = &revertScope{
+		p.state.Revert = &RevertScope{
 			Rings:  v.Rollout.RollbackScope(step.Ring, step.Action == deviceops.FailRollbackAll),
 			By:     deviceops.Engine.Name,
 			Reason: v.Rollout.StatusReason,
