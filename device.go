@@ -104,11 +104,13 @@ type Route struct {
 	Via        string // the gateway on whose topics the device is spoken to; "": its own
 	MaxPayload int    // bytes that it takes in one message; 0: the protocol's limit
 	Boot       string // its boot id
+	Profile    string
+	Serial     string
 }
 
 // Route gives how d is reached, by its parent and session.
 func (d *Device) Route() Route {
-	return Route{Via: d.Parent, MaxPayload: d.Session.MaxPayload, Boot: d.Session.Boot}
+	return Route{Via: d.Parent, MaxPayload: d.Session.MaxPayload, Boot: d.Session.Boot, Profile: d.Profile, Serial: d.Serial}
 }
 
 // DeviceFilter selects devices. Zero fields select all.
@@ -165,6 +167,10 @@ type Devices interface {
 
 	// CountDevices gives the number of devices per state.
 	CountDevices(ctx context.Context, f DeviceFilter) (map[State]int, error)
+
+	// ReadDevices gives the devices that exist out of ids, as they are at the
+	// moment. Metrics are left out.
+	ReadDevices(ctx context.Context, ids []string) (map[string]*Device, error)
 
 	// LockDevices gives the devices that exist out of ids and locks them, in
 	// id order, until the transaction ends. Metrics are left out.

@@ -48,6 +48,10 @@ type Documents interface {
 	// account, without sources, by kind and name. An empty kind means all.
 	ListDocuments(ctx context.Context, account, kind string) ([]Document, error)
 
+	// NewestDocuments gives the newest version of each document of a kind in
+	// every account, without sources, by account and name.
+	NewestDocuments(ctx context.Context, kind string) ([]Document, error)
+
 	// DocumentVersions gives all versions of a document, newest first, without
 	// sources. ENOTFOUND if there is none.
 	DocumentVersions(ctx context.Context, account, kind, name string) ([]Document, error)

@@ -80,7 +80,7 @@ type Rejected struct {
 }
 
 // RejectedPayload is how many bytes of a rejected payload are kept.
-const RejectedPayload = 2048
+const RejectedPayload = 8 << 10
 
 // EventFilter selects events. Zero fields select all.
 type EventFilter struct {
@@ -131,6 +131,17 @@ type Events interface {
 	// ListRejected gives rejected messages, newest first, and the number of
 	// all that were ever rejected, by code.
 	ListRejected(ctx context.Context, limit int) (rows []Rejected, counts map[string]int64, err error)
+
+	// RequestReplays marks the rejected messages that r selects, and that were
+	// kept whole, to be taken in again.
+	RequestReplays(ctx context.Context, r RejectedReplay, now time.Time) (RejectedReplayReport, error)
+
+	// ClaimReplays leases up to limit rejected messages that were marked, oldest
+	// first, until now plus PublishLease.
+	ClaimReplays(ctx context.Context, now time.Time, limit int) ([]Rejected, error)
+
+	// DeleteRejected removes rejected messages. Counts stay.
+	DeleteRejected(ctx context.Context, ids []int64) error
 
 	// MaintainEvents makes the partitions of the coming days, drops those
 	// older than keep and prunes the duplicate table after 7 days.

@@ -40,6 +40,7 @@ type Message struct {
 	Topic      string
 	Payload    []byte
 	ReceivedAt time.Time
+	Retained   bool // the broker had kept it: it is no news
 }
 
 // Inbox takes what devices say.

@@ -17,6 +17,10 @@ type Profile struct {
 	Heartbeat  HeartbeatPolicy
 	Provision  ProvisionSpec
 
+	// Translation understands devices that know only topics of their own; nil:
+	// they speak the device protocol.
+	Translation Translation
+
 	// Guards are further conditions for entering a state. A transition whose
 	// guard is not Yes is refused.
 	Guards map[State]DevicePredicate
@@ -65,6 +69,7 @@ type ProvisionSpec struct {
 	Software      map[string]SoftwareSpec // by component
 	Approve       bool                    // a person must admit each device
 	ApproveBy     []string                // "role:operator", "user:maria"; empty: role:operator
+	Proof         string                  // ProofClaim or ProofTopic; "": ProofClaim
 	Workflow      string                  // name@version of a workflow to run before activation
 	Timeout       time.Duration           // for the whole; 0: DefaultProvisionTimeout
 	Retries       int                     // re-tries of a failed command
@@ -114,15 +119,23 @@ var reserved = map[string]CommandSpec{
 }
 
 // Command gives the description of a command: the profile's own, else the
-// reserved one. ENOTFOUND lists the commands that there are.
+// reserved one. A device that knows only its own topics understands no command
+// that its profile does not translate. ENOTFOUND lists the commands that there
+// are.
 func (p *Profile) Command(name string) (CommandSpec, error) {
 	if spec, ok := p.Commands[name]; ok {
 		return spec, nil
 	}
-	if spec, ok := reserved[name]; ok {
+	if spec, ok := reserved[name]; ok && p.Translation == nil {
 		return spec, nil
 	}
 	return CommandSpec{}, Errorf(ENOTFOUND, "profile %s has no command %q; it has %v", p.Name, name, p.CommandNames())
+}
+
+// Takes reports whether devices of the profile understand a command.
+func (p *Profile) Takes(command string) bool {
+	_, err := p.Command(command)
+	return err == nil
 }
 
 // CommandNames gives the names of all commands, the reserved ones included, in
@@ -133,7 +146,7 @@ func (p *Profile) CommandNames() []string {
 		names = append(names, name)
 	}
 	for name := range reserved {
-		if _, own := p.Commands[name]; !own {
+		if _, own := p.Commands[name]; !own && p.Translation == nil {
 			names = append(names, name)
 		}
 	}

@@ -18,8 +18,9 @@ const (
 )
 
 // admit decides whether a device may be provisioned, and if not, why. admittedBy
-// is the person who let it in, which replaces the proof by claim.
-func admit(d deviceops.Device, admittedBy string) (Outcome, string) {
+// is the person who let it in, which replaces the proof by claim; by the profile
+// its topics may be proof enough.
+func admit(d deviceops.Device, admittedBy, byProfile string) (Outcome, string) {
 	switch d.State {
 	case deviceops.Provisioning:
 		return OutcomeProvision, "" // it was admitted before
@@ -27,7 +28,7 @@ func admit(d deviceops.Device, admittedBy string) (Outcome, string) {
 		if admittedBy != "" {
 			return OutcomeProvision, ""
 		}
-		return proof(d)
+		return proof(d, byProfile)
 	case deviceops.Discovered, deviceops.Quarantined:
 		if admittedBy != "" {
 			return OutcomeProvision, ""
@@ -40,8 +41,10 @@ func admit(d deviceops.Device, admittedBy string) (Outcome, string) {
 
 // proof judges what a registered device presented at its hello. A device that
 // was registered without a claim can prove nothing, which is no lie.
-func proof(d deviceops.Device) (Outcome, string) {
-	presented := d.Session.Presented
+func proof(d deviceops.Device, byProfile string) (Outcome, string) {
+	if byProfile == deviceops.ProofTopic && d.ClaimHash == "" {
+		return identity(d)
+	}
 	switch {
 	case d.Session.HelloAt.IsZero():
 		return OutcomeHeld, "it has not said hello yet"
@@ -51,6 +54,17 @@ func proof(d deviceops.Device) (Outcome, string) {
 		return OutcomeRefused, "it presented no claim, and one is registered"
 	case !deviceops.SameHash(d.ClaimHash, d.Session.ClaimHash):
 		return OutcomeRefused, "the claim that it presented is not the one that was registered"
+	default:
+		return identity(d)
+	}
+}
+
+// identity compares what a device says it is with what was registered.
+func identity(d deviceops.Device) (Outcome, string) {
+	presented := d.Session.Presented
+	switch {
+	case d.Session.HelloAt.IsZero():
+		return OutcomeHeld, "it has not said hello yet"
 	case presented.Profile != "" && presented.Profile != d.Profile:
 		return OutcomeRefused, fmt.Sprintf("it says that it is a %s, and it is registered as a %s", presented.Profile, d.Profile)
 	case presented.Serial != "" && presented.Serial != d.Serial:

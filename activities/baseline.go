@@ -29,7 +29,11 @@ func planBaseline(d deviceops.Device, p *deviceops.Profile) (baseline, error) {
 	if heartbeat.Every <= 0 {
 		heartbeat = deviceops.DefaultHeartbeat
 	}
-	if !sameConfiguration(b.desired.Configuration, p.Provision.Configuration) || b.desired.Heartbeat != heartbeat || b.desired.Version == 0 {
+	if !p.Takes(deviceops.CommandConfigure) {
+		// It has the configuration that it was made with, and no version of it.
+		b.changed = b.desired.Heartbeat != heartbeat || b.desired.Version != d.Twin.Reported.ConfigVersion
+		b.desired.Heartbeat, b.desired.Version = heartbeat, d.Twin.Reported.ConfigVersion
+	} else if !sameConfiguration(b.desired.Configuration, p.Provision.Configuration) || b.desired.Heartbeat != heartbeat || b.desired.Version == 0 {
 		b.desired.Version++
 		b.desired.Configuration, b.desired.Heartbeat, b.changed = p.Provision.Configuration, heartbeat, true
 	}

@@ -49,7 +49,15 @@ func (a *Provision) begin(ctx context.Context, in BeginInput) (BeginOutput, erro
 	if err != nil {
 		return BeginOutput{}, err
 	}
-	outcome, reason := admit(d, in.AdmittedBy)
+	profile, err := a.deps.Catalog.Profile(ctx, d.Account, d.Profile)
+	if err != nil && transient(deviceops.ErrorCode(err)) {
+		return BeginOutput{}, err
+	}
+	byProfile := ""
+	if profile != nil {
+		byProfile = profile.Provision.Proof
+	}
+	outcome, reason := admit(d, in.AdmittedBy, byProfile)
 	switch outcome {
 	case OutcomeIgnored:
 		return BeginOutput{Outcome: outcome, Reason: reason}, nil
@@ -58,12 +66,8 @@ func (a *Provision) begin(ctx context.Context, in BeginInput) (BeginOutput, erro
 	case OutcomeHeld:
 		return a.turnAway(ctx, d, outcome, deviceops.Escrow, reason)
 	}
-	profile, err := a.deps.Catalog.Profile(ctx, d.Account, d.Profile)
 	if err == nil {
 		return a.enter(ctx, in, d, profile)
-	}
-	if transient(deviceops.ErrorCode(err)) {
-		return BeginOutput{}, err
 	}
 	return a.turnAway(ctx, d, OutcomeHeld, deviceops.Escrow, "its profile cannot be used: "+deviceops.ErrorMessage(err))
 }
@@ -127,7 +131,7 @@ func beginOutput(in BeginInput, d deviceops.Device, p *deviceops.Profile, plan b
 		Outcome: OutcomeProvision, Account: d.Account, Profile: p.Name, Since: since, Version: plan.desired.Version, Components: plan.components,
 		Want: plan.want, Workflow: p.Provision.Workflow, Timeout: p.Provision.Timeout, Retries: p.Provision.Retries,
 	}
-	if d.Twin.Reported.ConfigVersion < plan.desired.Version {
+	if d.Twin.Reported.ConfigVersion < plan.desired.Version && p.Takes(deviceops.CommandConfigure) {
 		out.Configure = configureArgs(plan.desired)
 	}
 	if p.Provision.Approve && in.AdmittedBy == "" {

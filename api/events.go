@@ -27,6 +27,11 @@ func (s *server) eventRoutes(e eventService) {
 		summary: "List messages that were not taken, newest first, and count them by code",
 		about:   "They belong to no account, so only principals of the account root see them.",
 	}, e.rejected)
+	handle(s, route{
+		id: "replay-rejected", method: http.MethodPost, path: "/v1/events/rejected:replay", role: deviceops.RoleOperator,
+		summary: "Take rejected messages in again",
+		about:   "As if they had just come, by the profiles as they are published now, within seconds. What is rejected again is listed anew. Messages that were not kept whole are counted as cut.",
+	}, e.replay)
 }
 
 // EventQuery is the part of an input that selects events.
@@ -156,4 +161,25 @@ func (e eventService) rejected(ctx context.Context, p deviceops.Principal, in *r
 		counts = map[string]int64{}
 	}
 	return deviceops.RejectedReport{Counts: counts, Items: orEmpty(rows)}, err
+}
+
+type rejectedReplayInput struct {
+	Reasoned
+	Body deviceops.RejectedReplay
+}
+
+func (e eventService) replay(ctx context.Context, p deviceops.Principal, in *rejectedReplayInput) (report deviceops.RejectedReplayReport, err error) {
+	if p.Account != deviceops.RootAccount {
+		return report, deviceops.Errorf(deviceops.EFORBIDDEN, "rejected messages belong to no account; principals of the account root have them taken in again")
+	}
+	err = e.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		if report, err = tx.RequestReplays(ctx, in.Body, e.Now()); err != nil || report.Requested == 0 {
+			return err
+		}
+		return tx.AppendAudit(ctx, e.entry(p, change{
+			account: deviceops.RootAccount, action: "rejected.replay", target: "rejected", reason: in.because(in.Body.Reason),
+			evidence: map[string]any{"code": in.Body.Code, "topic": in.Body.Topic, "device": in.Body.Device, "requested": report.Requested},
+		}))
+	})
+	return report, err
 }

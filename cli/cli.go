@@ -96,7 +96,7 @@ func New(c Config) *cobra.Command {
 	flags.StringVarP(&a.output, "output", "o", "table", "how to show results: table, json or yaml")
 	root.AddCommand(
 		a.loginCommand(), a.doctorCommand(), a.versionCommand(),
-		a.validateCommand(), a.testCommand(), a.schemaCommand(), a.importCommand(), a.applyCommand(), a.getCommand(), a.deleteCommand(),
+		a.validateCommand(), a.testCommand(), a.translateCommand(), a.schemaCommand(), a.importCommand(), a.applyCommand(), a.getCommand(), a.deleteCommand(),
 		a.runCommand(), a.runsCommand(), a.releaseCommand(), a.rolloutCommand(), a.freezeCommand(), a.thawCommand(), a.devicesCommand(), a.explainCommand(), a.approvalsCommand(), a.ticketsCommand(), a.automationsCommand(), a.channelsCommand(),
 		a.eventsCommand(), a.metricsCommand(), a.auditCommand(), a.accountsCommand(), a.simulateCommand(),
 	)

@@ -91,7 +91,7 @@ func (a *app) eventsRejected() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use: "rejected", Short: "Show messages that were not taken, with the reason", Args: args(0, 0),
-		Long:    "Messages that no device of the installation could have meant: malformed, too large, of unknown devices. They never stop the others.",
+		Long:    "Messages that were not taken: malformed, too large, of unknown devices, not understood by their profile. They never stop the others.",
 		Example: "  deviceops events rejected --limit 20",
 		RunE: a.remote(func(ctx context.Context, c *client.Client, _ []string) error {
 			report, err := c.ListRejected(ctx, limit)
@@ -102,7 +102,44 @@ func (a *app) eventsRejected() *cobra.Command {
 		}),
 	}
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many of the latest, at most 1000")
+	cmd.AddCommand(a.rejectedReplay())
 	return cmd
+}
+
+func (a *app) rejectedReplay() *cobra.Command {
+	var r deviceops.RejectedReplay
+	cmd := &cobra.Command{
+		Use: "replay", Short: "Take rejected messages in again", Args: args(0, 0),
+		Long: `Takes rejected messages in again, as if they had just come: by the profiles as
+they are published now. That is what to do after a profile was mended whose
+devices were not understood. It happens within seconds; what is rejected again
+is listed anew. Messages that were not kept whole cannot be taken in again.`,
+		Example: `  deviceops events rejected replay --code untranslated --topic 'acme/+/telemetry' --reason "field renamed"
+  deviceops events rejected replay --device sensor-17`,
+		RunE: a.remote(func(ctx context.Context, c *client.Client, _ []string) error {
+			report, err := c.ReplayRejected(ctx, r)
+			if err != nil {
+				return err
+			}
+			return a.show(report, func(w *screen) { w.replay(report) })
+		}),
+	}
+	cmd.Flags().StringVar(&r.Code, "code", "", "only those rejected with this code")
+	cmd.Flags().StringVar(&r.Topic, "topic", "", "only those whose topic matches this MQTT filter")
+	cmd.Flags().StringVar(&r.Device, "device", "", "only those of this device")
+	reasonFlag(cmd, &r.Reason)
+	return cmd
+}
+
+func (w *screen) replay(r deviceops.RejectedReplayReport) {
+	if r.Requested == 0 && r.Cut == 0 {
+		w.line("There is no such rejected message.")
+		return
+	}
+	w.line("%s taken in again within seconds. See what is rejected still: deviceops events rejected", counted(r.Requested, "message"))
+	if r.Cut > 0 {
+		w.line("%s not kept whole and cannot be taken in again.", counted(r.Cut, "message"))
+	}
 }
 
 func (w *screen) rejected(r deviceops.RejectedReport) {

@@ -32,6 +32,12 @@ func (c *Client) ListRejected(ctx context.Context, limit int) (deviceops.Rejecte
 	return get[deviceops.RejectedReport](ctx, c, "/v1/events/rejected", query("limit", limit))
 }
 
+// ReplayRejected has rejected messages taken in again. EFORBIDDEN outside the
+// account root.
+func (c *Client) ReplayRejected(ctx context.Context, r deviceops.RejectedReplay) (deviceops.RejectedReplayReport, error) {
+	return do[deviceops.RejectedReplayReport](ctx, c, call{method: http.MethodPost, path: "/v1/events/rejected:replay", body: r})
+}
+
 // ListAudit gives audit entries, newest first. f.Before is not used; cursor is.
 func (c *Client) ListAudit(ctx context.Context, f deviceops.AuditFilter, cursor string) (Page[deviceops.AuditEntry], error) {
 	return get[Page[deviceops.AuditEntry]](ctx, c, "/v1/audit", query(

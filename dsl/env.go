@@ -95,6 +95,8 @@ type Env struct {
 	// Locals are further names: index and the variable of a foreach, output in
 	// until, event in the where of a wait.
 	Locals map[string]any
+
+	all map[string]any // when it is set, expressions see this and nothing else
 }
 
 // zeroTime only lends its type.

@@ -52,7 +52,12 @@ func (e *Expression) Bool(env Env) (bool, error) {
 func (e *Expression) run(variables map[string]any) (any, error) {
 	b := newBudget()
 	variables[budgetName] = b
-	machine := vm.VM{MemoryBudget: memoryBudget}
+	return e.runOn(&vm.VM{MemoryBudget: memoryBudget}, variables, b)
+}
+
+// runOn evaluates on a machine that evaluations which follow one another share;
+// b is the budget among variables.
+func (e *Expression) runOn(machine *vm.VM, variables map[string]any, b *budget) (any, error) {
 	v, err := machine.Run(e.program, variables)
 	if err != nil {
 		return nil, e.failed(err)
@@ -112,6 +117,9 @@ const budgetName = "__budget"
 
 // variables gives env as expressions see it.
 func (env Env) variables() map[string]any {
+	if env.all != nil {
+		return env.all
+	}
 	steps := make(map[string]any, len(env.Steps))
 	for id, result := range env.Steps {
 		steps[id] = result.variables()

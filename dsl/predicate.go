@@ -16,7 +16,11 @@ func devicePredicate(e *Expression) deviceops.DevicePredicate {
 // verdict evaluates a condition over values that may be missing: a missing one
 // gives Unknown unless the condition asks for it (x == nil, x ?? 0).
 func (e *Expression) verdict(variables map[string]any) (deviceops.Verdict, error) {
-	v, err := e.run(variables)
+	return e.judge(e.run(variables))
+}
+
+// judge makes a verdict of what the evaluation of a condition gave.
+func (e *Expression) judge(v any, err error) (deviceops.Verdict, error) {
 	switch {
 	case err != nil && isMissing(err):
 		return deviceops.Unknown, nil

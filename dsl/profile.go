@@ -15,6 +15,7 @@ var profileKeys = []fieldSpec{
 	{"metrics", mapOf("numbers and flags that devices report", typeSchema("min", "max", "description"))},
 	{"heartbeat", objectSchema("how often a device reports", nil, heartbeatKeys)},
 	{"provision", objectSchema("what a new device gets before it becomes active", nil, provisionKeys)},
+	{"translate", translateSchema()},
 	{"guards", mapOf("conditions for entering a state, by state", expressionSchema(""))},
 }
 
@@ -25,6 +26,10 @@ var commandKeys = []fieldSpec{
 	{"exclusive", booleanSchema("never runs together with another exclusive command on one device")},
 	{"reboots", booleanSchema("the device restarts while doing it; makes it exclusive")},
 	{"timeout", schema{"type": "string", "description": "how long an answer may take"}},
+	{"send", objectSchema("how a device that knows only its own topics is told", []string{"topic"}, sendKeys)},
+	{"reply", schema{"description": "how such a device answers; several ways as a list", "anyOf": []any{
+		objectSchema("an answer", []string{"on"}, replyKeys), schema{"type": "array", "minItems": 1, "items": objectSchema("an answer", []string{"on"}, replyKeys)},
+	}}},
 	{"description", textSchema("what the command does")},
 }
 
@@ -64,6 +69,7 @@ func readProfile(c *checker, out *Compiled) {
 			read(o.get(key), p)
 		}
 	}
+	c.translation(o, p)
 	if n := o.get("guards"); n != nil { // last: they use attributes and metrics
 		c.guards(n, p)
 	}

@@ -24,6 +24,7 @@ var provisionKeys = []fieldSpec{
 	{"approve", schema{"anyOf": []any{
 		schema{"type": "boolean"}, objectSchema("who admits a new device", []string{"by"}, []fieldSpec{{"by", refTo("people")}}),
 	}, "description": "a person admits each new device"}},
+	{"proof", schema{"enum": []any{deviceops.ProofClaim, deviceops.ProofTopic}, "description": "how a device proves that it is the one that was registered: by its claim, or by its topics, which the broker keeps for it"}},
 	{"workflow", schema{"type": "string", "description": "a workflow to run before activation: NAME@VERSION or NAME@latest, with an input device"}},
 	{"timeout", durationSchema("for the whole of it; 1h when left out")},
 	{"retries", integerSchema("re-tries of a failed command", 0)},
@@ -55,6 +56,9 @@ func (c *checker) provision(n *yaml.Node, p *deviceops.Profile) {
 	}
 	if v := o.get("software"); v != nil {
 		spec.Software = c.software(v)
+	}
+	if v := o.get("proof"); v != nil {
+		spec.Proof = c.proof(v)
 	}
 	if v := o.get("approve"); v != nil {
 		spec.Approve, spec.ApproveBy = c.admission(v)

@@ -13,6 +13,7 @@ type publication struct {
 	topic   string
 	payload []byte
 	retain  bool // the broker keeps it for those who subscribe later
+	done    bool // it was published before and is not to be again
 }
 
 // encoder turns what the engine says into publications.

@@ -38,6 +38,7 @@ type lane struct {
 	log     *slog.Logger
 	metrics *metrics
 	failing atomic.Bool // the inbox refused the batch that is being delivered
+	ears    *ears
 
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -47,7 +48,7 @@ type lane struct {
 func ClientID(n int) string { return fmt.Sprintf("deviceops-lane-%d", n) }
 
 // startLane connects lane n and delivers until stop is called.
-func startLane(c Config, n int, filter string, inbox deviceops.Inbox, m *metrics) (*lane, error) {
+func startLane(c Config, n int, f *filters, inbox deviceops.Inbox, m *metrics) (*lane, error) {
 	options, err := c.options(ClientID(n), false)
 	if err != nil {
 		return nil, err
@@ -60,28 +61,19 @@ func startLane(c Config, n int, filter string, inbox deviceops.Inbox, m *metrics
 		l.metrics.messages.Inc()
 		l.queue.push(arrive(m, time.Now()))
 	})
-	l.link = newLink(options, subscribe(filter, c.Timeout), c.Timeout, c.Log)
+	l.ears = &ears{filters: f, timeout: c.Timeout, log: l.log}
+	l.link = newLink(options, l.ears.open, c.Timeout, c.Log)
 	ctx, cancel := context.WithCancel(context.Background())
 	l.stop = cancel
 	go l.run(ctx)
 	return l, nil
 }
 
-// subscribe renews the subscription at each connect, since the broker may have
-// lost the session. A broker that refuses it says so in the return code.
-func subscribe(filter string, timeout time.Duration) func(mqtt.Client) error {
-	return func(client mqtt.Client) error {
-		ctx, cancel := context.WithTimeout(context.Background(), timeout)
-		defer cancel()
-		token := client.Subscribe(filter, 1, nil)
-		if err := await(ctx, token); err != nil {
-			return err
-		}
-		const refused = 0x80
-		if t, ok := token.(*mqtt.SubscribeToken); ok && t.Result()[filter] == refused {
-			return deviceops.Errorf(deviceops.EFORBIDDEN, "the broker refuses the subscription to %s: check its access rules", filter)
-		}
-		return nil
+// listen makes the lane hear what its filters say now, if it is connected; else
+// it will when it is.
+func (l *lane) listen() {
+	if l.link.ready() == nil {
+		go l.ears.listen(l.link.client)
 	}
 }
 

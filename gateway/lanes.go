@@ -23,6 +23,10 @@ type LanesConfig struct {
 	// TTL is how long a lease lasts, Renew how often it is renewed. Default
 	// 15 s and a third of TTL.
 	TTL, Renew time.Duration
+
+	// Own gives the MQTT filters of devices with topics of their own, which are
+	// read by the same lanes. It is asked at every renewal. Nil: there are none.
+	Own func(ctx context.Context) ([]string, error)
 }
 
 // Defaults of LanesConfig.
@@ -38,7 +42,7 @@ const group = "deviceops"
 // lanes as the store leases to this process.
 type Lanes struct {
 	config  LanesConfig
-	filter  string
+	filters *filters
 	leases  deviceops.Lanes
 	inbox   deviceops.Inbox
 	metrics *metrics
@@ -69,7 +73,7 @@ func NewLanes(c LanesConfig, leases deviceops.Lanes, inbox deviceops.Inbox) (*La
 		return nil, err
 	}
 	return &Lanes{
-		config: c, filter: filter, leases: leases, inbox: inbox, metrics: newMetrics(c.Registerer), held: map[int]*lane{},
+		config: c, filters: newFilters(filter), leases: leases, inbox: inbox, metrics: newMetrics(c.Registerer), held: map[int]*lane{},
 		err: deviceops.Errorf(deviceops.EUNAVAILABLE, "no lanes were asked for yet"),
 	}, nil
 }
@@ -82,6 +86,7 @@ func (l *Lanes) Run(ctx context.Context) error {
 	ticker := time.NewTicker(l.config.Renew)
 	defer ticker.Stop()
 	for {
+		l.listen(ctx)
 		l.renew(ctx)
 		select {
 		case <-ticker.C:
@@ -120,6 +125,35 @@ func (l *Lanes) tell(err error) {
 	l.err = err
 }
 
+// listen makes the lanes read what Own says. While that cannot be told, they go
+// on as they are.
+func (l *Lanes) listen(ctx context.Context) {
+	if l.config.Own == nil {
+		return
+	}
+	asking, cancel := context.WithTimeout(ctx, l.config.TTL/3)
+	defer cancel()
+	own, err := l.config.Own(asking)
+	if err != nil {
+		if ctx.Err() == nil {
+			l.config.Log.Warn("the topics of devices' own cannot be told", "error", err)
+		}
+		return
+	}
+	shared := make([]string, len(own))
+	for i, filter := range own {
+		shared[i] = sharedFilter(filter)
+	}
+	if !l.filters.set(shared) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, lane := range l.held {
+		lane.listen()
+	}
+}
+
 // serve makes lanes the ones that are connected.
 func (l *Lanes) serve(lanes []int) error {
 	wanted := make(map[int]bool, len(lanes))
@@ -133,7 +167,7 @@ func (l *Lanes) serve(lanes []int) error {
 		if l.held[n] != nil {
 			continue
 		}
-		started, err := startLane(l.config.Config, n, l.filter, l.inbox, l.metrics)
+		started, err := startLane(l.config.Config, n, l.filters, l.inbox, l.metrics)
 		if err != nil {
 			return err
 		}

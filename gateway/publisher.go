@@ -22,6 +22,10 @@ type Publisher struct {
 	// ids. Nil: every device has topics of its own.
 	Route RouteFunc
 
+	// Own gives the translations of devices that know only topics of their own.
+	// Nil: all speak the device protocol.
+	Own deviceops.Translations
+
 	encoder encoder
 	link    *link
 	timeout time.Duration
@@ -58,11 +62,13 @@ func (p *Publisher) Ready() error { return p.link.ready() }
 // PublishCommands implements deviceops.Gateway. Besides EUNAVAILABLE it gives
 // EINVALID for an id that can't be in a topic, EEXHAUSTED for a command that
 // is larger than its device takes and ETIMEOUT for one that has expired; the
-// others of the batch are published all the same.
+// others of the batch are published all the same. Devices that know only topics
+// of their own are told there, in their own words, and no attempt twice unless
+// the command is idempotent: they keep no journal of what they have done.
 func (p *Publisher) PublishCommands(ctx context.Context, commands []deviceops.Command, now time.Time) ([]deviceops.Sent, error) {
 	b := p.batch(len(commands))
 	for _, c := range commands {
-		b.add(p.encoder.command(c, now))
+		b.add(p.command(ctx, c, now))
 	}
 	errs := b.publish(ctx)
 	var sent []deviceops.Sent
@@ -74,7 +80,23 @@ func (p *Publisher) PublishCommands(ctx context.Context, commands []deviceops.Co
 	return sent, joined(errs)
 }
 
-// PublishCancel implements deviceops.Gateway.
+// command gives what to publish for c.
+func (p *Publisher) command(ctx context.Context, c deviceops.Command, now time.Time) (publication, error) {
+	if p.Own == nil || c.Route.Profile == "" {
+		return p.encoder.command(c, now)
+	}
+	profile, err := p.Own.Translating(ctx, c.Account, c.Route.Profile)
+	if err != nil {
+		return publication{}, err
+	}
+	if profile == nil {
+		return p.encoder.command(c, now)
+	}
+	return p.ownCommand(profile.Translation, c, now)
+}
+
+// PublishCancel implements deviceops.Gateway. A device that knows only topics of
+// its own cannot be asked: what is published is for nobody then.
 func (p *Publisher) PublishCancel(ctx context.Context, device, commandID string) error {
 	var route deviceops.Route
 	if p.Route != nil {
@@ -152,7 +174,7 @@ func (b *batch) hand(ctx context.Context) []mqtt.Token {
 	tokens := make([]mqtt.Token, len(b.publications))
 	for i, p := range b.publications {
 		switch {
-		case b.errs[i] != nil:
+		case b.errs[i] != nil, p.done:
 		case ctx.Err() != nil:
 			b.errs[i] = deviceops.Errorf(deviceops.EUNAVAILABLE, "the broker takes no messages: %w", ctx.Err())
 		default:

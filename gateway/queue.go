@@ -17,7 +17,7 @@ type arrival struct {
 }
 
 func arrive(m mqtt.Message, at time.Time) arrival {
-	return arrival{message: deviceops.Message{Topic: m.Topic(), Payload: m.Payload(), ReceivedAt: at}, ack: m.Ack}
+	return arrival{message: deviceops.Message{Topic: m.Topic(), Payload: m.Payload(), ReceivedAt: at, Retained: m.Retained()}, ack: m.Ack}
 }
 
 // queue holds what came in and is not delivered, bounded in number and bytes.

@@ -22,6 +22,10 @@ type Config struct {
 	Orchestrator deviceops.Orchestrator
 	Catalog      deviceops.Catalog
 
+	// Translations understands devices that know only topics of their own. Nil:
+	// there are none.
+	Translations deviceops.Translations
+
 	// Prefix is where topics begin. Default protocol.DefaultPrefix.
 	Prefix string
 
@@ -88,9 +92,14 @@ func (b *Inbox) Close(ctx context.Context) error {
 func (b *Inbox) Deliver(ctx context.Context, batch []deviceops.Message) error {
 	var items []item
 	var rejected []deviceops.Rejected
+	var own []deviceops.Message
 	for _, m := range batch {
 		if m.ReceivedAt.IsZero() {
 			m.ReceivedAt = b.config.Now()
+		}
+		if b.isOwn(m.Topic) {
+			own = append(own, m)
+			continue
 		}
 		decoded, refused := decode(b.topics, m)
 		items = append(items, decoded...)
@@ -98,6 +107,11 @@ func (b *Inbox) Deliver(ctx context.Context, batch []deviceops.Message) error {
 			rejected = append(rejected, *refused)
 		}
 	}
+	translated, refused, err := b.translate(ctx, own)
+	if err != nil {
+		return err
+	}
+	items, rejected = append(items, translated...), append(rejected, refused...)
 	if len(rejected) > 0 {
 		if err := b.config.Store.AppendRejected(ctx, rejected); err != nil {
 			return err
@@ -193,8 +207,19 @@ func (b *Inbox) transaction(ctx context.Context, tx deviceops.Tx, items []item, 
 	for j := range due {
 		touched[j] = true
 	}
-	lookup := func(d *deviceops.Device) *deviceops.Profile { return b.profiles.find(ctx, d.Account, d.Profile) }
+	lookup := func(d *deviceops.Device) *deviceops.Profile { return b.profile(ctx, d) }
 	return &transaction{Inbox: b, tx: tx, items: items, touched: touched, ledger: newLedger(b.config.Now(), lookup)}
+}
+
+// profile gives the profile of a device. Of one that translates the very version
+// counts that did.
+func (b *Inbox) profile(ctx context.Context, d *deviceops.Device) *deviceops.Profile {
+	if b.config.Translations != nil {
+		if p, err := b.config.Translations.Translating(ctx, d.Account, d.Profile); err == nil && p != nil {
+			return p
+		}
+	}
+	return b.profiles.find(ctx, d.Account, d.Profile)
 }
 
 func (b *Inbox) acknowledge(ctx context.Context, due map[journal]bool) error {

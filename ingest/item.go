@@ -35,6 +35,7 @@ type item struct {
 	origin  string // the device whose topic it came on; seqs are counted per origin
 	subject string // the device that it is about: origin or its child
 	message protocol.Message
+	own     *own // nil: it came in the device protocol
 }
 
 // sequenced reports whether the message is one of those that a device numbers

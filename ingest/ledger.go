@@ -47,6 +47,7 @@ type greeting struct {
 	running  []string
 	needFull bool // the digest of its short form is not known
 	child    bool
+	own      bool // it knows only topics of its own: nobody would hear a welcome
 }
 
 func newLedger(now time.Time, profile func(d *deviceops.Device) *deviceops.Profile) *ledger {
@@ -186,7 +187,7 @@ func (l *ledger) clock(d *deviceops.Device, when moment, received time.Time) {
 }
 
 func (l *ledger) hello(i item, d *deviceops.Device, m *protocol.Hello) {
-	greeting := greeting{running: m.Running, needFull: m.Short() && !recognized(d, m.Digest), child: i.origin != i.subject}
+	greeting := greeting{running: m.Running, needFull: m.Short() && !recognized(d, m.Digest), child: i.origin != i.subject, own: i.own != nil}
 	boot := d.Session.Boot
 	next, ok := greet(d.Session, d.ID, m, i.at)
 	if ok {
@@ -220,7 +221,10 @@ func (l *ledger) heartbeat(i item, d *deviceops.Device, m *protocol.Heartbeat) {
 	if i.at.Before(d.Session.LastHeartbeat) {
 		return
 	}
-	d.Session.LastHeartbeat, d.Session.UptimeS = i.at, m.UptimeS
+	d.Session.LastHeartbeat = i.at
+	if i.own == nil || !i.own.implicit {
+		d.Session.UptimeS = m.UptimeS
+	}
 	l.sessions[d.ID] = true
 }
 
@@ -298,6 +302,7 @@ func (l *ledger) result(i item, d *deviceops.Device, m *protocol.Result) {
 		before := c.Status
 		if answer(c, m, d.Twin.Reported, l.now) {
 			l.advanced(c, before)
+			l.configured(i, d, c)
 		}
 	}
 }

@@ -27,7 +27,9 @@ func (t *transaction) outcome() outcome {
 	o.ready = deviceops.ClaimQuery{Now: l.now, Limit: claimLimit}
 	for _, id := range sortedKeys(l.greeted) {
 		g := l.greeted[id]
-		o.welcomes = append(o.welcomes, l.welcome(id, g))
+		if !g.own {
+			o.welcomes = append(o.welcomes, l.welcome(id, g))
+		}
 		if mayWork(l.devices[id]) {
 			o.hello.Devices = append(o.hello.Devices, id)
 			o.hello.Except = append(o.hello.Except, g.running...)

@@ -35,7 +35,7 @@ type transaction struct {
 // is in the fields that it leaves behind.
 func (t *transaction) run(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		t.lock, t.discover, t.deduplicate, t.admit, t.lockCommands, t.apply, t.strand, t.acknowledge, t.save,
+		t.lock, t.discover, t.deduplicate, t.admit, t.resolveReplies, t.lockCommands, t.apply, t.strand, t.acknowledge, t.save,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -125,6 +125,10 @@ func (t *transaction) deduplicate(ctx context.Context) error {
 		}
 		if hello, ok := i.message.(*protocol.Hello); ok && i.origin == i.subject {
 			boots[i.origin] = hello.Boot
+		}
+		if i.own != nil && i.own.dedupe != 0 {
+			keys = append(keys, deviceops.SeqKey{Device: i.origin, Boot: ownDedupe, Seq: i.own.dedupe})
+			numbered = append(numbered, n)
 		}
 		if boot := t.boot(i, boots); i.sequenced() && boot != "" {
 			keys = append(keys, deviceops.SeqKey{Device: i.origin, Boot: boot, Seq: i.message.Head().Seq})

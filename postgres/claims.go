@@ -95,7 +95,7 @@ func (t tx) lease(ctx context.Context, q deviceops.ClaimQuery, candidates []stri
 		c as (
 			update commands set leased_until = `+until+` from picked where commands.id = picked.id
 			returning commands.*)
-		select `+commandColumns+`, d.parent, s.max_payload, s.boot
+		select `+commandColumns+`, d.parent, s.max_payload, s.boot, d.profile, d.serial
 		from c join devices d on d.id = c.device join sessions s on s.device = c.device
 		order by c.created_at, c.ordinal`, f.args...)
 }

@@ -212,7 +212,7 @@ func scanCommand(row pgx.CollectableRow) (deviceops.Command, error) { return sca
 // scanClaimed reads commandColumns and the route to the device.
 func scanClaimed(row pgx.CollectableRow) (deviceops.Command, error) {
 	var route deviceops.Route
-	c, err := scanCommandAnd(row, &route.Via, &route.MaxPayload, &route.Boot)
+	c, err := scanCommandAnd(row, &route.Via, &route.MaxPayload, &route.Boot, &route.Profile, &route.Serial)
 	c.Route = route
 	return c, err
 }

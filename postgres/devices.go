@@ -104,6 +104,11 @@ func (t tx) LockDevices(ctx context.Context, ids []string) (map[string]*deviceop
 		`select from devices where id = any($1) order by id for no key update`, ids); err != nil {
 		return nil, err
 	}
+	return t.ReadDevices(ctx, ids)
+}
+
+// ReadDevices implements deviceops.Devices.
+func (t tx) ReadDevices(ctx context.Context, ids []string) (map[string]*deviceops.Device, error) {
 	found, err := list(ctx, t, "read devices", scanDevice(false),
 		`select `+deviceColumns+` from `+deviceTables+` where d.id = any($1)`, ids)
 	byID := make(map[string]*deviceops.Device, len(found))

@@ -113,6 +113,14 @@ func (t tx) ListDocuments(ctx context.Context, account, kind string) ([]deviceop
 		deviceops.AccountLine(account), kind)
 }
 
+// NewestDocuments implements deviceops.Documents.
+func (t tx) NewestDocuments(ctx context.Context, kind string) ([]deviceops.Document, error) {
+	return list(ctx, t, "list documents", scanDocumentHead, `
+		select distinct on (account, name) `+documentHead+` from documents
+		where kind = $1 and not retired
+		order by account, name, version desc`, kind)
+}
+
 // DocumentVersions implements deviceops.Documents.
 func (t tx) DocumentVersions(ctx context.Context, account, kind, name string) ([]deviceops.Document, error) {
 	versions, err := list(ctx, t, "list versions", scanDocumentHead, `

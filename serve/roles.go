@@ -65,7 +65,7 @@ func (s *Server) startPublisher(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	publisher.Route = s.route
+	publisher.Route, publisher.Own = s.route, s.translations
 	s.publisher = publisher
 	s.gateway = deviceops.ArtifactGateway{Gateway: publisher, Artifacts: s.signer}
 	s.checks["broker"] = func(context.Context) error { return publisher.Ready() }
@@ -84,7 +84,7 @@ func (s *Server) route(ctx context.Context, device string) (deviceops.Route, err
 
 func (s *Server) startGateway(ctx context.Context) error {
 	inbox, err := ingest.New(ingest.Config{
-		Store: s.automations, Gateway: s.gateway, Orchestrator: s.Orchestrator, Catalog: s.catalog,
+		Store: s.automations, Gateway: s.gateway, Orchestrator: s.Orchestrator, Catalog: s.catalog, Translations: s.translations,
 		Prefix: s.config.MQTT.Prefix, Log: s.config.Log, Registerer: s.registry,
 	})
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 	}
 	config := s.config.MQTT
 	config.Registerer = s.registry
-	lanes, err := gateway.NewLanes(gateway.LanesConfig{Config: config, Lanes: s.config.Lanes}, s.Store, inbox)
+	lanes, err := gateway.NewLanes(gateway.LanesConfig{Config: config, Lanes: s.config.Lanes, Own: s.translations.Filters}, s.Store, inbox)
 	if err != nil {
 		return err
 	}
@@ -102,6 +102,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 	})
 	s.checks["lanes"] = func(context.Context) error { return lanes.Ready() }
 	s.roles.Go(func() error { return sweeper.Run(ctx) })
+	s.roles.Go(func() error { return inbox.RunReplays(ctx) })
 	s.roles.Go(func() error {
 		err := lanes.Run(ctx)
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)

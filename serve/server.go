@@ -45,6 +45,8 @@ type Server struct {
 	codec       converter.PayloadCodec // nil: payloads are not encrypted
 	checks      map[string]api.Check
 
+	translations *dsl.Translations
+
 	roles  *errgroup.Group // what serves; ends first
 	stop   context.CancelFunc
 	links  *errgroup.Group // what the roles need until they have ended
@@ -122,6 +124,7 @@ func (s *Server) openStore(ctx context.Context) (err error) {
 func (s *Server) prepareStore(ctx context.Context) error {
 	now := time.Now()
 	s.catalog = &dsl.Catalog{Documents: s.Store}
+	s.translations = &dsl.Translations{Documents: s.Store}
 	s.checks["store"] = func(ctx context.Context) error { return s.Store.Ping(ctx) }
 	if err := s.Store.EnsureAccount(ctx, deviceops.Account{Path: deviceops.RootAccount, Name: "Root", CreatedAt: now}); err != nil {
 		return err
