@@ -330,3 +330,36 @@ func TestNote(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "it installs os 2", w.events(t, "k1", deviceops.EventProvision)[0].Data["text"])
 }
+
+// ownWords stands for a profile whose devices know only their own topics.
+type ownWords struct{ deviceops.Translation }
+
+func TestBeginTakesTheTopicsOfADeviceAsItsProof(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		proof, claim string
+		outcome      activities.Outcome
+	}{
+		"its topics are proof":             {deviceops.ProofTopic, "", activities.OutcomeProvision},
+		"a registered claim is asked for":  {deviceops.ProofTopic, "hash", activities.OutcomeRefused},
+		"a claim is what profiles ask for": {"", "", activities.OutcomeHeld},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.catalog.profile.Provision = deviceops.ProvisionSpec{Proof: c.proof}
+			w.catalog.profile.Translation = ownWords{}
+			w.device(t, "k1", deviceops.Escrow)
+			d := w.find(t, "k1")
+			d.ClaimHash = c.claim
+			require.NoError(t, w.store.SaveDevice(t.Context(), &d))
+			out := w.begin(t, "")
+			require.Equal(t, c.outcome, out.Outcome, out.Reason)
+			require.Nil(t, out.Configure, "it cannot be told its configuration")
+			if c.outcome == activities.OutcomeProvision {
+				require.Zero(t, w.find(t, "k1").Twin.Desired.Version)
+				require.Equal(t, 30*time.Second, w.find(t, "k1").Twin.Desired.Heartbeat.Every)
+			}
+		})
+	}
+}

@@ -120,7 +120,7 @@ func TestDevicesThatKnowOnlyTheirOwnTopics(t *testing.T) {
 	require.Equal(t, "untranslated", rejected()[0].Code)
 	require.Contains(t, rejected()[0].Reason, "metrics.temp_c")
 
-	apply(strings.Replace(string(text), "(payload.temp_f - 32) / 1.8", "payload.celsius ?? (payload.temp_f - 32) / 1.8", 1))
+	apply(strings.Replace(string(text), "(payload.temp_f - 32) / 1.8", "payload.celsius ?? ((payload.temp_f - 32) / 1.8)", 1))
 	report, err := c.ReplayRejected(t.Context(), deviceops.RejectedReplay{Code: "untranslated", Topic: "acme/+/telemetry", Reason: "firmware 1.10 has Celsius"})
 	require.NoError(t, err)
 	require.Equal(t, deviceops.RejectedReplayReport{Requested: 1}, report)
