@@ -207,19 +207,19 @@ func (b *Inbox) transaction(ctx context.Context, tx deviceops.Tx, items []item, 
 	for j := range due {
 		touched[j] = true
 	}
-	lookup := func(d *deviceops.Device) *deviceops.Profile { return b.profile(ctx, d) }
-	return &transaction{Inbox: b, tx: tx, items: items, touched: touched, ledger: newLedger(b.config.Now(), lookup)}
-}
-
-// profile gives the profile of a device. Of one that translates the very version
-// counts that did.
-func (b *Inbox) profile(ctx context.Context, d *deviceops.Device) *deviceops.Profile {
-	if b.config.Translations != nil {
-		if p, err := b.config.Translations.Translating(ctx, d.Account, d.Profile); err == nil && p != nil {
-			return p
+	translated := map[string]*deviceops.Profile{} // the very versions that did, by device
+	for _, i := range items {
+		if i.own != nil {
+			translated[i.subject] = i.own.profile
 		}
 	}
-	return b.profiles.find(ctx, d.Account, d.Profile)
+	lookup := func(d *deviceops.Device) *deviceops.Profile {
+		if p := translated[d.ID]; p != nil {
+			return p
+		}
+		return b.profiles.find(ctx, d.Account, d.Profile)
+	}
+	return &transaction{Inbox: b, tx: tx, items: items, touched: touched, ledger: newLedger(b.config.Now(), lookup)}
 }
 
 func (b *Inbox) acknowledge(ctx context.Context, due map[journal]bool) error {

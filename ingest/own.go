@@ -21,6 +21,7 @@ const (
 
 // own is what is known of an item that was translated.
 type own struct {
+	profile  *deviceops.Profile
 	implicit bool              // it was not said, but follows from what was
 	dedupe   int64             // tells it from a repetition; 0: nothing does
 	replies  []deviceops.Reply // the commands that a result may answer
@@ -197,6 +198,7 @@ func (a addressed) items() ([]item, *deviceops.Rejected) {
 }
 
 func (a addressed) item(m protocol.Message, o *own) item {
+	o.profile = a.profile
 	return item{topic: a.Topic, payload: a.Payload, at: a.ReceivedAt, origin: a.device, subject: a.device, message: m, own: o}
 }
 
