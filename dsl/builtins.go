@@ -64,6 +64,8 @@ var ownFunctions = map[string]function{
 	"replace":    {replaceText, []any{new(func(string, string, string) string)}},
 	"duration":   {durationArg, []any{new(func(string) time.Duration)}},
 	"pct":        {percentOf, []any{new(func(any, any) float64)}},
+	"inCircle":   {inCircle, []any{new(func(any, any, any, any, any) bool)}},
+	"inPolygon":  {inPolygon, []any{new(func(any, any, []any) bool)}},
 	"date":       {dateArg, []any{new(func(string) time.Time)}},
 }
 
