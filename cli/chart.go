@@ -166,7 +166,7 @@ func (c *chart) times() (rule, text string) {
 	switch {
 	case span > 14*24*time.Hour:
 		layout = "2006-01-02"
-	case span > 24*time.Hour:
+	case span > 36*time.Hour:
 		layout = "01-02 15:04"
 	case span < 10*time.Minute:
 		layout = "15:04:05"

@@ -46,7 +46,7 @@ battery_pct of k1, a point for 15m
     └┴────────────┴─────────────┴────────────┴─────────────
      12:00        18:00         00:00        06:00
 
-min 30   avg 55.04   max 90   last 90   (240 samples)
+min 30   avg 55.04   max 90   last 90   (samples: 240)
 `, func(w *screen) { w.deviceMetric(m, 60) })
 }
 

@@ -245,7 +245,7 @@ func TestMetrics(t *testing.T) {
 
 	shown := m.run("metrics", "k1", "battery_pct", "--since", "2h").done()
 	require.Contains(t, shown, "battery_pct of k1, a point for 2m\n")
-	require.Contains(t, shown, "min 20   avg 49.5   max 79   last 20   (60 samples)")
+	require.Contains(t, shown, "min 20   avg 49.5   max 79   last 20   (samples: 60)")
 	var history deviceops.DeviceMetric
 	require.NoError(t, json.Unmarshal([]byte(m.run("metrics", "k1", "battery_pct", "--since", "30m", "--step", "10m", "-o", "json").done()), &history))
 	require.Equal(t, int64(600), history.StepS)

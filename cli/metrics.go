@@ -122,7 +122,7 @@ func (w *screen) deviceMetric(m deviceops.DeviceMetric, columns int) {
 		w.line("%s", line)
 	}
 	w.line("")
-	w.line("min %s   avg %s   max %s   last %s   (%d samples)",
+	w.line("min %s   avg %s   max %s   last %s   (samples: %d)",
 		figure(m.All.Min), figure(m.All.Avg), figure(m.All.Max), figure(m.All.Last), m.All.Count)
 }
 
