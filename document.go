@@ -15,6 +15,7 @@ const (
 	KindRollout    = "rollout" // never published: a rollout is created, see RolloutRequest
 	KindCalendar   = "calendar"
 	KindChannel    = "channel"
+	KindRoute      = "route"
 )
 
 // Document is a published YAML document. A version is immutable.

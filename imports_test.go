@@ -26,6 +26,7 @@ var layers = map[string]int{
 	"starter":    3,
 	"ingest":     3,
 	"gateway":    3,
+	"forward":    3,
 	"postgres":   3,
 	"vault":      3,
 	"channel":    3,

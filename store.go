@@ -38,6 +38,7 @@ type Tx interface {
 	Starts
 	AutomationRecords
 	Lanes
+	Routes
 	Timeline
 	MetricHistory
 }

@@ -117,6 +117,7 @@ func (s *server) routes() {
 	s.releaseRoutes(releaseService{s.core})
 	s.eventRoutes(eventService{s.core})
 	s.automationRoutes(automationService{s.core})
+	s.forwardingRoutes(forwardingService{s.core})
 	s.accountRoutes(accountService{s.core})
 }
 

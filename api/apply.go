@@ -215,6 +215,9 @@ func (a *application) publish(ctx context.Context, tx deviceops.Tx, d checkedDoc
 		return report, err
 	}
 	report.Version, report.Outcome = stored.Version, deviceops.DocumentUnchanged
+	if err := a.openRoute(ctx, tx, d); err != nil {
+		return report, err
+	}
 	if !created {
 		return report, nil
 	}

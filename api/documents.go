@@ -31,7 +31,7 @@ func (s *server) documentRoutes(d documentService) {
 
 type documentList struct {
 	Account string `query:"account" doc:"Whose view. Default: the caller's account"`
-	Kind    string `query:"kind" enum:"profile,workflow"`
+	Kind    string `query:"kind" enum:"profile,workflow,automation,test,calendar,channel,route"`
 }
 
 func (d documentService) list(ctx context.Context, p deviceops.Principal, in *documentList) (page[deviceops.Document], error) {
@@ -46,7 +46,7 @@ func (d documentService) list(ctx context.Context, p deviceops.Principal, in *do
 // DocumentPath is the part of an input that names a document.
 type DocumentPath struct {
 	Account string `query:"account" doc:"Whose view. Default: the caller's account"`
-	Kind    string `path:"kind" enum:"profile,workflow"`
+	Kind    string `path:"kind" enum:"profile,workflow,automation,test,calendar,channel,route"`
 	Name    string `path:"name" maxLength:"128"`
 }
 

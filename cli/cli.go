@@ -97,7 +97,8 @@ func New(c Config) *cobra.Command {
 	root.AddCommand(
 		a.loginCommand(), a.doctorCommand(), a.versionCommand(),
 		a.validateCommand(), a.testCommand(), a.translateCommand(), a.schemaCommand(), a.importCommand(), a.applyCommand(), a.getCommand(), a.deleteCommand(),
-		a.runCommand(), a.runsCommand(), a.releaseCommand(), a.rolloutCommand(), a.freezeCommand(), a.thawCommand(), a.devicesCommand(), a.explainCommand(), a.approvalsCommand(), a.ticketsCommand(), a.automationsCommand(), a.channelsCommand(),
+		a.runCommand(), a.runsCommand(), a.releaseCommand(), a.rolloutCommand(), a.freezeCommand(), a.thawCommand(),
+		a.devicesCommand(), a.explainCommand(), a.approvalsCommand(), a.ticketsCommand(), a.automationsCommand(), a.channelsCommand(), a.routesCommand(),
 		a.eventsCommand(), a.metricsCommand(), a.auditCommand(), a.accountsCommand(), a.simulateCommand(),
 	)
 	return root

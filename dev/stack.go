@@ -131,8 +131,9 @@ func (s *Stack) startRoles(ctx context.Context) error {
 		TemporalAddress: s.temporalAddress, TemporalNamespace: Namespace,
 		MQTT: gateway.Config{Broker: s.brokerURL}, Listener: listener,
 		AdminToken: s.token, SecretsFile: s.folder.Path("secrets.json"), PayloadKeys: serve.DefaultPayloadKeys,
-		Artifacts: serve.Artifacts{Store: "file://" + s.folder.Path("artifacts"), URL: downloads, TTL: s.options.ArtifactTTL},
-		Patience:  s.options.Patience, Version: s.options.Version, Log: s.options.Log,
+		Artifacts:   serve.Artifacts{Store: "file://" + s.folder.Path("artifacts"), URL: downloads, TTL: s.options.ArtifactTTL},
+		RouteFolder: s.folder.Path("routes"),
+		Patience:    s.options.Patience, Version: s.options.Version, Log: s.options.Log,
 	})
 	if err != nil {
 		return err

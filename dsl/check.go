@@ -64,6 +64,7 @@ type Compiled struct {
 	Rollout  *deviceops.RolloutSpec    // a rollout without errors
 	Calendar *deviceops.Calendar       // a calendar without errors
 	Channel  *Channel                  // a channel without errors
+	Route    *Route                    // a route without errors
 }
 
 // kind is a kind of document that this version reads.
@@ -72,9 +73,6 @@ type kind struct {
 	read   func(c *checker, out *Compiled)
 	schema func() schema
 }
-
-// futureKinds are the kinds of the language that this version does not read.
-var futureKinds = []string{"route"}
 
 // kinds are in the order in which a file is read: workflows may use the file's
 // profiles, rollouts its releases and calendars.
@@ -88,6 +86,7 @@ func kinds() []kind {
 		{deviceops.KindChannel, readChannel, channelSchema},
 		{deviceops.KindRelease, readRelease, releaseSchema},
 		{deviceops.KindRollout, readRollout, rolloutSchema},
+		{deviceops.KindRoute, readRoute, routeSchema},
 	}
 }
 
@@ -163,6 +162,7 @@ func dropBroken(docs []*document, compiled []Compiled) {
 			compiled[i].Automation, compiled[i].Test = nil, nil
 			compiled[i].Release, compiled[i].Rollout, compiled[i].Calendar = nil, nil, nil
 			compiled[i].Channel = nil
+			compiled[i].Route = nil
 		}
 	}
 }
@@ -200,9 +200,6 @@ func (d *document) knownKind() bool {
 	switch {
 	case contains(kindNames(), key.Value):
 		return true
-	case contains(futureKinds, key.Value):
-		d.src.report(d.at(key), "unsupported-kind", "keep it in another file until then; this version reads "+strings.Join(kindNames(), " and "),
-			"documents of kind %s are not supported by this version yet", key.Value)
 	default:
 		d.unknownKind(key)
 	}

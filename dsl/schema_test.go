@@ -88,7 +88,7 @@ func TestExamplesCompile(t *testing.T) {
 		require.Empty(t, found, path)
 		require.NotEmpty(t, docs)
 		for _, d := range docs {
-			require.True(t, d.Program != nil || d.Profile != nil || d.Automation != nil || d.Test != nil || d.Release != nil || d.Rollout != nil || d.Calendar != nil, "%s: %s %s", path, d.Kind, d.Name)
+			require.True(t, d.Program != nil || d.Profile != nil || d.Automation != nil || d.Test != nil || d.Release != nil || d.Rollout != nil || d.Calendar != nil || d.Route != nil, "%s: %s %s", path, d.Kind, d.Name)
 		}
 	}
 }

@@ -56,9 +56,12 @@ type Config struct {
 	// Artifacts is where the content of releases is kept.
 	Artifacts Artifacts
 
-	// AllowNetworks are the private networks that http.request may reach, as
-	// 10.1.0.0/16. Default: none.
+	// AllowNetworks are the private networks that http.request and routes may
+	// reach, as 10.1.0.0/16. Default: none.
 	AllowNetworks []string
+
+	// RouteFolder is where routes write their files. Default: they write none.
+	RouteFolder string
 
 	// Actions are more actions than every installation has.
 	Actions []activities.Action

@@ -9,8 +9,10 @@ import (
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/activities"
 	"github.com/deviceops/deviceops/api"
+	"github.com/deviceops/deviceops/forward"
 	"github.com/deviceops/deviceops/gateway"
 	"github.com/deviceops/deviceops/ingest"
+	"github.com/deviceops/deviceops/outbound"
 	"github.com/deviceops/deviceops/worker"
 )
 
@@ -103,6 +105,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 	s.checks["lanes"] = func(context.Context) error { return lanes.Ready() }
 	s.roles.Go(func() error { return sweeper.Run(ctx) })
 	s.roles.Go(func() error { return inbox.RunReplays(ctx) })
+	s.startForwarder(ctx)
 	s.roles.Go(func() error {
 		err := lanes.Run(ctx)
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -111,6 +114,16 @@ func (s *Server) startGateway(ctx context.Context) error {
 		return err
 	})
 	return nil
+}
+
+// startForwarder carries events to where routes say.
+func (s *Server) startForwarder(ctx context.Context) {
+	networks, _ := s.config.networks() // they were checked
+	forwarder := forward.New(forward.Config{
+		Store: s.Store, Guard: outbound.NewGuard(networks), Broker: s.publisher, Secrets: s.secrets,
+		Folder: s.config.RouteFolder, Log: s.config.Log, Registerer: s.registry,
+	})
+	s.roles.Go(func() error { return forwarder.Run(ctx) })
 }
 
 func (s *Server) startWorker(ctx context.Context) {

@@ -74,7 +74,8 @@ func (f *serveFlags) register(cmd *cobra.Command) {
 	flags.StringVar(&f.AdminToken, "admin-token", "", "an API token with all rights; better set by the environment")
 	f.registerSecrets(flags)
 	f.registerArtifacts(flags)
-	flags.StringSliceVar(&f.AllowNetworks, "allow-network", nil, "a private network that http.request may reach, such as 10.1.0.0/16; repeat for more")
+	flags.StringSliceVar(&f.AllowNetworks, "allow-network", nil, "a private network that http.request and routes may reach, such as 10.1.0.0/16; repeat for more")
+	flags.StringVar(&f.RouteFolder, "route-folder", "", "where routes write their files (default: they write none)")
 	flags.DurationVar(&f.KeepEvents, "keep-events", serve.DefaultKeepEvents, "how long events are kept")
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 }
