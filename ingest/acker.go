@@ -6,21 +6,22 @@ import (
 	"time"
 )
 
-// owed is an ack that a device is to get at due.
+// owed is an ack that a device is to get at due. It was last seen at seen, which
+// may not be stored yet.
 type owed struct {
 	journal
-	due time.Time
+	due, seen time.Time
 }
 
 // acker sends the acks that came too soon after the one before. It keeps them
 // in memory only: a device that misses one repeats its messages at its next
 // hello and is told then.
 type acker struct {
-	acknowledge func(ctx context.Context, due map[journal]bool) error
+	acknowledge func(ctx context.Context, due map[journal]time.Time) error // and when their devices were last seen
 	now         func() time.Time
 
 	mu   sync.Mutex
-	owed map[journal]time.Time
+	owed map[journal]owed
 
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -33,9 +34,9 @@ const (
 	ackBatch = 500
 )
 
-func newAcker(acknowledge func(ctx context.Context, due map[journal]bool) error, now func() time.Time) *acker {
+func newAcker(acknowledge func(ctx context.Context, due map[journal]time.Time) error, now func() time.Time) *acker {
 	ctx, stop := context.WithCancel(context.Background())
-	a := &acker{acknowledge: acknowledge, now: now, owed: map[journal]time.Time{}, stop: stop, stopped: make(chan struct{})}
+	a := &acker{acknowledge: acknowledge, now: now, owed: map[journal]owed{}, stop: stop, stopped: make(chan struct{})}
 	go a.run(ctx)
 	return a
 }
@@ -54,13 +55,14 @@ func (a *acker) run(ctx context.Context) {
 	}
 }
 
-func (a *acker) add(later []owed) {
+func (a *acker) add(put []owed) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, o := range later {
-		if _, known := a.owed[o.journal]; !known {
-			a.owed[o.journal] = o.due
+	for _, o := range put {
+		if known, ok := a.owed[o.journal]; ok {
+			o.due, o.seen = known.due, later(known.seen, o.seen)
 		}
+		a.owed[o.journal] = o
 	}
 }
 
@@ -78,25 +80,27 @@ func (a *acker) flush(ctx context.Context) {
 	}
 }
 
-func (a *acker) takeDue() map[journal]bool {
+func (a *acker) takeDue() map[journal]time.Time {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	due, now := map[journal]bool{}, a.now()
-	for j, at := range a.owed {
-		if at.After(now) || len(due) == ackBatch {
-			continue
+	due, now := map[journal]time.Time{}, a.now()
+	for j, o := range a.owed {
+		if len(due) == ackBatch {
+			break
 		}
-		due[j] = true
-		delete(a.owed, j)
+		if !o.due.After(now) {
+			due[j] = o.seen
+			delete(a.owed, j)
+		}
 	}
 	return due
 }
 
-func (a *acker) putBack(due map[journal]bool) {
+func (a *acker) putBack(due map[journal]time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for j := range due {
-		a.owed[j] = a.now().Add(ackTick)
+	for j, seen := range due {
+		a.owed[j] = owed{j, a.now().Add(ackTick), later(seen, a.owed[j].seen)}
 	}
 }
 

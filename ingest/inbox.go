@@ -184,7 +184,7 @@ func (u *unstorable) Unwrap() error { return u.cause }
 
 // commit applies items in one transaction, counts the journals that are due for
 // an ack, and begins what follows.
-func (b *Inbox) commit(ctx context.Context, items []item, due map[journal]bool) error {
+func (b *Inbox) commit(ctx context.Context, items []item, due map[journal]time.Time) error {
 	begin := time.Now()
 	var t *transaction
 	err := b.config.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
@@ -202,7 +202,7 @@ func (b *Inbox) commit(ctx context.Context, items []item, due map[journal]bool) 
 	return nil
 }
 
-func (b *Inbox) transaction(ctx context.Context, tx deviceops.Tx, items []item, due map[journal]bool) *transaction {
+func (b *Inbox) transaction(ctx context.Context, tx deviceops.Tx, items []item, due map[journal]time.Time) *transaction {
 	touched := make(map[journal]bool, len(due))
 	for j := range due {
 		touched[j] = true
@@ -219,9 +219,9 @@ func (b *Inbox) transaction(ctx context.Context, tx deviceops.Tx, items []item, 
 		}
 		return b.profiles.find(ctx, d.Account, d.Profile)
 	}
-	return &transaction{Inbox: b, tx: tx, items: items, touched: touched, ledger: newLedger(b.config.Now(), lookup)}
+	return &transaction{Inbox: b, tx: tx, items: items, seen: due, touched: touched, ledger: newLedger(b.config.Now(), lookup)}
 }
 
-func (b *Inbox) acknowledge(ctx context.Context, due map[journal]bool) error {
+func (b *Inbox) acknowledge(ctx context.Context, due map[journal]time.Time) error {
 	return b.commit(ctx, nil, due)
 }

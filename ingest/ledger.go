@@ -19,9 +19,10 @@ type ledger struct {
 	commands map[string]*deviceops.Command  // locked
 	open     map[string][]deviceops.Command // not ended, of devices that said hello or reported
 
-	sessions map[string]bool // devices whose session changed
-	reported map[string]bool // devices whose reported twin changed
-	answered map[string]bool // commands that changed
+	sessions map[string]bool      // devices whose session changed
+	glimpsed map[string]time.Time // devices of which nothing changed but when they were last seen, and when that was before
+	reported map[string]bool      // devices whose reported twin changed
+	answered map[string]bool      // commands that changed
 	metrics  map[metricKey]deviceops.MetricValue
 	samples  []deviceops.MetricSample
 	events   []deviceops.Event
@@ -53,7 +54,7 @@ type greeting struct {
 func newLedger(now time.Time, profile func(d *deviceops.Device) *deviceops.Profile) *ledger {
 	return &ledger{
 		now: now, profile: profile, devices: map[string]*deviceops.Device{},
-		sessions: map[string]bool{}, reported: map[string]bool{}, answered: map[string]bool{},
+		sessions: map[string]bool{}, glimpsed: map[string]time.Time{}, reported: map[string]bool{}, answered: map[string]bool{},
 		metrics: map[metricKey]deviceops.MetricValue{}, greeted: map[string]greeting{},
 		online: map[string]bool{}, freed: map[string]bool{}, lost: map[string]int{},
 	}
@@ -144,6 +145,13 @@ func (l *ledger) session(d *deviceops.Device, next deviceops.Session, why string
 		return
 	}
 	d.Session = next
+	if seen := before.LastSeen; onlySeen(before, next) {
+		if first, ok := l.glimpsed[d.ID]; ok {
+			seen = first
+		}
+		l.glimpsed[d.ID] = seen
+		return
+	}
 	l.sessions[d.ID] = true
 	if next.Connectivity == before.Connectivity {
 		return
@@ -159,6 +167,33 @@ func (l *ledger) session(d *deviceops.Device, next deviceops.Session, why string
 	l.emit(d, deviceops.EventDeviceConnectivity, severity, map[string]any{
 		"from": string(before.Connectivity), "to": string(next.Connectivity), "because": why,
 	})
+}
+
+// putOff leaves it to the ack of a device, which is due at at and writes its
+// session anyway, to record when the device was last seen, if by then nobody can
+// take it for silent. It gives when that was.
+func (l *ledger) putOff(device string, at time.Time) time.Time {
+	d := l.devices[device]
+	if before, ok := l.glimpsed[device]; ok && before.Add(silenceOf(d)).After(at.Add(ackEvery)) {
+		delete(l.glimpsed, device)
+	}
+	return d.Session.LastSeen
+}
+
+// catchUp records what putOff left to acks.
+func (l *ledger) catchUp(seen map[journal]time.Time) {
+	for j, at := range seen {
+		if d := l.devices[j.device]; d != nil && at.After(d.Session.LastSeen) {
+			d.Session.LastSeen = at
+			l.sessions[d.ID] = true
+		}
+	}
+}
+
+// onlySeen reports whether nothing changed but when a device was last seen.
+func onlySeen(before, next deviceops.Session) bool {
+	before.LastSeen = next.LastSeen
+	return before == next
 }
 
 func (l *ledger) emit(d *deviceops.Device, kind, severity string, data map[string]any) {

@@ -85,18 +85,22 @@ func strand(s deviceops.Session, at time.Time) deviceops.Session {
 // silent reports whether a device has been quiet for longer than its heartbeat
 // policy allows, counted from its promised wake if it sleeps.
 func silent(d *deviceops.Device, now time.Time) bool {
-	policy := d.Twin.Desired.Heartbeat
-	if policy.Silence() <= 0 {
-		policy = deviceops.DefaultHeartbeat
-	}
+	silence := silenceOf(d)
 	switch d.Session.Connectivity {
 	case deviceops.Online:
-		return d.Session.LastSeen.Add(policy.Silence()).Before(now)
+		return d.Session.LastSeen.Add(silence).Before(now)
 	case deviceops.Sleeping:
-		return d.Session.WakeAt.Add(policy.Silence()).Before(now)
+		return d.Session.WakeAt.Add(silence).Before(now)
 	default:
 		return false
 	}
+}
+
+func silenceOf(d *deviceops.Device) time.Duration {
+	if silence := d.Twin.Desired.Heartbeat.Silence(); silence > 0 {
+		return silence
+	}
+	return deviceops.DefaultHeartbeat.Silence()
 }
 
 func become(s deviceops.Session, c deviceops.Connectivity, at time.Time) deviceops.Session {

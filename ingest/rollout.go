@@ -43,11 +43,12 @@ func (r *rollouts) find(ctx context.Context, tx deviceops.Tx, id string) (rollou
 	return rules, nil
 }
 
-// saveRollouts moves the rows of rollouts whose commands changed, wakes rows that
-// waited for their devices, and brings back devices that had been given up. It
-// comes late: counters are what all batches of a rollout share.
-func (l *ledger) saveRollouts(ctx context.Context, tx deviceops.Tx) (err error) {
-	if l.moved, err = tx.AdvanceRollout(ctx, l.moves); err != nil {
+// saveRollouts wakes rows that waited for their devices, brings back devices that
+// had been given up, and moves the rows of rollouts whose commands changed. That
+// comes last: counters are what all batches of a rollout share, and they are held
+// from then on until the batch is committed.
+func (l *ledger) saveRollouts(ctx context.Context, tx deviceops.Tx) error {
+	if err := tx.WakeRollout(ctx, l.stirredDevices(), l.now); err != nil {
 		return err
 	}
 	back := slices.Sorted(maps.Keys(l.returned()))
@@ -58,7 +59,8 @@ func (l *ledger) saveRollouts(ctx context.Context, tx deviceops.Tx) (err error) 
 	for _, id := range ended {
 		l.starts = append(l.starts, workflows.RolloutStart(workflows.RolloutInput{Rollout: id, Late: true}))
 	}
-	return tx.WakeRollout(ctx, l.stirredDevices(), l.now)
+	l.moved, err = tx.AdvanceRollout(ctx, l.moves)
+	return err
 }
 
 // judgeRollouts finds what the commands that changed mean to their rollouts. A

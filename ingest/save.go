@@ -27,7 +27,10 @@ func saveLedger(ctx context.Context, tx deviceops.Tx, catalog deviceops.Catalog,
 }
 
 func (l *ledger) saveSessions(ctx context.Context, tx deviceops.Tx) error {
-	sessions := make(map[string]deviceops.Session, len(l.sessions))
+	sessions := make(map[string]deviceops.Session, len(l.sessions)+len(l.glimpsed))
+	for id := range l.glimpsed {
+		sessions[id] = l.devices[id].Session
+	}
 	for id := range l.sessions {
 		sessions[id] = l.devices[id].Session
 	}

@@ -151,3 +151,40 @@ func TestClocksThatAreWrong(t *testing.T) {
 }
 
 func seqOf(w deviceops.Welcome) deviceops.SeqKey { return deviceops.SeqKey{Boot: w.Boot, Seq: w.Seq} }
+
+func TestAnswersAreAcknowledgedTenSecondsLaterTogetherWithWhatFollowed(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, nil)
+	b.device("k1", deviceops.Active)
+	b.say("k1", "hello", fullHello)
+	hello := b.find("k1").Session.LastSeen
+	b.clock.advance(time.Minute)
+	b.say("k1", "result", `{"id":"none","attempt":1,"status":"accepted","boot":"b1","seq":1}`)
+	b.clock.advance(ackEvery / 2)
+	b.say("k1", "result", `{"id":"none","attempt":1,"status":"succeeded","boot":"b1","seq":2}`)
+	b.idle()
+	require.Empty(t, b.gateway.acked())
+	require.Equal(t, hello, b.find("k1").Session.LastSeen, "what the ack will write is not written twice")
+
+	b.clock.advance(ackEvery / 2)
+	b.inbox.acker.flush(t.Context())
+	b.idle()
+	require.Equal(t, []deviceops.SeqKey{{Device: "k1", Boot: "b1", Seq: 2}}, b.gateway.acked())
+	require.Equal(t, hello.Add(time.Minute+ackEvery/2), b.find("k1").Session.LastSeen)
+	b.inbox.acker.flush(t.Context())
+	require.Empty(t, b.gateway.acked())
+}
+
+func TestADeviceThatCouldBeTakenForSilentIsSeenAtOnce(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, nil)
+	b.device("k1", deviceops.Active)
+	b.say("k1", "hello", fullHello)
+	b.clock.advance(deviceops.DefaultHeartbeat.Silence() - ackEvery)
+	b.say("k1", "result", `{"id":"none","attempt":1,"status":"accepted","boot":"b1","seq":1}`)
+	require.Equal(t, b.clock.Now(), b.find("k1").Session.LastSeen)
+	b.clock.advance(ackEvery + time.Second)
+	_, err := b.sweeper().silent(t.Context(), b.clock.Now())
+	require.NoError(t, err)
+	require.Equal(t, deviceops.Online, b.find("k1").Session.Connectivity)
+}

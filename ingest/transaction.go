@@ -12,7 +12,10 @@ import (
 	"github.com/deviceops/deviceops/protocol"
 )
 
-// ackEvery is how often a device is told, at most, what is committed.
+// ackEvery is how often a device is told, at most, what is committed. One that
+// gave nothing but answers to commands is told after that time: an ack has no
+// news for it, and those of a fleet that was commanded all at once would compete
+// with the commands.
 const ackEvery = 10 * time.Second
 
 // journal names the numbered messages of one boot of a device.
@@ -25,7 +28,8 @@ type transaction struct {
 	ledger *ledger
 	items  []item
 
-	touched    map[journal]bool // journals that something was committed of
+	seen       map[journal]time.Time // journals whose ack was put off, and when their devices were last seen
+	touched    map[journal]bool      // journals that something was committed of, and whether their ack is due
 	duplicates int
 	acks       []deviceops.SeqKey
 	later      []owed // to be acknowledged when ackEvery allows it
@@ -133,7 +137,8 @@ func (t *transaction) deduplicate(ctx context.Context) error {
 		if boot := t.boot(i, boots); i.sequenced() && boot != "" {
 			keys = append(keys, deviceops.SeqKey{Device: i.origin, Boot: boot, Seq: i.message.Head().Seq})
 			numbered = append(numbered, n)
-			t.touched[journal{i.origin, boot}] = true
+			j := journal{i.origin, boot}
+			t.touched[j] = t.touched[j] || i.message.Leaf() != protocol.LeafResult
 		}
 	}
 	if len(keys) == 0 {
@@ -247,9 +252,9 @@ func strandChildren(ctx context.Context, tx deviceops.Tx, l *ledger) error {
 }
 
 // acknowledge counts what is committed of the journals that were touched, for
-// devices that said hello or whose last ack is long enough ago. The others
-// come later. The present boot's count goes on from the stored one.
+// devices that said hello or whose ack is due. The others come later. The present boot's count goes on from the stored one.
 func (t *transaction) acknowledge(ctx context.Context) error {
+	t.ledger.catchUp(t.seen)
 	for device, g := range t.ledger.greeted {
 		if d := t.ledger.devices[device]; d != nil && !g.child {
 			t.touched[journal{device, d.Session.Boot}] = true
@@ -260,8 +265,8 @@ func (t *transaction) acknowledge(ctx context.Context) error {
 		if d := t.ledger.devices[j.device]; d == nil || d.State == deviceops.Retired {
 			continue
 		}
-		if !t.mayAcknowledge(j.device) {
-			t.later = append(t.later, owed{j, t.ledger.devices[j.device].Session.AckedAt.Add(ackEvery)})
+		if at := t.acknowledgeAt(j); at.After(t.ledger.now) {
+			t.later = append(t.later, owed{j, at, t.ledger.putOff(j.device, at)})
 			continue
 		}
 		rounds[j.device] = append(rounds[j.device], j)
@@ -274,9 +279,17 @@ func (t *transaction) acknowledge(ctx context.Context) error {
 	return nil
 }
 
-func (t *transaction) mayAcknowledge(device string) bool {
-	_, greeted := t.ledger.greeted[device]
-	return greeted || !t.ledger.devices[device].Session.AckedAt.Add(ackEvery).After(t.ledger.now)
+// acknowledgeAt gives when the ack of a journal is due.
+func (t *transaction) acknowledgeAt(j journal) time.Time {
+	_, greeted := t.ledger.greeted[j.device]
+	switch {
+	case greeted:
+		return t.ledger.now
+	case t.touched[j]:
+		return t.ledger.devices[j.device].Session.AckedAt.Add(ackEvery)
+	default:
+		return t.ledger.now.Add(ackEvery)
+	}
 }
 
 // count takes one journal of each device off rounds, since the store counts one
