@@ -290,7 +290,7 @@ func (p *pump) publish(ctx context.Context, commands []deviceops.Command, now ti
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.unmarked = append(p.unmarked, mark{at: time.Now(), sent: sent})
+		p.unmarked = append(p.unmarked, mark{since: time.Now(), sentAt: p.deps.now(), sent: sent})
 	}()
 	return nil
 }
@@ -344,19 +344,20 @@ func (p *pump) giveUp(ctx context.Context, c deviceops.Command, cause *deviceops
 // mark records what was sent for at least so long.
 func (p *pump) mark(ctx context.Context, age time.Duration) error {
 	p.mu.Lock()
-	var sent []deviceops.Sent
-	var younger []mark
+	var due, younger []mark
 	for _, m := range p.unmarked {
-		if time.Since(m.at) < age {
+		if time.Since(m.since) < age {
 			younger = append(younger, m)
 		} else {
-			sent = append(sent, m.sent...)
+			due = append(due, m)
 		}
 	}
 	p.unmarked = younger
 	p.mu.Unlock()
-	if len(sent) == 0 {
-		return nil
+	for _, m := range due {
+		if err := p.deps.Store.MarkRolloutSent(ctx, p.id, m.sent, m.sentAt); err != nil {
+			return err
+		}
 	}
-	return p.deps.Store.MarkRolloutSent(ctx, p.id, sent, p.deps.now())
+	return nil
 }

@@ -36,18 +36,19 @@ const (
 	claimMost = 1000
 
 	// publishing is how many batches are with the broker at once.
-	publishing = 2
+	publishing = 4
 
 	// markAfter is how long the record that commands were sent is put off. What
-	// was answered by then needs no such record; what was not loses nothing, as
-	// it is under lease.
-	markAfter = 150 * time.Millisecond
+	// was answered by then needs no such record, which would cost as much as the
+	// record of the answer; what was not loses nothing, as it is under lease for
+	// much longer.
+	markAfter = deviceops.PublishLease / 5
 
 	// gather is how long a pump waits for room for a batch worth a transaction.
-	gather = 200 * time.Millisecond
+	gather = 100 * time.Millisecond
 
 	// restLeast and restMost bound how long a pump pauses that found nothing to
-	// send.
+	// send: briefly while devices answer, longer and longer when nothing happens.
 	restLeast = 20 * time.Millisecond
 	restMost  = time.Second
 
@@ -84,6 +85,7 @@ type pump struct {
 	facts   pumpFacts
 
 	claimedAt time.Time // when devices were sent something last
+	busy      int       // devices under way when the pump looked last
 	pause     time.Duration
 
 	slots    chan struct{} // one is held by each batch that is being published
@@ -97,8 +99,9 @@ func newPump(d Deps, rollout string, beat func(deviceops.Bucket)) *pump {
 
 // mark is a publication that the store does not know of yet.
 type mark struct {
-	at   time.Time
-	sent []deviceops.Sent
+	since  time.Time // when it was done, as this process measures time
+	sentAt time.Time // the same, as is stored
+	sent   []deviceops.Sent
 }
 
 func (p *pump) run(ctx context.Context) (string, error) {
@@ -160,9 +163,16 @@ func (p *pump) tick(ctx context.Context) (reason string, pause time.Duration, er
 	return "", p.rest(), nil
 }
 
-// rest gives how long to pause when nothing was sent: shortly at first, since
-// devices that answer make room.
+// rest gives how long to pause when nothing was sent: briefly if devices have
+// answered since the last look, as that makes room.
 func (p *pump) rest() time.Duration {
+	busy := 0
+	for _, ring := range p.rollout.Rings {
+		busy += ring.Counts.InFlight() + ring.Counts.Leased
+	}
+	if busy != p.busy {
+		p.busy, p.pause = busy, 0
+	}
 	p.pause = min(max(p.pause*3/2, restLeast), restMost)
 	return p.pause
 }
