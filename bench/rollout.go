@@ -117,12 +117,13 @@ func (b *rolling) stop() {
 
 // connect registers the fleet as active and waits until all of it is online.
 func (b *rolling) connect(ctx context.Context) error {
-	b.say("%d devices connect", b.options.Devices)
+	b.say("%d devices are registered", b.options.Devices)
 	ids, err := b.deploy.register(ctx, b.stack.Server.Store, fleetPrefix, b.options.Devices)
 	if err != nil {
 		return err
 	}
 	b.ids = ids
+	b.say("they connect, and say hello")
 	if err := b.devices(ctx, fleetPrefix, b.options.Devices, ""); err != nil {
 		return err
 	}
@@ -173,6 +174,7 @@ func (b *rolling) create(ctx context.Context, name string) (deviceops.Rollout, e
 
 // rollOut takes the change to the whole fleet.
 func (b *rolling) rollOut(ctx context.Context) error {
+	b.say("a rollout to all of them")
 	b.rolled.before = liveHeap()
 	r, err := b.create(ctx, "bench")
 	if err != nil {
@@ -235,6 +237,7 @@ func (b *rolling) await(ctx context.Context, what string, count func(context.Con
 	defer cancel()
 	shown := -1
 	for {
+		began := time.Now()
 		n, all, err := count(ctx)
 		if err != nil {
 			return err
@@ -247,7 +250,7 @@ func (b *rolling) await(ctx context.Context, what string, count func(context.Con
 			return nil
 		}
 		select {
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(max(100*time.Millisecond, 10*time.Since(began))): // counting must not slow down what it counts
 		case <-ctx.Done():
 			return deviceops.Errorf(deviceops.ETIMEOUT, "%d of %d %s", n, all, what)
 		}

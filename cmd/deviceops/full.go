@@ -137,7 +137,7 @@ func benchRollout() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rollout", Short: "A change to a whole fleet, against raw round trips and child workflows", Args: cobra.NoArgs,
 		Example: `  deviceops bench rollout --devices 10000
-  deviceops bench rollout --devices 100000`,
+  deviceops bench rollout --devices 100000 --yardstick 200`,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			o.Progress = cmd.ErrOrStderr()
 			if o.Program, err = os.Executable(); err != nil {
@@ -152,8 +152,8 @@ func benchRollout() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&o.Devices, "devices", 10000, "devices of the fleet, all online")
 	cmd.Flags().IntVar(&o.Connections, "connections", 16, "MQTT connections that they share")
-	cmd.Flags().IntVar(&o.Children, "children", 1000, "devices that get a child workflow each, as a yardstick")
-	cmd.Flags().IntVar(&o.RoundTrips, "round-trips", 10000, "raw round trips, as a yardstick")
+	cmd.Flags().IntVar(&o.Children, "yardstick", 1000, "child workflows to measure, one for each of so many devices")
+	cmd.Flags().IntVar(&o.RoundTrips, "round-trips", 10000, "raw round trips to measure")
 	return cmd
 }
 
