@@ -47,8 +47,8 @@ func (r *rollouts) find(ctx context.Context, tx deviceops.Tx, id string) (rollou
 // had been given up, and moves the rows of rollouts whose commands changed. That
 // comes last: counters are what all batches of a rollout share, and they are held
 // from then on until the batch is committed.
-func (l *ledger) saveRollouts(ctx context.Context, tx deviceops.Tx) error {
-	if err := tx.WakeRollout(ctx, l.stirredDevices(), l.now); err != nil {
+func (l *ledger) saveRollouts(ctx context.Context, tx deviceops.Tx) (err error) {
+	if err = tx.WakeRollout(ctx, l.stirredDevices(), l.now); err != nil {
 		return err
 	}
 	back := slices.Sorted(maps.Keys(l.returned()))
