@@ -61,7 +61,7 @@ func (a *application) openRoute(ctx context.Context, tx deviceops.Tx, d checkedD
 }
 
 type routeList struct {
-	Account string `query:"account" doc:"Whose view. Default: the caller's account"`
+	Account string `query:"account" doc:"This account and all below it. Default: the caller's account"`
 }
 
 func (f forwardingService) list(ctx context.Context, p deviceops.Principal, in *routeList) (page[deviceops.RouteStatus], error) {
@@ -69,14 +69,21 @@ func (f forwardingService) list(ctx context.Context, p deviceops.Principal, in *
 	if err != nil {
 		return page[deviceops.RouteStatus]{}, err
 	}
-	documents, err := f.Store.ListDocuments(ctx, account, deviceops.KindRoute)
+	rows, err := f.Store.ListTargets(ctx, account, "")
 	if err != nil {
 		return page[deviceops.RouteStatus]{}, err
 	}
 	found := []deviceops.RouteStatus{}
-	for _, d := range documents {
-		if !deviceops.AccountWithin(d.Account, account) {
-			continue // of an account above: its events and targets are not the caller's
+	for i, row := range rows {
+		if i > 0 && rows[i-1].Account == row.Account && rows[i-1].Route == row.Route {
+			continue
+		}
+		d, err := f.Store.FindDocument(ctx, row.Account, deviceops.KindRoute, row.Route, 0)
+		if deviceops.ErrorCode(err) == deviceops.ENOTFOUND || err == nil && d.Account != row.Account {
+			continue // it was retired
+		}
+		if err != nil {
+			return page[deviceops.RouteStatus]{}, err
 		}
 		status, err := f.status(ctx, d)
 		if err != nil {
@@ -117,10 +124,6 @@ func (f forwardingService) get(ctx context.Context, p deviceops.Principal, in *R
 // status tells how far the targets of a route have come.
 func (f forwardingService) status(ctx context.Context, d deviceops.Document) (deviceops.RouteStatus, error) {
 	status := deviceops.RouteStatus{Account: d.Account, Name: d.Name, Version: d.Version, Targets: []deviceops.RouteTarget{}}
-	d, err := f.Store.FindDocument(ctx, d.Account, d.Kind, d.Name, d.Version)
-	if err != nil {
-		return status, err
-	}
 	compiled, found := dsl.CompileRoute(d.Source)
 	if compiled == nil {
 		status.Error = found.Err().Error()

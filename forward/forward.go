@@ -128,7 +128,7 @@ func (f *Forwarder) hold(ctx context.Context) {
 	f.reap()
 	held, err := f.config.Store.HoldTargets(ctx, f.config.Holder, f.config.Now(), f.config.Lease)
 	if err == nil {
-		err = f.routes.refresh(ctx)
+		err = f.routes.refresh(ctx, held)
 	}
 	if ctx.Err() != nil {
 		return

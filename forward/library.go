@@ -7,7 +7,8 @@ import (
 	"github.com/deviceops/deviceops/dsl"
 )
 
-// library has the newest version of each published route, compiled.
+// library has the newest version of each route of which a target is held,
+// compiled.
 type library struct {
 	store  deviceops.Store
 	routes map[string]*version // by account and name
@@ -21,38 +22,45 @@ type version struct {
 	Version int
 }
 
-func libraryKey(account, name string) string { return account + "\x00" + name }
+func libraryKey(k deviceops.TargetKey) string { return k.Account + "\x00" + k.Route }
 
-// refresh reads what was published. Sources are read when they are new.
-func (l *library) refresh(ctx context.Context) error {
-	documents, err := l.store.ListDocuments(ctx, deviceops.RootAccount, deviceops.KindRoute)
-	if err != nil {
-		return err
-	}
+// refresh reads what is published of the routes of some targets. One that was
+// retired is left out; what is known is not compiled again.
+func (l *library) refresh(ctx context.Context, rows []deviceops.RouteTarget) error {
 	routes := map[string]*version{}
-	for _, d := range documents {
-		key := libraryKey(d.Account, d.Name)
-		if known := l.routes[key]; known != nil && known.Document.Version == d.Version && known.Document.Hash == d.Hash {
-			routes[key] = known
+	for _, row := range rows {
+		key := libraryKey(row.TargetKey)
+		if _, read := routes[key]; read {
 			continue
 		}
-		full, err := l.store.FindDocument(ctx, d.Account, d.Kind, d.Name, d.Version)
-		if err != nil {
+		d, err := l.store.FindDocument(ctx, row.Account, deviceops.KindRoute, row.Route, 0)
+		switch {
+		case deviceops.ErrorCode(err) == deviceops.ENOTFOUND, err == nil && d.Account != row.Account:
+			routes[key] = nil
+		case err != nil:
 			return err
+		default:
+			routes[key] = l.compile(key, d)
 		}
-		compiled, _ := dsl.CompileRoute(full.Source)
-		if compiled == nil {
-			compiled = &dsl.Route{}
-		}
-		routes[key] = &version{Document: full, Route: compiled, Version: full.Version}
 	}
 	l.routes = routes
 	return nil
 }
 
+func (l *library) compile(key string, d deviceops.Document) *version {
+	if known := l.routes[key]; known != nil && known.Version == d.Version && known.Document.Hash == d.Hash {
+		return known
+	}
+	compiled, _ := dsl.CompileRoute(d.Source)
+	if compiled == nil {
+		compiled = &dsl.Route{}
+	}
+	return &version{Document: d, Route: compiled, Version: d.Version}
+}
+
 // find gives the route of a target and the target; nil if there is none.
 func (l *library) find(key deviceops.TargetKey) (*version, *dsl.RouteTarget) {
-	v := l.routes[libraryKey(key.Account, key.Route)]
+	v := l.routes[libraryKey(key)]
 	if v == nil {
 		return nil, nil
 	}
