@@ -1,0 +1,63 @@
+package api_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+)
+
+const lakeYAML = `route: lake
+from: { events: [device.*] }
+to: [ { name: a, file: { path: a.jsonl } }, { name: b, mqtt: { topic: b } } ]
+`
+
+// A route is published, told with its lag, paused, and its dead letters are tried
+// again; a new version goes on from the place of the old one.
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.apply(lakeYAML)
+	require.NoError(r, r.store.AppendEvents(r.Context(), []deviceops.Event{
+		{Account: "acme", Type: "device.x", Severity: "info", At: now, ReceivedAt: now}, {Account: "acme", Type: "other", Severity: "info", At: now, ReceivedAt: now},
+	}))
+	var route deviceops.RouteStatus
+	r.as(victor, http.MethodGet, "/v1/routes/lake", nil).into(&route)
+	require.Equal(t, []string{"device.*"}, route.Types)
+	require.Len(t, route.Targets, 2)
+	require.Equal(t, 1, route.Targets[0].LagEvents, "published before the event, and nobody forwards here")
+
+	change := deviceops.RouteRequest{Target: "b", Reason: "the plant is shut"}
+	r.as(victor, http.MethodPost, "/v1/routes/lake/pause", change).refused(403, deviceops.EFORBIDDEN)
+	r.as(olga, http.MethodPost, "/v1/routes/lake/pause", change).into(&route)
+	require.Equal(t, []bool{false, true}, []bool{route.Targets[0].Paused, route.Targets[1].Paused})
+	entry := r.audited("route:lake/b")
+	require.Equal(t, []string{"route.pause", "the plant is shut"}, []string{entry.Action, entry.Reason})
+	r.as(olga, http.MethodPost, "/v1/routes/lake/resume", change).into(&route)
+	require.False(t, route.Targets[1].Paused)
+	change.Target = "z"
+	r.as(olga, http.MethodPost, "/v1/routes/lake/pause", change).refused(404, deviceops.ENOTFOUND)
+
+	letter := deviceops.DeadLetter{
+		TargetKey: deviceops.TargetKey{Account: "acme", Route: "lake", Target: "a"}, Event: 1, Type: "device.x", Code: deviceops.DeadRefused, Reason: "no", ReceivedAt: now, At: now,
+	}
+	require.NoError(r, r.store.SaveDeadLetters(r.Context(), []deviceops.DeadLetter{letter}))
+	var page struct{ Items []deviceops.DeadLetter }
+	r.as(victor, http.MethodGet, "/v1/routes/lake/dead-letters?target=a", nil).into(&page)
+	require.Len(t, page.Items, 1)
+	var done deviceops.RouteReplayed
+	r.as(olga, http.MethodPost, "/v1/routes/lake/replay", deviceops.RouteRequest{Reason: "mended"}).into(&done)
+	require.Equal(t, 1, done.DeadLetters)
+
+	_, err := r.store.HoldTargets(r.Context(), "p", time.Now(), time.Minute)
+	require.NoError(r, err)
+	require.NoError(r, r.store.AdvanceTarget(r.Context(), "p", letter.TargetKey, deviceops.RouteProgress{Cursor: 1, Delivered: 1, At: now}))
+	r.apply(lakeYAML + "description: the second\n")
+	var all struct{ Items []deviceops.RouteStatus }
+	r.as(victor, http.MethodGet, "/v1/routes", nil).into(&all)
+	require.Equal(t, 2, all.Items[0].Version)
+	require.Equal(t, []int{0, 1}, []int{all.Items[0].Targets[0].LagEvents, all.Items[0].Targets[1].LagEvents})
+}
