@@ -55,7 +55,7 @@ func TestRoutes(t *testing.T) {
 	_, err := r.store.HoldTargets(r.Context(), "p", time.Now(), time.Minute)
 	require.NoError(r, err)
 	require.NoError(r, r.store.AdvanceTarget(r.Context(), "p", letter.TargetKey, deviceops.RouteProgress{Cursor: 1, Delivered: 1, At: now}))
-	require.Less(t, r.as(anna, http.MethodPost, "/v1/documents:apply", lakeYAML + "description: the second\n").status, 300)
+	require.Less(t, r.as(anna, http.MethodPost, "/v1/documents:apply", lakeYAML+"description: the second\n").status, 300)
 	var all struct{ Items []deviceops.RouteStatus }
 	r.as(victor, http.MethodGet, "/v1/routes", nil).into(&all)
 	require.Equal(t, 2, all.Items[0].Version)
