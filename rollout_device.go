@@ -66,6 +66,7 @@ type RolloutDevice struct {
 	SentAt   time.Time     `json:"sent_at,omitzero"`
 	AnswerAt time.Time     `json:"answer_at,omitzero"` // the first sign of life after SentAt
 	EndedAt  time.Time     `json:"ended_at,omitzero"`
+	AddedAt  time.Time     `json:"added_at,omitzero"` // when it became part of the rollout: the first DueAt; set by the store
 }
 
 // Origin is what a change replaced on a device.

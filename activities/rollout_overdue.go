@@ -98,10 +98,10 @@ func installing(phase string) bool {
 }
 
 // straggles reports whether a device of a ring that was opened long ago has had
-// that long itself. One that is at it counts from when it was asked, one that had
-// been given up before, and came back, from then.
+// that long itself. One that joined later counts from then, one that is at it from
+// when it was asked, one that had been given up before, and came back, from then.
 func (c *counting) straggles(r *deviceops.RolloutDevice, now time.Time) bool {
-	since := time.Time{}
+	since := r.AddedAt
 	switch {
 	case r.Status.InFlight():
 		since = r.SentAt

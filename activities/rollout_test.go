@@ -327,6 +327,21 @@ func TestCountRolloutGivesWhoComesBackItsTime(t *testing.T) {
 	require.Equal(t, 1, f.count(t, activities.CountInput{}).Counts[1].Excused)
 }
 
+func TestCountRolloutGivesWhoJoinsLaterAsLongAsTheOthers(t *testing.T) {
+	t.Parallel()
+	f := begun(t, 5, 2, manifest)
+	f.now = f.now.Add(6 * 24 * time.Hour)
+	f.device(t, "k99", deviceops.Active)
+	_, err := do[activities.PlanRolloutOutput](f.world, activities.NamePlanRollout, activities.PlanRolloutInput{Rollout: f.r.ID, Again: true})
+	require.NoError(t, err)
+	f.now = f.now.Add(2 * 24 * time.Hour)
+	_, err = do[activities.CountOutput](f.world, activities.NameCountRollout, activities.CountInput{Rollout: f.r.ID})
+	require.NoError(t, err)
+	open := f.rows(t, f.r.ID, deviceops.DevicePending)
+	require.Len(t, open, 1, "the others had their seven days")
+	require.Equal(t, "k99", open[0].Device)
+}
+
 func TestCountRolloutJudgesHealthByWhatCameAfter(t *testing.T) {
 	t.Parallel()
 	f := begun(t, 6, 2, manifest)

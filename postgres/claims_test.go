@@ -112,7 +112,7 @@ func TestClaimCommandsLeasesAndGivesRoutes(t *testing.T) {
 		require.Len(t, claimed, 1)
 		require.Equal(t, deviceops.CommandPending, claimed[0].Status)
 		require.Equal(t, after(deviceops.PublishLease), claimed[0].LeasedUntil)
-		require.Equal(t, deviceops.Route{Via: "gw", MaxPayload: 900, Boot: "b1"}, claimed[0].Route)
+		require.Equal(t, deviceops.Route{Via: "gw", MaxPayload: 900, Boot: "b1", Profile: "kiosk", Serial: "sn-k1"}, claimed[0].Route)
 		require.Empty(t, claim(t, s, deviceops.ClaimQuery{Now: after(deviceops.PublishLease - time.Second)}))
 		require.Equal(t, []string{"c1"}, claim(t, s, deviceops.ClaimQuery{Now: after(deviceops.PublishLease)}))
 	})

@@ -14,9 +14,10 @@ import (
 
 const rolloutDeviceColumns = `
 	r.rollout, r.device, r.account, r.ring, r.status, r.attempt, r.deferrals, r.due_at, r.wait_kind, r.wait_text, r.wait_since, r.wait_until,
-	r.origin, r.error, r.phase, r.percent, r.health, r.sent_at, r.answer_at, r.ended_at`
+	r.origin, r.error, r.phase, r.percent, r.health, r.sent_at, r.answer_at, r.ended_at, r.added_at`
 
-// AddRolloutDevices implements deviceops.Rollouts.
+// AddRolloutDevices implements deviceops.Rollouts. A row is due from when it is
+// added.
 func (t tx) AddRolloutDevices(ctx context.Context, added []deviceops.RolloutDevice) (int, error) {
 	if len(added) == 0 {
 		return 0, nil
@@ -28,9 +29,9 @@ func (t tx) AddRolloutDevices(ctx context.Context, added []deviceops.RolloutDevi
 	stored, _, err := first(ctx, t, "add devices to rollout", pgx.RowTo[int], `
 		with moved as (
 			insert into rollout_devices as r (rollout, device, account, ring, status, previous, attempt, deferrals, due_at,
-				wait_kind, wait_text, wait_since, wait_until, origin, error, phase, percent, ended_at)
+				wait_kind, wait_text, wait_since, wait_until, origin, error, phase, percent, ended_at, added_at)
 			select x.rollout, x.device, x.account, x.ring, x.status, '', 0, 0, case when x.status in ('pending', 'deferred') then x.due_at end,
-				x.wait_kind, x.wait_text, x.wait_since, x.wait_until, x.origin, x.error, '', 0, x.ended_at
+				x.wait_kind, x.wait_text, x.wait_since, x.wait_until, x.origin, x.error, '', 0, x.ended_at, x.due_at
 			from `+rowBatchTable+`
 			order by x.rollout, x.device
 			on conflict do nothing
@@ -185,7 +186,7 @@ func scanRolloutDevice(row pgx.CollectableRow) (r deviceops.RolloutDevice, err e
 	var from *deviceops.Origin
 	err = row.Scan(&r.Rollout, &r.Device, &r.Account, &r.Ring, &r.Status, &r.Attempt, &r.Deferrals, moment{&r.DueAt},
 		&wait.Kind, &wait.Text, moment{&wait.Since}, moment{&wait.Until}, &from, &r.Error, &r.Phase, &r.Percent, &r.Health,
-		moment{&r.SentAt}, moment{&r.AnswerAt}, moment{&r.EndedAt})
+		moment{&r.SentAt}, moment{&r.AnswerAt}, moment{&r.EndedAt}, moment{&r.AddedAt})
 	if wait.Kind != "" {
 		r.Wait = &wait
 	}

@@ -67,7 +67,7 @@ func TestAdvanceRollout(t *testing.T) {
 		found = row(t, s, r, "k1")
 		require.Equal(t, deviceops.RolloutDevice{
 			Rollout: r.ID, Device: "k1", Account: "acme", Ring: 1, Status: deviceops.DevicePending, Attempt: 1,
-			DueAt: after(time.Hour), Wait: wait, Error: cause,
+			DueAt: after(time.Hour), Wait: wait, Error: cause, AddedAt: noon,
 		}, found)
 
 		moved(t, s, r, "k1", deviceops.DeviceDeferred, func(m *deviceops.RolloutMove) { m.Deferrals, m.DueAt = 2, after(time.Hour) })
@@ -267,7 +267,7 @@ func TestRecallRollout(t *testing.T) {
 		require.Equal(t, []string{open.ID}, going)
 		require.Equal(t, []string{done.ID}, ended)
 		require.Equal(t, deviceops.RolloutDevice{
-			Rollout: open.ID, Device: "k1", Account: "acme", Ring: 1, Status: deviceops.DevicePending, DueAt: after(time.Minute),
+			Rollout: open.ID, Device: "k1", Account: "acme", Ring: 1, Status: deviceops.DevicePending, DueAt: after(time.Minute), AddedAt: noon,
 			Error: &deviceops.CommandError{Code: deviceops.CodeStraggler, Message: "x"},
 		}, row(t, s, open, "k1"), "it goes on to say that it had been given up")
 		require.Equal(t, deviceops.Counts{Excused: 1}, counts(t, s, open, 0))

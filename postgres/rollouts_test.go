@@ -152,6 +152,7 @@ func TestAddRolloutDevices(t *testing.T) {
 		added, err := s.AddRolloutDevices(t.Context(), []deviceops.RolloutDevice{excused, pending})
 		require.NoError(t, err)
 		require.Equal(t, 2, added)
+		pending.AddedAt = noon
 		require.Equal(t, pending, row(t, s, r, "k1"))
 		require.Equal(t, excused, row(t, s, r, "k2"))
 
