@@ -162,7 +162,7 @@ func TestActions(t *testing.T) {
 		t.Parallel()
 		_, err := newWorld(t).act("dance", nil)
 		cause := requireCode(t, deviceops.ENOTFOUND, err)
-		require.Contains(t, cause.Message, `there is no action "dance"; there are [device.configure device.find `)
+		require.Contains(t, cause.Message, `there is no action "dance"; there are [channel.call device.configure device.find `)
 	})
 	t.Run("arguments of the wrong type", func(t *testing.T) {
 		t.Parallel()

@@ -51,9 +51,9 @@ func TestPublishedProfiles(t *testing.T) {
 
 func TestCheckFileGivesDocumentsInOrder(t *testing.T) {
 	t.Parallel()
-	docs, found := CheckFile("x.yaml", "# head\n---\nworkflow: w\nversion: 4\nsteps: [ { wait: 1m } ]\n---\nprofile: p\n---\nworkflow: broken\n---\nroute: r\n", checked)
+	docs, found := CheckFile("x.yaml", "# head\n---\nworkflow: w\nversion: 4\nsteps: [ { wait: 1m } ]\n---\nprofile: p\n---\nworkflow: broken\n---\ngadget: g\n", checked)
 	require.Len(t, docs, 3)
-	require.Equal(t, []string{"missing-key", "unsupported-kind"}, codes(found))
+	require.Equal(t, []string{"missing-key", "unknown-kind"}, codes(found))
 	require.Equal(t, []string{"w", "p", "broken"}, []string{docs[0].Name, docs[1].Name, docs[2].Name})
 	require.Equal(t, 4, docs[0].Version)
 	require.Equal(t, 3, docs[0].Line)
