@@ -122,16 +122,29 @@ func (b *mosquitto) start() {
 	}, soon, tick)
 }
 
-// stop ends the broker in good order: it writes its sessions down.
+// stop ends the broker in good order: it writes its sessions down. It is asked
+// again until it ends: Mosquitto forgets what it is told while it starts.
 func (b *mosquitto) stop() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.command == nil {
 		return
 	}
-	_ = b.command.Process.Signal(syscall.SIGTERM)
-	_ = b.command.Wait()
-	b.command = nil
+	ended := make(chan struct{})
+	go func() {
+		_ = b.command.Wait()
+		close(ended)
+	}()
+	for ask := time.NewTicker(500 * time.Millisecond); ; {
+		_ = b.command.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ask.C:
+		case <-ended:
+			ask.Stop()
+			b.command = nil
+			return
+		}
+	}
 }
 
 // device is an MQTT client that plays one.

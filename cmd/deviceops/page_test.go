@@ -170,7 +170,7 @@ func ownLines(t *testing.T, demo string) []string {
 // startDemo starts a small demo and gives the lines for one's own device.
 func (h home) startDemo() (demo *process, lines []string) {
 	demo = h.start("dev", "--data", h.data, "--demo", "--fleet", "10")
-	demo.await("Ctrl-C ends it", time.Minute)
+	demo.await("Ctrl-C ends it", 4*time.Minute)
 	return demo, ownLines(h.t, demo.output())
 }
 
