@@ -163,14 +163,14 @@ Try, in a second terminal:
   %[1]s devices timeline kiosk-00001
   %[1]s explain device %[2]s
   %[1]s rollout show kiosk-%[3]s
-  %[1]s explain rollout kiosk-%[4]s kiosk-00007
+  %[1]s explain rollout kiosk-%[4]s %[7]s
 
 An approval waits for you: %[5]s
   %[1]s approvals show %[6]s
   %[1]s approvals approve %[6]s --form mode=soft
 
 Be a device yourself: %[2]s is registered and waits for its first hello.
-`, d.program, ownDevice, demoBad, demoGood, d.approval.Question, d.approval.ID)
+`, d.program, ownDevice, demoBad, demoGood, d.approval.Question, d.approval.ID, d.approval.Device)
 	for _, line := range ownLines(d.stack.BrokerURL()) {
 		fmt.Fprintln(d.out, "  "+line)
 	}

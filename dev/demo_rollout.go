@@ -6,10 +6,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/simulator"
 )
 
 // Releases of the demo. Devices that run the bad one crash.
@@ -49,7 +51,7 @@ func (d *demo) rollouts(ctx context.Context, fleet *Fleet) error {
 	if err := d.badRelease(ctx); err != nil {
 		return err
 	}
-	return d.question(ctx)
+	return d.question(ctx, honest(fleet))
 }
 
 // release creates a release whose one component is an image for show.
@@ -187,16 +189,22 @@ func (d *demo) aftermath(ctx context.Context, end deviceops.RolloutReport) error
 	return nil
 }
 
+// honest gives the first device that did not lie.
+func honest(fleet *Fleet) string {
+	i := slices.IndexFunc(fleet.Devices, func(d simulator.Identity) bool { return d.Lie == "" })
+	return fleet.Devices[max(i, 0)].ID
+}
+
 // question leaves a run that waits for a person.
-func (d *demo) question(ctx context.Context) error {
+func (d *demo) question(ctx context.Context, device string) error {
 	run, err := d.client.StartRun(ctx, deviceops.RunRequest{
-		Workflow: "reboot-with-approval", Device: "kiosk-00001", Inputs: map[string]any{"battery": 18}, Reason: "the demo",
+		Workflow: "reboot-with-approval", Device: device, Inputs: map[string]any{"battery": 18}, Reason: "the demo",
 	}, "demo")
 	if err != nil {
 		return err
 	}
 	for deadline := time.Now().Add(d.patience); ; {
-		open, err := d.client.ListApprovals(ctx, "", deviceops.ApprovalOpen, "kiosk-00001", 1)
+		open, err := d.client.ListApprovals(ctx, "", deviceops.ApprovalOpen, device, 1)
 		if err != nil {
 			return err
 		}
