@@ -148,8 +148,9 @@ func TestMarkSent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			both(t, func(t *testing.T, s deviceops.Tx) {
 				created(t, s, c.command)
-				c.command.LeasedUntil = after(time.Second)
-				require.NoError(t, s.SaveCommands(t.Context(), []deviceops.Command{c.command}))
+				leased := c.command
+				leased.LeasedUntil = after(time.Second)
+				require.NoError(t, s.SaveCommands(t.Context(), []deviceops.Command{leased}))
 				require.NoError(t, s.MarkSent(t.Context(), []deviceops.Sent{{ID: "c", Attempt: c.attempt, Boot: "b9"}, {ID: "x"}}, after(time.Hour)))
 				found, err := s.FindCommand(t.Context(), "c")
 				require.NoError(t, err)
