@@ -363,12 +363,12 @@ func decodeExact(data []byte) any {
 	if decoder.Decode(&v) != nil {
 		return nil
 	}
-	return settled(v)
+	return ExactNumbers(v)
 }
 
-// settled replaces the numbers of a decoded value: whole ones that fit become
-// int64, others float64.
-func settled(v any) any {
+// ExactNumbers replaces every json.Number in a decoded value, in place: whole ones
+// that fit become int64, others float64.
+func ExactNumbers(v any) any {
 	switch v := v.(type) {
 	case json.Number:
 		if n, err := v.Int64(); err == nil {
@@ -380,11 +380,11 @@ func settled(v any) any {
 		return v.String() // larger than any number here
 	case map[string]any:
 		for name, item := range v {
-			v[name] = settled(item)
+			v[name] = ExactNumbers(item)
 		}
 	case []any:
 		for i, item := range v {
-			v[i] = settled(item)
+			v[i] = ExactNumbers(item)
 		}
 	}
 	return v

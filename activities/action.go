@@ -70,7 +70,7 @@ func (o *ActionOutput) UnmarshalJSON(data []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(wire.Output))
 	decoder.UseNumber()
 	err := decoder.Decode(&o.Output)
-	o.Output = exactNumbers(o.Output)
+	o.Output = deviceops.ExactNumbers(o.Output)
 	return err
 }
 

@@ -139,27 +139,3 @@ func sizeOf(v reflect.Value) (size float64, unit string, bounded bool) {
 		return 0, "", false
 	}
 }
-
-// exactNumbers replaces every json.Number in a tree: by an int64 where it is
-// whole, else by a float64.
-func exactNumbers(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if n, err := v.Int64(); err == nil {
-			return n
-		}
-		if n, err := v.Float64(); err == nil {
-			return n
-		}
-		return v.String() // larger than any number here
-	case map[string]any:
-		for key, item := range v {
-			v[key] = exactNumbers(item)
-		}
-	case []any:
-		for i, item := range v {
-			v[i] = exactNumbers(item)
-		}
-	}
-	return v
-}

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"sync"
@@ -112,7 +113,7 @@ func (p *pump) run(ctx context.Context) (string, error) {
 			err = p.mark(ctx, markAfter)
 		}
 		if err != nil || reason != "" || ctx.Err() != nil {
-			return reason, firstError(err, p.finish(context.WithoutCancel(ctx)), ctx.Err())
+			return reason, cmp.Or(err, p.finish(context.WithoutCancel(ctx)), ctx.Err())
 		}
 		select {
 		case <-time.After(pause):
@@ -261,15 +262,6 @@ func (f *pumpFacts) refresh(ctx context.Context, d Deps, r *deviceops.Rollout, s
 	*f = pumpFacts{at: now, blackouts: blackouts}
 	if len(freezes) > 0 {
 		f.frozen = &freezes[0]
-	}
-	return nil
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }

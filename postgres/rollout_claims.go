@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -236,7 +237,7 @@ func (t tx) LeaseRollout(ctx context.Context, leased []deviceops.RolloutDevice, 
 	b := newRowBatch(leased)
 	args, err := leaseArgs(commands)
 	if err != nil || b.err != nil {
-		return nil, firstError(err, b.err)
+		return nil, cmp.Or(err, b.err)
 	}
 	args = append(append(b.args(), now.Add(deviceops.PublishLease)), args...)
 	return list(ctx, t, "lease devices of rollout", pgx.RowTo[string], leaseRows, args...)
@@ -288,15 +289,6 @@ var leaseRows = `
 		returning r.rollout, r.device, r.ring, r.previous, ` + rowState + ` as state),
 	` + countShifts + `
 	select x.device from x where not ` + among("x.device", "select device from moved") + ` order by 1`
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // woken are the kinds of waits that end when something happens to a device.
 const woken = `('offline', 'sleep', 'lock', 'conflict', 'family')`
