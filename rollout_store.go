@@ -101,6 +101,11 @@ type Rollouts interface {
 	// the end of another rollout.
 	WakeRollout(ctx context.Context, devices []string, now time.Time) error
 
+	// WakeConnected makes up to limit rows due that wait for the connection of a
+	// device that is online, and tells how many. WakeRollout does not see a row that
+	// is being held while its device comes back.
+	WakeConnected(ctx context.Context, now time.Time, limit int) (int, error)
+
 	// RecallRollout brings devices back that were excused as stragglers: in
 	// rollouts that go on, and in those that have succeeded, their rows are
 	// pending again, in the last ring; their Error goes on to say what they were.

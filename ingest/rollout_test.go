@@ -215,6 +215,18 @@ func TestHellosWakeRowsAndBringStragglersBack(t *testing.T) {
 	require.Equal(t, map[string]int{"rollout/" + done.ID: 1}, b.engine.started())
 }
 
+func TestTheSweeperWakesDevicesThatCameBackWhileTheyWereFoundToBeAway(t *testing.T) {
+	t.Parallel()
+	b, r := rolled(t)
+	b.say("k2", "hello", fullHello)
+	b.settle()
+	held := b.row(r, "k2")
+	held.DueAt, held.Wait = time.Time{}, &deviceops.RolloutWait{Kind: deviceops.WaitOffline, Since: noon}
+	require.NoError(t, b.store.HoldRollout(t.Context(), []deviceops.RolloutDevice{held}))
+	require.NoError(t, b.sweeper().Sweep(t.Context()))
+	require.Equal(t, b.clock.Now(), b.row(r, "k2").DueAt)
+}
+
 func TestAStragglerThatIsBackIsNewsToARolloutThatGoesOn(t *testing.T) {
 	t.Parallel()
 	b, r := rolled(t)

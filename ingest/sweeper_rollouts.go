@@ -16,18 +16,23 @@ const (
 	nudgeAgain   = 30 * time.Second
 )
 
-// rollouts nudges the workflows of rollouts that have devices due and no pump: the
-// nudge that should have brought one was lost with the process that owed it.
+// rollouts wakes devices that came back at the moment at which they were found to
+// be away, and nudges the workflows of rollouts that have devices due and no pump:
+// the nudge that should have brought one was lost with the process that owed it.
 func (s *Sweeper) rollouts(ctx context.Context, now time.Time) (int, error) {
 	if now.Before(s.nudged.Add(nudgeAgain)) {
 		return 0, nil
+	}
+	woken, err := s.config.Store.WakeConnected(ctx, now, sweepLimit)
+	if err != nil || woken == sweepLimit {
+		return woken, err
 	}
 	idle, err := s.config.Store.IdleRollouts(ctx, now.Add(-pumpPatience), sweepLimit)
 	if err != nil {
 		return 0, err
 	}
 	s.nudged = now
-	return len(idle), s.nudge(ctx, idle)
+	return woken + len(idle), s.nudge(ctx, idle)
 }
 
 // held tells workflows that their rollouts are paused, which nobody could when it

@@ -316,6 +316,18 @@ func (t tx) WakeRollout(ctx context.Context, devices []string, now time.Time) er
 	return err
 }
 
+// WakeConnected implements deviceops.Rollouts.
+func (t tx) WakeConnected(ctx context.Context, now time.Time, limit int) (int, error) {
+	woken, err := t.exec(ctx, "wake connected devices of rollouts", `
+		with awake as materialized (
+			select r.rollout, r.device from rollout_devices r join sessions s on s.device = r.device
+			where r.wait_kind in ('offline', 'sleep') and s.connectivity = 'online'
+				and r.status in ('pending', 'deferred') and r.leased_until is null and coalesce(r.due_at > $1, true)
+			order by 1, 2 limit $2 for no key update of r skip locked)
+		update rollout_devices r set due_at = $1 from awake where r.rollout = awake.rollout and r.device = awake.device`, now, limitOf(limit))
+	return int(woken), err
+}
+
 // RecallRollout implements deviceops.Rollouts.
 func (t tx) RecallRollout(ctx context.Context, devices []string, now time.Time) (going, ended []string, err error) {
 	if len(devices) == 0 {

@@ -244,6 +244,33 @@ func TestWakeRollout(t *testing.T) {
 	})
 }
 
+// A device says hello after a claim has read that it is offline and before what
+// the claim found is written.
+func TestWakeConnected(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		online(t, s, "k1", "k2", "k3")
+		r := running(t, s, rollout("kiosk-2", "all"))
+		assigned(t, s, r, 0, "k1", "k2", "k3")
+		hold := func(device string, kind deviceops.WaitKind) {
+			held := row(t, s, r, device)
+			held.DueAt, held.Wait = time.Time{}, &deviceops.RolloutWait{Kind: kind, Text: "x", Since: noon}
+			require.NoError(t, s.HoldRollout(t.Context(), []deviceops.RolloutDevice{held}))
+		}
+		require.NoError(t, s.WakeRollout(t.Context(), []string{"k1"}, noon))
+		hold("k1", deviceops.WaitOffline)
+		hold("k2", deviceops.WaitOffline)
+		hold("k3", deviceops.WaitLock)
+		connectivity(t, s, deviceops.Offline, "k2")
+		woken, err := s.WakeConnected(t.Context(), after(time.Second), 10)
+		require.NoError(t, err)
+		require.Equal(t, 1, woken)
+		require.Equal(t, []string{"k1"}, due(t, s, claimOf(r, 0)))
+		woken, err = s.WakeConnected(t.Context(), after(time.Second), 10)
+		require.NoError(t, err)
+		require.Zero(t, woken, "it is due already")
+	})
+}
+
 func TestRecallRollout(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
 		online(t, s, "k1", "k2")
