@@ -27,7 +27,6 @@ const (
 // AdmitFacts is what holds for all devices of a rollout at a moment.
 type AdmitFacts struct {
 	Blackouts []Blackout // of the calendars that bind it; its own are added
-	Freeze    *Freeze    // of its account or one above; nil: none
 }
 
 // Admitter decides which of the devices that are due may be sent the change. Use
@@ -147,8 +146,8 @@ func (a *Admitter) wait(kind WaitKind, look time.Duration, format string, args .
 	return w
 }
 
-func (a *Admitter) freeze(*Candidate) *RolloutWait {
-	f := a.facts.Freeze
+func (a *Admitter) freeze(c *Candidate) *RolloutWait {
+	f := c.Freeze
 	if f == nil {
 		return nil
 	}

@@ -61,7 +61,7 @@ func installs(download, install time.Duration) deviceops.RolloutSpec {
 func TestAdmission(t *testing.T) {
 	t.Parallel()
 	const hour, min = time.Hour, time.Minute
-	frozen := deviceops.AdmitFacts{Freeze: &deviceops.Freeze{Account: "acme", By: "user:maria", Reason: "black friday", At: midday.Add(-hour)}}
+	frozen := &deviceops.Freeze{Account: "acme", By: "user:maria", Reason: "black friday", At: midday.Add(-hour)}
 	dark := deviceops.AdmitFacts{Blackouts: []deviceops.Blackout{{From: midday.Add(-hour), To: midday.Add(hour), Reason: "inventory"}}}
 	session := func(s deviceops.Session) func(*deviceops.Candidate) {
 		return func(c *deviceops.Candidate) { c.Device.Session = s }
@@ -75,7 +75,7 @@ func TestAdmission(t *testing.T) {
 		look   time.Duration // 0: when something wakes it
 	}{
 		"nothing stands against it": {},
-		"freeze": {facts: frozen, kind: deviceops.WaitFreeze, look: 5 * min,
+		"freeze": {change: func(c *deviceops.Candidate) { c.Freeze = frozen }, kind: deviceops.WaitFreeze, look: 5 * min,
 			text: "account acme is frozen by user:maria since 2026-01-14T11:00:00Z: black friday"},
 		"a blackout of a calendar": {facts: dark, kind: deviceops.WaitWindow, look: hour, text: "nothing begins before 2026-01-14T13:00:00Z: inventory"},
 		"a blackout of its own": {kind: deviceops.WaitWindow, look: hour, text: "nothing begins before 2026-01-14T13:00:00Z",
@@ -266,8 +266,9 @@ func TestReasonsHaveAnOrder(t *testing.T) {
 	spec := installs(time.Hour, time.Hour)
 	spec.Ready, spec.Window = batteryAbove30(), &night
 	spec.Budget = &deviceops.BudgetSpec{Per: "labels.site", MaxUnavailable: 1}
-	facts := deviceops.AdmitFacts{Freeze: &deviceops.Freeze{Account: "acme"}, Blackouts: []deviceops.Blackout{{From: midday, To: midday.Add(time.Hour)}}}
+	facts := deviceops.AdmitFacts{Blackouts: []deviceops.Blackout{{From: midday, To: midday.Add(time.Hour)}}}
 	c := willing(func(c *deviceops.Candidate) {
+		c.Freeze = &deviceops.Freeze{Account: "acme"}
 		c.Device.Session.Connectivity = deviceops.Offline
 		c.ConflictBy, c.LockedBy, c.FamilyBy = "ro-2", "c1", "gw1"
 		c.Device.Metrics["battery_pct"] = 3.0
@@ -277,7 +278,7 @@ func TestReasonsHaveAnOrder(t *testing.T) {
 		kind deviceops.WaitKind
 		lift func()
 	}{
-		{deviceops.WaitFreeze, func() { facts.Freeze = nil }},
+		{deviceops.WaitFreeze, func() { c.Freeze = nil }},
 		{deviceops.WaitWindow, func() { facts.Blackouts = nil }},
 		{deviceops.WaitOffline, func() { c.Device.Session.Connectivity = deviceops.Online }},
 		{deviceops.WaitConflict, func() { c.ConflictBy = "" }},

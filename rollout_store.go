@@ -201,9 +201,10 @@ type Candidate struct {
 	// failed, else the same again.
 	Attempt int
 
-	LockedBy   string // the id of the exclusive command that holds the device; "": none
-	ConflictBy string // the id of the rollout that holds the device; "": none
-	FamilyBy   string // the id of the gateway or child in flight; "": none
+	Freeze     *Freeze // of the device's account or one above; nil: none
+	LockedBy   string  // the id of the exclusive command that holds the device; "": none
+	ConflictBy string  // the id of the rollout that holds the device; "": none
+	FamilyBy   string  // the id of the gateway or child in flight; "": none
 
 	Group            string // the value of the budget's field
 	GroupSize        int    // targeted devices of the group

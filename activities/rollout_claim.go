@@ -80,7 +80,7 @@ func (c *claim) query(ring int) deviceops.RolloutClaim {
 
 // decide sorts candidates into those that are sent the change, those that wait
 // and those that are done without it.
-func (c *claim) decide(ctx context.Context, found []deviceops.Candidate) error {
+func (c *claim) decide(ctx context.Context, found []deviceops.Candidate) (err error) {
 	admitter := deviceops.NewAdmitter(c.spec, deviceops.AdmitFacts{Blackouts: c.facts.blackouts}, c.now)
 	freezes := freezesBelow{tx: c.tx, account: c.rollout.Account, known: map[string]*deviceops.Freeze{}}
 	for i := range found {
@@ -88,18 +88,14 @@ func (c *claim) decide(ctx context.Context, found []deviceops.Candidate) error {
 		if len(c.commands)+len(c.runs) == c.room {
 			return nil // the rest stays due
 		}
-		freeze, err := freezes.of(ctx, candidate.Row.Account)
-		if err != nil {
+		if cause := admitter.Excuse(*candidate); cause != nil {
+			c.end(candidate, deviceops.DeviceExcused, cause)
+			continue
+		}
+		if candidate.Freeze, err = freezes.of(ctx, candidate.Row.Account); err != nil {
 			return err
 		}
-		switch cause := admitter.Excuse(*candidate); {
-		case cause != nil:
-			c.end(candidate, deviceops.DeviceExcused, cause)
-		case freeze != nil:
-			c.hold(candidate, freezeWait(freeze, c.now))
-		default:
-			c.admit(admitter, candidate)
-		}
+		c.admit(admitter, candidate)
 	}
 	return nil
 }
@@ -262,15 +258,6 @@ func (f *freezesBelow) of(ctx context.Context, account string) (*deviceops.Freez
 		f.known[account] = &freezes[0]
 	}
 	return f.known[account], nil
-}
-
-// freezeWait is why a device waits whose account is frozen. Thaw wakes it.
-func freezeWait(f *deviceops.Freeze, now time.Time) *deviceops.RolloutWait {
-	text := fmt.Sprintf("account %s is frozen by %s", f.Account, f.By)
-	if f.Reason != "" {
-		text += ": " + f.Reason
-	}
-	return &deviceops.RolloutWait{Kind: deviceops.WaitFreeze, Text: text, Since: now}
 }
 
 // publish sends commands while the pump goes on, as long as the broker keeps up.

@@ -305,7 +305,7 @@ func TestPumpHoldsAFrozenAccountBelow(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, p.store.FreezeAccount(t.Context(), deviceops.Freeze{Account: "acme/emea", By: "maria", Reason: "audit", At: noon}))
 	p.pump()
-	p.requireWait("k1", deviceops.WaitFreeze, "account acme/emea is frozen by maria: audit")
+	p.requireWait("k1", deviceops.WaitFreeze, "account acme/emea is frozen by maria since 2026-06-01T12:00:00Z: audit")
 	_, err = p.store.ThawAccount(t.Context(), "acme/emea")
 	require.NoError(t, err)
 	p.now = noon.Add(time.Second)

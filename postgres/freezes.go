@@ -30,7 +30,7 @@ func (t tx) ThawAccount(ctx context.Context, account string) (deviceops.Freeze, 
 		with gone as (delete from freezes where account = $1 returning account, reason, by, at),
 		awake as (
 			update rollout_devices r set due_at = 'epoch' from gone
-			where r.wait_kind = 'freeze' and r.due_at is null
+			where r.wait_kind = 'freeze'
 				and (gone.account in (r.account, 'root') or r.account > gone.account || '/' and r.account < gone.account || '0'))
 		select account, reason, by, at from gone`, account)
 	if !ok {
