@@ -93,6 +93,10 @@ type ActivityRef struct {
 	Activity string `json:"activity"`
 }
 
+// PhaseConfirming is the phase of an install that the device says is done, until
+// its report shows that it is.
+const PhaseConfirming = "confirming"
+
 // Resend is how long a published command may stay unanswered before it is
 // published again, with the same id and attempt.
 const Resend = 30 * time.Second
@@ -150,7 +154,7 @@ func (c *Command) Answer(a Answer, now time.Time) bool {
 // of the publication that it answers (see MarkSent).
 func (c *Command) accept(a Answer) {
 	c.Status, c.LeasedUntil = CommandAccepted, time.Time{}
-	if a.Phase != "" {
+	if a.Phase != "" && c.Phase != PhaseConfirming { // what comes after that was said before
 		c.Phase = a.Phase
 	}
 	c.Percent = max(c.Percent, a.Percent)

@@ -109,6 +109,15 @@ func TestConfirmedByWhatTheDeviceReports(t *testing.T) {
 	require.False(t, (&deviceops.Command{Name: "reboot", Status: deviceops.CommandSent}).Confirmed(both))
 }
 
+func TestNothingComesAfterThePhaseInWhichAnInstallIsDone(t *testing.T) {
+	t.Parallel()
+	c := deviceops.Command{Name: "install", Attempt: 1, Status: deviceops.CommandAccepted}
+	for _, phase := range []string{"rebooting", deviceops.PhaseConfirming, "rebooting"} {
+		require.True(t, c.Answer(deviceops.Answer{Attempt: 1, Status: "progress", Phase: phase}, noon))
+	}
+	require.Equal(t, deviceops.PhaseConfirming, c.Phase)
+}
+
 func TestFulfilledBeforeItWasAsked(t *testing.T) {
 	t.Parallel()
 	install := map[string]any{"components": []any{map[string]any{"name": "os", "to": "2"}}}
@@ -126,6 +135,7 @@ func TestFulfilledBeforeItWasAsked(t *testing.T) {
 		"install":                   {deviceops.Command{Name: "install", Status: deviceops.CommandPending, Args: install}, true},
 		"install before the boot":   {deviceops.Command{Name: "install", Status: deviceops.CommandAccepted, Boot: "b1", Args: install}, false},
 		"install after the boot":    {deviceops.Command{Name: "install", Status: deviceops.CommandAccepted, Boot: "b0", Args: install}, true},
+		"install sent again after":  {deviceops.Command{Name: "install", Status: deviceops.CommandAccepted, Boot: "b1", Phase: "confirming", Args: install}, true},
 		"a command without reports": {deviceops.Command{Name: "reboot", Status: deviceops.CommandPending}, false},
 	} {
 		require.Equal(t, c.want, c.command.Fulfilled(&device), name)

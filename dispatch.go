@@ -39,14 +39,21 @@ func (c *Command) Confirmed(r Reported) bool { return c.Status.InFlight() && c.s
 
 // Fulfilled reports whether a device shows already what an open install or
 // configure command asks for, so that nothing is left to be asked: its report
-// may have come before there was a command for it to confirm. An install in
-// flight counts only in another boot than the one in which it was sent: until
-// the restart a device may name versions that it does not run yet.
+// may have come before there was a command for it to confirm.
 func (c *Command) Fulfilled(d *Device) bool {
 	if c.Status.Terminal() || !c.shownBy(d.Twin.Reported) {
 		return false
 	}
-	return c.Name != CommandInstall || !c.Status.InFlight() || c.Boot != d.Session.Boot
+	return !c.Status.InFlight() || c.Restarted(d.Session.Boot)
+}
+
+// Restarted reports whether what a device says of itself at a hello is what came
+// of the command. For an install in flight that takes another boot than the one
+// in which it was sent, since until the restart a device may name versions that
+// it does not run yet, or its word that it is done: one that was sent again
+// after the restart was sent in the same boot.
+func (c *Command) Restarted(boot string) bool {
+	return c.Name != CommandInstall || c.Boot != boot || c.Boot == "" || c.Phase == PhaseConfirming
 }
 
 // Confirmable reports whether a device's report can take the place of its

@@ -29,7 +29,7 @@ func answer(c *deviceops.Command, m *protocol.Result, r deviceops.Reported, now 
 	if c.Name != deviceops.CommandInstall || m.Status != protocol.ResultSucceeded || reportsInstall(*c, r) {
 		return c.Answer(a, now)
 	}
-	a.Status, a.Phase = protocol.ResultAccepted, protocol.PhaseConfirming
+	a.Status, a.Phase = protocol.ResultAccepted, deviceops.PhaseConfirming
 	changed := c.Answer(a, now)
 	if changed {
 		c.Output = a.Output
@@ -43,14 +43,9 @@ func reportsInstall(c deviceops.Command, r deviceops.Reported) bool {
 }
 
 // confirm ends a command in flight that is confirmed by what its device
-// reports. A hello confirms an install only in another boot than the one in
-// which it was sent: within the same boot it may name versions that were there
-// before.
+// reports.
 func confirm(c *deviceops.Command, d *deviceops.Device, byHello bool, now time.Time) bool {
-	if !c.Confirmed(d.Twin.Reported) {
-		return false
-	}
-	if byHello && c.Name == deviceops.CommandInstall && c.Boot != "" && c.Boot == d.Session.Boot {
+	if !c.Confirmed(d.Twin.Reported) || byHello && !c.Restarted(d.Session.Boot) {
 		return false
 	}
 	c.Percent = 100

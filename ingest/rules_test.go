@@ -252,6 +252,8 @@ func TestConfirm(t *testing.T) {
 	configure := func(s deviceops.CommandStatus) *deviceops.Command {
 		return &deviceops.Command{Name: deviceops.CommandConfigure, Status: s, Boot: "b1", Args: map[string]any{"version": 4.0}}
 	}
+	confirming, confirmingOld := installOf(deviceops.CommandAccepted), installOf(deviceops.CommandAccepted)
+	confirming.Phase, confirmingOld.Phase = deviceops.PhaseConfirming, deviceops.PhaseConfirming
 	for name, test := range map[string]struct {
 		command *deviceops.Command
 		boot    string
@@ -260,15 +262,17 @@ func TestConfirm(t *testing.T) {
 		byHello bool
 		want    bool
 	}{
-		"configure by report":            {configure(deviceops.CommandSent), "b1", 4, "", false, true},
-		"configure by hello":             {configure(deviceops.CommandAccepted), "b1", 4, "", true, true},
-		"configure, older version":       {configure(deviceops.CommandSent), "b1", 3, "", false, false},
-		"configure that was not sent":    {configure(deviceops.CommandPending), "b1", 4, "", false, false},
-		"install by hello in a new boot": {installOf(deviceops.CommandAccepted), "b2", 0, "2", true, true},
-		"install by hello in its boot":   {installOf(deviceops.CommandAccepted), "b1", 0, "2", true, false},
-		"install by report in its boot":  {installOf(deviceops.CommandAccepted), "b1", 0, "2", false, true},
-		"install that went back":         {installOf(deviceops.CommandAccepted), "b2", 0, "1", true, false},
-		"another command":                {&deviceops.Command{Name: "reboot", Status: deviceops.CommandSent}, "b2", 9, "2", true, false},
+		"configure by report":              {configure(deviceops.CommandSent), "b1", 4, "", false, true},
+		"configure by hello":               {configure(deviceops.CommandAccepted), "b1", 4, "", true, true},
+		"configure, older version":         {configure(deviceops.CommandSent), "b1", 3, "", false, false},
+		"configure that was not sent":      {configure(deviceops.CommandPending), "b1", 4, "", false, false},
+		"install by hello in a new boot":   {installOf(deviceops.CommandAccepted), "b2", 0, "2", true, true},
+		"install by hello in its boot":     {installOf(deviceops.CommandAccepted), "b1", 0, "2", true, false},
+		"install that is said to be done":  {confirming, "b1", 0, "2", true, true},
+		"install that is not what it says": {confirmingOld, "b1", 0, "1", true, false},
+		"install by report in its boot":    {installOf(deviceops.CommandAccepted), "b1", 0, "2", false, true},
+		"install that went back":           {installOf(deviceops.CommandAccepted), "b2", 0, "1", true, false},
+		"another command":                  {&deviceops.Command{Name: "reboot", Status: deviceops.CommandSent}, "b2", 9, "2", true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,5 +1,7 @@
 package protocol
 
+import "github.com/deviceops/deviceops"
+
 // Message is one thing that a device said. It is one of *Hello, *Status,
 // *Heartbeat, *Telemetry, *Event, *Result, *Reported and, for an object that
 // could not be read, *Invalid.
@@ -137,7 +139,7 @@ const (
 	PhaseDownloaded  = "downloaded"
 	PhaseInstalling  = "installing"
 	PhaseRebooting   = "rebooting"
-	PhaseConfirming  = "confirming"
+	PhaseConfirming  = deviceops.PhaseConfirming
 )
 
 // Result is what became of a command.

@@ -161,6 +161,10 @@ func (d *device) welcome(m *protocol.Welcome) {
 		d.hello()
 		return
 	}
+	if m.Boot != "" && m.Boot != d.boot { // it heard an old hello after the last one
+		d.hello()
+		return
+	}
 	d.noteState(m.State)
 	if m.Desired != nil && m.Desired.Heartbeat != nil {
 		d.adopt(m.Desired.Heartbeat)

@@ -308,6 +308,20 @@ func TestShortHelloOnceActive(t *testing.T) {
 	awaitCount(e, first, 1, func(h *protocol.Hello) bool { return !h.Short() && h.Claim == "" })
 }
 
+// A hello of the boot before was heard after that of this boot.
+func TestSaysHelloAgainWhenAnOldOneWasHeard(t *testing.T) {
+	t.Parallel()
+	e := startEngine(t)
+	e.online(nil)
+	hellos := awaitCount[*protocol.Hello](e, first, 1, nil)
+	e.send(first, &protocol.Welcome{State: "active", Boot: "b-before"})
+	awaitCount[*protocol.Hello](e, first, len(hellos)+1, nil)
+	e.send(first, &protocol.Welcome{State: "active", Boot: hellos[0].Boot})
+	e.send(first, &protocol.Command{ID: "c1", Name: "health", Attempt: 1})
+	e.awaitResult(first, "c1", protocol.ResultSucceeded, 1)
+	require.Len(t, awaitCount[*protocol.Hello](e, first, len(hellos)+1, nil), len(hellos)+1, "this welcome is the right one")
+}
+
 func TestFaultsOfTheNetworkChangeNothing(t *testing.T) {
 	t.Parallel()
 	e := startEngine(t)
