@@ -26,9 +26,10 @@ type Device struct {
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
 
-	Twin    Twin           `json:"twin"`
-	Session Session        `json:"session"`
-	Metrics map[string]any `json:"metrics,omitempty"` // latest values
+	Twin     Twin           `json:"twin"`
+	Session  Session        `json:"session"`
+	Wellness Wellness       `json:"wellness"`
+	Metrics  map[string]any `json:"metrics,omitempty"` // latest values
 }
 
 // Place is where a device stands.
@@ -118,6 +119,7 @@ type DeviceFilter struct {
 	Account      string // this account and all below it; "" means all
 	State        State
 	Connectivity Connectivity
+	Wellness     WellnessStatus
 	Profile      string
 	Tag          string
 	Labels       map[string]string // all of them
@@ -191,8 +193,8 @@ type Devices interface {
 	// gives the ids that were stored.
 	AddDiscovered(ctx context.Context, devices []Device, max int) ([]string, error)
 
-	// SaveDevice writes everything of a device but its session, its reported
-	// twin and its metrics. ENOTFOUND, ECONFLICT if its serial is taken.
+	// SaveDevice writes everything of a device but its session, its wellness, its
+	// reported twin and its metrics. ENOTFOUND, ECONFLICT if its serial is taken.
 	SaveDevice(ctx context.Context, d *Device) error
 
 	// SaveSessions writes sessions by device id, in bulk. Here and below,
@@ -208,6 +210,24 @@ type Devices interface {
 	// SaveMetrics merges latest metric values by device id, in bulk. A value
 	// measured before the stored one changes nothing.
 	SaveMetrics(ctx context.Context, metrics []MetricValue) error
+
+	// LatestMetrics gives the latest values of the metrics of devices.
+	LatestMetrics(ctx context.Context, ids []string) (map[string]map[string]any, error)
+
+	// SaveWellness writes how devices do by their id, in bulk.
+	SaveWellness(ctx context.Context, wellness map[string]Wellness) error
+
+	// FindFlaps gives what is remembered of the connectivity of devices, of which
+	// something is.
+	FindFlaps(ctx context.Context, ids []string) (map[string]FlapState, error)
+
+	// SaveFlaps writes what is to be remembered of the connectivity of devices, in
+	// bulk.
+	SaveFlaps(ctx context.Context, flaps map[string]FlapState) error
+
+	// DueWellness gives up to limit devices of whose wellness the clock decides
+	// something at now, the longest due first.
+	DueWellness(ctx context.Context, now time.Time, limit int) ([]string, error)
 
 	// SilentDevices gives up to limit online devices whose last sign of life
 	// is older than their heartbeat policy allows at now, and sleeping ones

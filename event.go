@@ -32,6 +32,12 @@ const (
 	EventCommand            = "device.command"      // a command changed its status
 	EventClock              = "device.clock_wrong"
 
+	EventDegraded           = "device.degraded"            // a condition of its profile has held long enough
+	EventRecovered          = "device.recovered"           // it holds no more
+	EventFlapping           = "device.flapping"            // its connection is lost and found too often: each time is told no more
+	EventStable             = "device.stable"              // it flaps no more
+	EventConnectivityDamped = "device.connectivity_damped" // a change of connectivity while it flaps
+
 	EventApprovalOpened    = "approval.opened"    // somebody is asked
 	EventApprovalEscalated = "approval.escalated" // time has passed: more are asked
 	EventApprovalDelegated = "approval.delegated" // it was handed on

@@ -36,7 +36,7 @@ type Explanation struct {
 
 // Wait is one thing that a device waits for.
 type Wait struct {
-	For   string    `json:"for"`            // hello, admission, claim, profile, connection, wake, provisioning, approval, command, configuration, software, release
+	For   string    `json:"for"`            // hello, admission, claim, profile, connection, wake, recovery, calm, provisioning, approval, command, configuration, software, release
 	Text  string    `json:"text"`           // what is waited for
 	Do    string    `json:"do,omitempty"`   // what a person can do about it
 	Since time.Time `json:"since,omitzero"` // when the waiting began, if that is known
@@ -47,7 +47,7 @@ type Wait struct {
 func ExplainDevice(f ExplainFacts, now time.Time) Explanation {
 	x := Explanation{Device: f.Device.ID, State: f.Device.State, Connectivity: f.Device.Session.Connectivity, Waits: []Wait{}}
 	for _, explain := range []func(ExplainFacts, time.Time) []Wait{
-		explainState, explainProfile, explainApprovals, explainProvision, explainConnection, explainCommands, explainDrift,
+		explainState, explainProfile, explainApprovals, explainProvision, explainConnection, explainWellness, explainCommands, explainDrift,
 	} {
 		x.Waits = append(x.Waits, explain(f, now)...)
 	}
@@ -199,6 +199,25 @@ func explainConnection(f ExplainFacts, now time.Time) []Wait {
 	default:
 		return nil
 	}
+}
+
+func explainWellness(f ExplainFacts, now time.Time) []Wait {
+	w, id := f.Device.Wellness, f.Device.ID
+	var waits []Wait
+	if !w.DegradedSince.IsZero() {
+		waits = append(waits, Wait{
+			For: "recovery", Since: w.DegradedSince, Text: "it has been degraded " + forSince(w.DegradedSince, now) + because(strings.Join(w.Because, ", ")),
+			Do: "see what its profile says of wellness, and its metrics: deviceops devices show " + id,
+		})
+	}
+	if !w.FlappingSince.IsZero() {
+		waits = append(waits, Wait{
+			For: "calm", Since: w.FlappingSince, Until: w.StableAt,
+			Text: "its connection has been lost and found again and again " + forSince(w.FlappingSince, now) + "; automations are not told each time",
+			Do:   "see how often: deviceops devices timeline " + id + "; look at its power, its network, and whether another device has its id",
+		})
+	}
+	return waits
 }
 
 // forSince says how long something lasts, roughly, as people do.

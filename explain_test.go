@@ -30,6 +30,15 @@ func TestExplainDevice(t *testing.T) {
 		want  []string // "for: text", in order
 	}{
 		"nothing": {deviceops.ExplainFacts{Device: active, HasProfile: true}, nil},
+		"degraded and flapping": {
+			deviceops.ExplainFacts{HasProfile: true, Device: with(active, func(d *deviceops.Device) {
+				d.Wellness = deviceops.Wellness{Status: deviceops.Degraded, DegradedSince: ago(3 * time.Hour), Because: []string{"disk", "crashes"}, FlappingSince: ago(10 * time.Minute)}
+			})},
+			[]string{
+				"recovery: it has been degraded for 3 h: disk, crashes",
+				"calm: its connection has been lost and found again and again for 10 min; automations are not told each time",
+			},
+		},
 		"never seen, with claim": {
 			deviceops.ExplainFacts{HasProfile: true, Device: with(in(deviceops.Escrow, never), func(d *deviceops.Device) { d.ClaimHash = "x" })},
 			[]string{"hello: it waits for its first hello, with the claim that was registered"},

@@ -15,6 +15,7 @@ type Profile struct {
 	Commands   map[string]CommandSpec
 	Metrics    map[string]MetricSpec
 	Heartbeat  HeartbeatPolicy
+	Wellness   WellnessPolicy
 	Provision  ProvisionSpec
 
 	// Translation understands devices that know only topics of their own; nil:

@@ -23,6 +23,7 @@ type Tx interface {
 	Accounts
 	Documents
 	Devices
+	Fleet
 	Commands
 	Events
 	Runs

@@ -21,8 +21,19 @@ var tellers = map[string]func(map[string]any) string{
 	EventDeviceState: func(d map[string]any) string {
 		return fmt.Sprintf("%v → %v by %v%s", d["from"], d["to"], d["by"], tellReason(d["reason"]))
 	},
-	EventDeviceConnectivity: func(d map[string]any) string {
-		return fmt.Sprintf("%v → %v%s", d["from"], d["to"], tellReason(d["because"]))
+	EventDeviceConnectivity: tellConnectivity,
+	EventConnectivityDamped: tellConnectivity,
+	EventDegraded: func(d map[string]any) string {
+		return fmt.Sprintf("since %v: %s", d["since"], tellNames(d["because"]))
+	},
+	EventRecovered: func(d map[string]any) string {
+		return fmt.Sprintf("well again after %v s: %s", d["degraded_s"], tellNames(d["because"]))
+	},
+	EventFlapping: func(d map[string]any) string {
+		return fmt.Sprintf("%v changes within %v s, now %v: they are told no more", d["changes"], d["within_s"], d["connectivity"])
+	},
+	EventStable: func(d map[string]any) string {
+		return fmt.Sprintf("%v, after %v changes in %v s", d["connectivity"], d["changes"], d["flapping_s"])
 	},
 	EventDeviceBooted: func(d map[string]any) string {
 		return fmt.Sprintf("it started, boot %v", d["boot"])
@@ -37,6 +48,23 @@ var tellers = map[string]func(map[string]any) string{
 	EventClock: func(d map[string]any) string {
 		return fmt.Sprintf("its clock says %v; %v, when it was received, counts", d["claimed"], d["received"])
 	},
+}
+
+func tellConnectivity(d map[string]any) string {
+	return fmt.Sprintf("%v → %v%s", d["from"], d["to"], tellReason(d["because"]))
+}
+
+// tellNames lists names, as they are or as they come back from JSON.
+func tellNames(v any) string {
+	if names, ok := v.([]string); ok {
+		return strings.Join(names, ", ")
+	}
+	list, _ := v.([]any)
+	parts := make([]string, len(list))
+	for i, name := range list {
+		parts[i] = fmt.Sprint(name)
+	}
+	return strings.Join(parts, ", ")
 }
 
 func tellCommand(d map[string]any) string {

@@ -23,6 +23,14 @@ func TestEventsTellWhatHappened(t *testing.T) {
 			"name": "install", "status": "failed", "attempt": int64(2), "phase": "installing", "error": map[string]any{"code": "flash", "message": "no room"}}},
 		"configuration 3, app 1.0, os 2.4.0": {Type: deviceops.EventDeviceReported, Data: map[string]any{
 			"config_version": int64(3), "software": map[string]any{"os": "2.4.0", "app": "1.0"}, "attributes": nil}},
+		"online → offline: silence": {Type: deviceops.EventConnectivityDamped, Data: map[string]any{"from": "online", "to": "offline", "because": "silence"}},
+		"since 2026-01-05T06:00:00Z: disk, crashes": {Type: deviceops.EventDegraded, Data: map[string]any{
+			"since": "2026-01-05T06:00:00Z", "because": []string{"disk", "crashes"}}},
+		"well again after 90 s: disk": {Type: deviceops.EventRecovered, Data: map[string]any{"degraded_s": int64(90), "because": []any{"disk"}}},
+		"5 changes within 600 s, now offline: they are told no more": {Type: deviceops.EventFlapping, Data: map[string]any{
+			"changes": int64(5), "within_s": int64(600), "connectivity": "offline"}},
+		"online, after 42 changes in 3600 s": {Type: deviceops.EventStable, Data: map[string]any{
+			"connectivity": "online", "changes": int64(42), "flapping_s": int64(3600)}},
 		"battery_pct=18 charging=false": {Type: "device.battery", Data: map[string]any{"charging": false, "battery_pct": int64(18)}},
 		"":                              {Type: "device.door"},
 	} {

@@ -105,6 +105,7 @@ func (s *server) routes() {
 	s.documentRoutes(documentService{s.core})
 	s.deviceRoutes(deviceService{s.core})
 	s.metricRoutes(metricService{s.core})
+	s.fleetRoutes(fleetService{s.core})
 	s.importRoutes(importService{s.core})
 	s.commandRoutes(commandService{s.core})
 	s.runRoutes(runService{s.core})

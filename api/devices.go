@@ -54,6 +54,7 @@ type deviceFilter struct {
 	Account      string `query:"account" doc:"This account and all below it"`
 	State        string `query:"state" enum:"escrow,discovered,provisioning,active,maintenance,quarantined,retired"`
 	Connectivity string `query:"connectivity" enum:"never,online,offline,sleeping,unreachable"`
+	Wellness     string `query:"wellness" enum:"well,degraded,flapping"`
 	Profile      string `query:"profile"`
 	Tag          string `query:"tag"`
 	Parent       string `query:"parent"`
@@ -71,7 +72,7 @@ func (d deviceService) list(ctx context.Context, p deviceops.Principal, in *devi
 	}
 	rows, err := d.Store.ListDevices(ctx, deviceops.DeviceFilter{
 		Account: account, State: deviceops.State(in.State), Connectivity: deviceops.Connectivity(in.Connectivity),
-		Profile: in.Profile, Tag: in.Tag, Parent: in.Parent, Search: in.Search, After: after, Limit: in.Limit + 1,
+		Wellness: deviceops.WellnessStatus(in.Wellness), Profile: in.Profile, Tag: in.Tag, Parent: in.Parent, Search: in.Search, After: after, Limit: in.Limit + 1,
 	})
 	return pageOf(rows, in.Limit, func(d deviceops.Device) string { return d.ID }), err
 }

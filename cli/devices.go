@@ -17,19 +17,21 @@ import (
 func (a *app) devicesCommand() *cobra.Command {
 	return group("devices", "See and change devices",
 		a.devicesList(), a.devicesShow(), a.devicesRegister(), a.devicesImport(), a.devicesTag(),
-		a.devicesTransition(), a.devicesCommandCommand(), a.devicesTimeline(), a.devicesStats())
+		a.devicesTransition(), a.devicesCommandCommand(), a.devicesTimeline(), a.devicesStats(), a.devicesHealth())
 }
 
 func (a *app) devicesList() *cobra.Command {
 	var f deviceops.DeviceFilter
 	var page listFlags
-	var state, connectivity string
+	var state, connectivity, wellness string
 	cmd := &cobra.Command{
 		Use: "list", Short: "List devices by id", Args: args(0, 0),
 		Example: `  deviceops devices list --state active --tag critical
+  deviceops devices list --wellness degraded --connectivity online
   deviceops devices list --search 0042 -o json`,
 		RunE: a.remote(func(ctx context.Context, c *client.Client, _ []string) error {
 			f.State, f.Connectivity, f.Limit = deviceops.State(state), deviceops.Connectivity(connectivity), page.limit
+			f.Wellness = deviceops.WellnessStatus(wellness)
 			devices, err := c.ListDevices(ctx, f, page.cursor)
 			if err != nil {
 				return err
@@ -43,6 +45,7 @@ func (a *app) devicesList() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&state, "state", "", "escrow, discovered, provisioning, active, maintenance, quarantined or retired")
 	flags.StringVar(&connectivity, "connectivity", "", "never, online, offline, sleeping or unreachable")
+	flags.StringVar(&wellness, "wellness", "", "well, degraded or flapping")
 	flags.StringVar(&f.Profile, "profile", "", "devices of a profile")
 	flags.StringVar(&f.Tag, "tag", "", "devices with a tag")
 	flags.StringVar(&f.Parent, "parent", "", "devices behind a gateway")
@@ -54,10 +57,10 @@ func (w *screen) devices(devices []deviceops.Device) {
 	rows := make([][]string, len(devices))
 	for i, d := range devices {
 		rows[i] = []string{
-			d.ID, dash(d.Profile), string(d.State), string(d.Session.Connectivity), w.when(d.Session.LastSeen), d.Account, strings.Join(d.Tags, ","),
+			d.ID, dash(d.Profile), string(d.State), string(d.Session.Connectivity), dash(string(d.Wellness.Status)), w.when(d.Session.LastSeen), d.Account, strings.Join(d.Tags, ","),
 		}
 	}
-	w.table([]string{"ID", "PROFILE", "STATE", "CONNECTIVITY", "SEEN", "ACCOUNT", "TAGS"}, rows)
+	w.table([]string{"ID", "PROFILE", "STATE", "CONNECTIVITY", "WELLNESS", "SEEN", "ACCOUNT", "TAGS"}, rows)
 }
 
 func (a *app) devicesShow() *cobra.Command {
@@ -78,13 +81,25 @@ func (w *screen) device(d deviceops.Device) {
 	w.fields(
 		"id", d.ID, "account", d.Account, "serial", d.Serial, "profile", d.Profile, "parent", d.Parent,
 		"state", string(d.State), "since", w.when(d.StateSince), "reason", d.StateReason,
-		"connectivity", string(d.Session.Connectivity), "seen", w.when(d.Session.LastSeen), "clock", clockNote(d.Session),
+		"connectivity", string(d.Session.Connectivity), "seen", w.when(d.Session.LastSeen), "wellness", wellness(d.Wellness, w.when), "clock", clockNote(d.Session),
 		"tags", strings.Join(d.Tags, " "), "labels", assignments(d.Labels), "attributes", assignments(d.Attributes),
 		"zone", d.Zone, "place", place(d.Place),
 		"config", fmt.Sprintf("desired %d, reported %d", d.Twin.Desired.Version, d.Twin.Reported.ConfigVersion),
 		"desired", assignments(d.Twin.Desired.Software), "software", assignments(d.Twin.Reported.Software), "metrics", assignments(d.Metrics),
 		"created", w.when(d.CreatedAt),
 	)
+}
+
+// wellness tells how a device does, if it is not well.
+func wellness(w deviceops.Wellness, when func(time.Time) string) string {
+	var parts []string
+	if !w.DegradedSince.IsZero() {
+		parts = append(parts, "degraded "+when(w.DegradedSince)+": "+strings.Join(w.Because, ", "))
+	}
+	if !w.FlappingSince.IsZero() {
+		parts = append(parts, "flapping "+when(w.FlappingSince))
+	}
+	return strings.Join(parts, "; ")
 }
 
 func clockNote(s deviceops.Session) string {

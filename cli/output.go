@@ -105,8 +105,8 @@ const (
 
 // meanings gives words of the domain their color.
 var meanings = map[string]color{
-	"passed": green, "reverted": green, "active": green, "online": green, "succeeded": green, "approved": green, "created": green, "registered": green, "ok": green,
-	"provisioning": yellow, "discovered": yellow, "maintenance": yellow, "running": yellow, "waiting": yellow, "open": yellow,
+	"passed": green, "reverted": green, "active": green, "online": green, "well": green, "succeeded": green, "approved": green, "created": green, "registered": green, "ok": green,
+	"provisioning": yellow, "discovered": yellow, "degraded": yellow, "flapping": yellow, "maintenance": yellow, "running": yellow, "waiting": yellow, "open": yellow,
 	"soaking": yellow, "asking": yellow, "planning": yellow, "paused": yellow, "reverting": yellow, "pending": yellow, "sent": yellow, "accepted": yellow, "deferred": yellow, "sleeping": yellow, "held": yellow, "warning": yellow,
 	"timed_out": red, "revert_failed": red, "quarantined": red, "offline": red, "unreachable": red, "failed": red, "rejected": red, "refused": red, "conflict": red, "error": red, "critical": red,
 	"excused": faint, "retired": faint, "canceled": faint, "expired": faint, "skipped": faint, "never": faint, "unchanged": faint,

@@ -25,15 +25,15 @@ func drawn(t *testing.T, want string, draw func(w *screen)) {
 func TestRenderDevices(t *testing.T) {
 	t.Parallel()
 	drawn(t, `
-ID     PROFILE  STATE        CONNECTIVITY  SEEN     ACCOUNT    TAGS
-k1     kiosk    active       online        12s ago  acme       critical,lobby
-kiösk  -        quarantined  offline       3d ago   acme/emea
+ID     PROFILE  STATE        CONNECTIVITY  WELLNESS  SEEN     ACCOUNT    TAGS
+k1     kiosk    active       online        well      12s ago  acme       critical,lobby
+kiösk  -        quarantined  offline       degraded  3d ago   acme/emea
 `, func(w *screen) {
 		w.devices([]deviceops.Device{
 			{ID: "k1", Profile: "kiosk", State: deviceops.Active, Account: "acme", Tags: []string{"critical", "lobby"},
-				Session: deviceops.Session{Connectivity: deviceops.Online, LastSeen: ago(12 * time.Second)}},
+				Session: deviceops.Session{Connectivity: deviceops.Online, LastSeen: ago(12 * time.Second)}, Wellness: deviceops.Wellness{Status: deviceops.Well}},
 			{ID: "kiösk", State: deviceops.Quarantined, Account: "acme/emea",
-				Session: deviceops.Session{Connectivity: deviceops.Offline, LastSeen: ago(73 * time.Hour)}},
+				Session: deviceops.Session{Connectivity: deviceops.Offline, LastSeen: ago(73 * time.Hour)}, Wellness: deviceops.Wellness{Status: deviceops.Degraded}},
 		})
 	})
 }
@@ -50,6 +50,7 @@ since         2h ago
 reason        install failed
 connectivity  never
 seen          -
+wellness      degraded 2h ago: disk, crashes; flapping 5m ago
 labels        floor=2 site=berlin
 place         52.5, 13.4
 config        desired 3, reported 2
@@ -58,7 +59,8 @@ created       5m ago
 `, func(w *screen) {
 		w.device(deviceops.Device{
 			ID: "k1", Account: "acme", Serial: "s1", Profile: "kiosk", State: deviceops.Escrow, StateSince: ago(2 * time.Hour), StateReason: "install failed",
-			Session: deviceops.Session{Connectivity: deviceops.Never}, Labels: map[string]string{"site": "berlin", "floor": "2"},
+			Wellness: deviceops.Wellness{DegradedSince: ago(2 * time.Hour), Because: []string{"disk", "crashes"}, FlappingSince: ago(5 * time.Minute)},
+			Session:  deviceops.Session{Connectivity: deviceops.Never}, Labels: map[string]string{"site": "berlin", "floor": "2"},
 			Place: &deviceops.Place{Latitude: 52.5, Longitude: 13.4}, CreatedAt: ago(5 * time.Minute),
 			Twin: deviceops.Twin{Desired: deviceops.Desired{Version: 3}, Reported: deviceops.Reported{ConfigVersion: 2, Software: map[string]string{"os": "2.3.0", "app": "1.0"}}},
 		})

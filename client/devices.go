@@ -16,7 +16,7 @@ func devicePath(id, rest string) string { return "/v1/devices/" + url.PathEscape
 // ListDevices gives devices by id. f.After is not used; cursor is.
 func (c *Client) ListDevices(ctx context.Context, f deviceops.DeviceFilter, cursor string) (Page[deviceops.Device], error) {
 	return get[Page[deviceops.Device]](ctx, c, "/v1/devices", query(
-		"account", f.Account, "state", f.State, "connectivity", f.Connectivity, "profile", f.Profile,
+		"account", f.Account, "state", f.State, "connectivity", f.Connectivity, "wellness", f.Wellness, "profile", f.Profile,
 		"tag", f.Tag, "parent", f.Parent, "search", f.Search, "limit", f.Limit, "cursor", cursor))
 }
 

@@ -1,6 +1,7 @@
 package dsl
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/expr-lang/expr/types"
@@ -29,7 +30,8 @@ func DeviceFacts(d *deviceops.Device) map[string]any {
 	return map[string]any{
 		"id": d.ID, "serial": d.Serial, "profile": d.Profile, "account": d.Account, "parent": d.Parent,
 		"zone": d.Zone, "state": string(d.State), "connectivity": string(d.Session.Connectivity),
-		"tags": tags, "labels": textMap(d.Labels), "attributes": anyMap(d.Attributes), "metrics": anyMap(d.Metrics),
+		"wellness": string(cmp.Or(d.Wellness.Status, deviceops.Well)),
+		"tags":     tags, "labels": textMap(d.Labels), "attributes": anyMap(d.Attributes), "metrics": anyMap(d.Metrics),
 		"desired": map[string]any{
 			"version": desired.Version, "configuration": anyMap(desired.Configuration), "software": textMap(desired.Software),
 		},
@@ -78,7 +80,7 @@ func deviceType(p *deviceops.Profile) types.Map {
 	}
 	return types.Map{
 		"id": types.String, "serial": types.String, "profile": types.String, "account": types.String, "parent": types.String,
-		"zone": types.String, "state": types.String, "connectivity": types.String,
+		"zone": types.String, "state": types.String, "connectivity": types.String, "wellness": types.String,
 		"tags": types.Array(types.String), "labels": openMap, "attributes": attributes, "metrics": metrics,
 		"desired":   types.Map{"version": types.Int64, "configuration": openMap, "software": openMap},
 		"reported":  types.Map{"config_version": types.Int64, "software": openMap, "attributes": openMap},

@@ -278,7 +278,7 @@ const lastSeen = "last_seen"
 // filterFields are the fields of a device with one value, filterMaps those with
 // named values. Values of textMaps are texts.
 var (
-	filterFields = []string{"id", "serial", "profile", "account", "parent", "zone", "state", "connectivity", "desired.version", "reported.config_version", lastSeen}
+	filterFields = []string{"id", "serial", "profile", "account", "parent", "zone", "state", "connectivity", "wellness", "desired.version", "reported.config_version", lastSeen}
 	textMaps     = []string{"labels", "desired.software", "reported.software"}
 	filterMaps   = append([]string{"attributes", "metrics", "desired.configuration", "reported.attributes"}, textMaps...)
 )

@@ -44,6 +44,7 @@ func TestFilterOf(t *testing.T) {
 		`(device.id == "a" or device.id == "b") or false`:          {`or(id == "a", id == "b", not(all))`},
 		`not (30 < device.metrics.battery)`:                        {`not(metrics.battery > 30)`},
 		`10 < device.metrics.battery < 90`:                         {`and(metrics.battery > 10, metrics.battery < 90)`},
+		`device.wellness in ["well", "flapping"]`:                  {`wellness in ["well","flapping"]`},
 		`device.attributes.level >= -2.5`:                          {`attributes.level >= -2.5`},
 		`device.labels.site in ["b1", "b2"]`:                       {`labels.site in ["b1","b2"]`},
 		`device.labels["a.b"] not in []`:                           {`not(labels.a.b in [])`},

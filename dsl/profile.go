@@ -14,6 +14,7 @@ var profileKeys = []fieldSpec{
 	{"commands", mapOf("what devices can be told to do", commandSchema())},
 	{"metrics", mapOf("numbers and flags that devices report", typeSchema("min", "max", "description"))},
 	{"heartbeat", objectSchema("how often a device reports", nil, heartbeatKeys)},
+	{"wellness", objectSchema("when a device is degraded, and when its connection flaps", nil, wellnessKeys)},
 	{"provision", objectSchema("what a new device gets before it becomes active", nil, provisionKeys)},
 	{"translate", translateSchema()},
 	{"guards", mapOf("conditions for entering a state, by state", expressionSchema(""))},
@@ -54,7 +55,7 @@ func readProfile(c *checker, out *Compiled) {
 	}
 	p := &deviceops.Profile{
 		Hash: out.Hash, Attributes: map[string]string{}, Commands: map[string]deviceops.CommandSpec{},
-		Metrics: map[string]deviceops.MetricSpec{}, Heartbeat: deviceops.DefaultHeartbeat,
+		Metrics: map[string]deviceops.MetricSpec{}, Heartbeat: deviceops.DefaultHeartbeat, Wellness: deviceops.DefaultWellness,
 		Guards: map[deviceops.State]deviceops.DevicePredicate{}, GuardSources: map[deviceops.State]string{},
 	}
 	p.Name = c.name(o.get("profile"), "the name of a profile")
@@ -70,7 +71,11 @@ func readProfile(c *checker, out *Compiled) {
 		}
 	}
 	c.translation(o, p)
-	if n := o.get("guards"); n != nil { // last: they use attributes and metrics
+	// Last what uses attributes and metrics.
+	if n := o.get("wellness"); n != nil {
+		c.wellness(n, p)
+	}
+	if n := o.get("guards"); n != nil {
 		c.guards(n, p)
 	}
 }

@@ -52,6 +52,7 @@ func TestProfileDefaults(t *testing.T) {
 	p, found := CompileProfile("profile: p\n")
 	require.NoError(t, found.Err())
 	require.Equal(t, deviceops.DefaultHeartbeat, p.Heartbeat)
+	require.Equal(t, deviceops.DefaultWellness, p.Wellness)
 	require.Empty(t, p.Commands)
 	require.NotEmpty(t, p.CommandNames(), "the reserved ones")
 }

@@ -13,7 +13,7 @@ var testDeviceKeys = []fieldSpec{
 	{"profile", textSchema("left out: that of the input it is given to")},
 	{"account", textSchema("")}, {"serial", textSchema("")}, {"parent", textSchema("")}, {"zone", textSchema("an IANA zone")},
 	{"state", schema{"enum": stateNames(), "description": "left out: active"}},
-	{"connectivity", textSchema("left out: online")},
+	{"connectivity", textSchema("left out: online")}, {"wellness", textSchema("left out: well")},
 	{"tags", schema{"type": "array", "items": textSchema("")}},
 	{"labels", schema{"type": "object"}}, {"attributes", schema{"type": "object"}}, {"metrics", schema{"type": "object"}},
 	{"software", schema{"type": "object", "description": "what the device reported: components and versions"}},
@@ -50,7 +50,7 @@ func (c *checker) testDevice(id string, n *yaml.Node) (TestDevice, bool) {
 	}
 	texts := map[string]*string{
 		"profile": &d.Profile, "account": &d.Account, "serial": &d.Serial, "parent": &d.Parent, "zone": &d.Zone,
-		"connectivity": (*string)(&d.Session.Connectivity),
+		"connectivity": (*string)(&d.Session.Connectivity), "wellness": (*string)(&d.Wellness.Status),
 	}
 	for _, key := range o.order {
 		if to := texts[key]; to != nil {

@@ -35,6 +35,11 @@ type ledger struct {
 	ended   []string            // commands that ended
 	lost    map[string]int      // devices that went offline, and the index of their event
 
+	swung    []swing                        // changes of connectivity that may be flapping
+	examined map[string]bool                // devices that may be degraded, or not any more
+	wellness map[string]deviceops.Wellness  // of devices whose wellness changed
+	flaps    map[string]deviceops.FlapState // that changed
+
 	moves []deviceops.RolloutMove // of rows of rollouts, as commands ended
 	moved []deviceops.RolloutMove // those that took place
 	// recalled are rollouts that go on and got devices back.
@@ -57,6 +62,7 @@ func newLedger(now time.Time, profile func(d *deviceops.Device) *deviceops.Profi
 		sessions: map[string]bool{}, glimpsed: map[string]time.Time{}, reported: map[string]bool{}, answered: map[string]bool{},
 		metrics: map[metricKey]deviceops.MetricValue{}, greeted: map[string]greeting{},
 		online: map[string]bool{}, freed: map[string]bool{}, lost: map[string]int{},
+		examined: map[string]bool{}, wellness: map[string]deviceops.Wellness{}, flaps: map[string]deviceops.FlapState{},
 	}
 }
 
@@ -164,6 +170,7 @@ func (l *ledger) session(d *deviceops.Device, next deviceops.Session, why string
 		delete(l.lost, d.ID)
 	}
 	l.online[d.ID] = next.Connectivity == deviceops.Online
+	l.swings(d, before.Connectivity, len(l.events))
 	l.emit(d, deviceops.EventDeviceConnectivity, severity, map[string]any{
 		"from": string(before.Connectivity), "to": string(next.Connectivity), "because": why,
 	})
@@ -265,7 +272,8 @@ func (l *ledger) heartbeat(i item, d *deviceops.Device, m *protocol.Heartbeat) {
 
 func (l *ledger) telemetry(i item, d *deviceops.Device, m *protocol.Telemetry, when moment) {
 	l.seen(i, "telemetry")
-	kept, latest, wrong := measure(l.profile(d), m.Metrics)
+	profile := l.profile(d)
+	kept, latest, wrong := measure(profile, m.Metrics)
 	for _, reason := range wrong {
 		l.reject(i, codeMetric, reason)
 	}
@@ -273,6 +281,7 @@ func (l *ledger) telemetry(i item, d *deviceops.Device, m *protocol.Telemetry, w
 		return
 	}
 	l.append(i, d, when, deviceops.EventTelemetry, "debug", kept)
+	l.examine(d, profile)
 	for name, value := range latest {
 		v := deviceops.MetricValue{Device: d.ID, Name: name, Value: value, At: when.at}
 		l.measured(v)
@@ -295,7 +304,8 @@ func (l *ledger) measured(v deviceops.MetricValue) {
 var engineTypes = map[string]bool{
 	deviceops.EventDeviceState: true, deviceops.EventDeviceConnectivity: true, deviceops.EventDeviceBooted: true,
 	deviceops.EventDeviceReported: true, deviceops.EventTelemetry: true, deviceops.EventProvision: true,
-	deviceops.EventCommand: true, deviceops.EventClock: true,
+	deviceops.EventCommand: true, deviceops.EventClock: true, deviceops.EventConnectivityDamped: true,
+	deviceops.EventDegraded: true, deviceops.EventRecovered: true, deviceops.EventFlapping: true, deviceops.EventStable: true,
 	deviceops.EventAutomationStopped: true, deviceops.EventAutomationFailed: true,
 }
 
@@ -373,6 +383,7 @@ func (l *ledger) setReported(d *deviceops.Device, next deviceops.Reported) {
 		return
 	}
 	l.reported[d.ID] = true
+	l.examine(d, l.profile(d))
 	l.emit(d, deviceops.EventDeviceReported, "info", map[string]any{
 		"config_version": next.ConfigVersion, "software": next.Software, "attributes": next.Attributes,
 	})

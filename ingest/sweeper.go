@@ -67,6 +67,7 @@ const (
 // and checks under the lock that it is still due.
 type Sweeper struct {
 	config     SweeperConfig
+	profiles   *profiles
 	metrics    *metrics
 	maintained time.Time
 	rolledUp   time.Time
@@ -83,7 +84,7 @@ func NewSweeper(c SweeperConfig) *Sweeper {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Sweeper{config: c, metrics: newMetrics(c.Registerer), failing: map[string]bool{}}
+	return &Sweeper{config: c, profiles: newProfiles(c.Catalog, c.Now), metrics: newMetrics(c.Registerer), failing: map[string]bool{}}
 }
 
 // Run sweeps until ctx ends.
@@ -107,7 +108,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 		name string
 		do   func(context.Context, time.Time) (int, error)
 	}{
-		{"maintain", s.maintain}, {"metrics", s.rollUp}, {"starts", s.starts}, {"silent", s.silent}, {"expired", s.expired}, {"dispatch", s.dispatch},
+		{"maintain", s.maintain}, {"metrics", s.rollUp}, {"starts", s.starts}, {"silent", s.silent}, {"wellness", s.wellness}, {"expired", s.expired}, {"dispatch", s.dispatch},
 		{"rollouts", s.rollouts}, {"held", s.held}, {"runs", s.runs}, {"windows", s.windows}, {"cancels", s.cancels},
 	}
 	var errs []error
@@ -212,6 +213,10 @@ func (s *Sweeper) dispatch(ctx context.Context, now time.Time) (int, error) {
 	return d.Dispatch(ctx, deviceops.ClaimQuery{Now: now, Limit: sweepLimit})
 }
 
+func (s *Sweeper) ledger(ctx context.Context, now time.Time) *ledger {
+	return newLedger(now, func(d *deviceops.Device) *deviceops.Profile { return s.profiles.find(ctx, d.Account, d.Profile) })
+}
+
 // silent marks devices offline whose heartbeats stopped, and their children
 // unreachable. A device that spoke, or that another sweeper took, in the
 // meantime is left alone.
@@ -223,7 +228,7 @@ func (s *Sweeper) silent(ctx context.Context, now time.Time) (int, error) {
 	slices.Sort(ids)
 	var l *ledger
 	err = s.config.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-		l = newLedger(now, nil)
+		l = s.ledger(ctx, now)
 		locked, err := tx.LockDevices(ctx, ids)
 		if err != nil {
 			return err
@@ -254,7 +259,7 @@ func (s *Sweeper) expired(ctx context.Context, now time.Time) (int, error) {
 	slices.Sort(ids)
 	var l *ledger
 	err = s.config.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) (err error) {
-		l = newLedger(now, nil)
+		l = s.ledger(ctx, now)
 		if l.commands, err = tx.LockCommands(ctx, ids); err != nil {
 			return err
 		}

@@ -53,6 +53,27 @@ func BenchmarkSaveSessions(b *testing.B) {
 	b.ReportMetric(hot[0], "%hot")
 }
 
+// BenchmarkFleetHealth sums up 100,000 devices of which one in ten is away, one in
+// twenty degraded, and none runs exactly what it should.
+func BenchmarkFleetHealth(b *testing.B) {
+	s := postgrestest.New(b)
+	ids := names("k", 100_000)
+	online(b, s, ids...)
+	require.NoError(b, postgres.Exec(b.Context(), s, `
+		update sessions set connectivity = case when right(device, 1) = '7' then 'offline' else 'online' end,
+			wellness = case when right(device, 2) in ('00', '20', '40', '60', '80') then 'degraded' else 'well' end,
+			degraded_since = case when right(device, 2) in ('00', '20', '40', '60', '80') then now() end, degraded_because = '{disk}'`))
+	require.NoError(b, postgres.Exec(b.Context(), s, `
+		update twins set software = '{"os":"2.4.0","app":"1.0"}', reported_software = jsonb_build_object('os', '2.3.' || right(device, 1), 'app', '1.0')`))
+	require.NoError(b, postgres.Exec(b.Context(), s, `update devices set state = 'active', labels = jsonb_build_object('site', right(id, 2))`))
+	require.NoError(b, postgres.Exec(b.Context(), s, `vacuum analyze devices, sessions, twins`))
+	for b.Loop() {
+		h, err := s.FleetHealth(b.Context(), deviceops.FleetQuery{By: deviceops.Grouping{Kind: deviceops.GroupLabel, Label: "site"}})
+		require.NoError(b, err)
+		require.Len(b, h.Groups, 100)
+	}
+}
+
 func BenchmarkAppendEvents(b *testing.B) {
 	s, ids := fleet(b)
 	perRow(b, ids, func(n int, ids []string) error {

@@ -35,7 +35,7 @@ type operand struct {
 var deviceFields = map[string]operand{
 	"id": {"d.id", textOperand, true}, "serial": {"d.serial", textOperand, true}, "profile": {"d.profile", textOperand, true},
 	"account": {"d.account", textOperand, true}, "parent": {"d.parent", textOperand, true}, "zone": {"d.zone", textOperand, true},
-	"state": {"d.state", textOperand, true}, "connectivity": {"s.connectivity", textOperand, true},
+	"state": {"d.state", textOperand, true}, "connectivity": {"s.connectivity", textOperand, true}, "wellness": {"s.wellness", textOperand, true},
 	"desired.version":         {"t.version", integerOperand, true},
 	"reported.config_version": {"t.config_version", integerOperand, true},
 	"last_seen":               {"s.last_seen", timeOperand, false},

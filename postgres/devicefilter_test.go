@@ -34,7 +34,7 @@ func variety(t *testing.T, s deviceops.Tx, r *rand.Rand, n int) []deviceops.Devi
 	ids := names("v", n)
 	registered(t, s, ids...)
 	sessions, reported, metrics := map[string]deviceops.Session{}, map[string]deviceops.Reported{}, []deviceops.MetricValue{}
-	devices := make([]deviceops.Device, n)
+	devices, wellness := make([]deviceops.Device, n), map[string]deviceops.Wellness{}
 	for i, id := range ids {
 		d, err := s.FindDevice(t.Context(), id)
 		require.NoError(t, err)
@@ -46,9 +46,10 @@ func variety(t *testing.T, s deviceops.Tx, r *rand.Rand, n int) []deviceops.Devi
 				metrics = append(metrics, deviceops.MetricValue{Device: id, Name: name, Value: v, At: noon})
 			}
 		}
-		devices[i] = d
+		devices[i], wellness[id] = d, deviceops.Wellness{Status: pick(r, deviceops.Well, deviceops.Degraded, deviceops.Flapping)}
 	}
 	require.NoError(t, s.SaveSessions(t.Context(), sessions))
+	require.NoError(t, s.SaveWellness(t.Context(), wellness))
 	require.NoError(t, s.SaveReported(t.Context(), reported))
 	require.NoError(t, s.SaveMetrics(t.Context(), metrics))
 	for i, id := range ids { // as they were stored
@@ -157,7 +158,7 @@ func (r conditions) comparison() string {
 }
 
 func (r conditions) field() string {
-	return "device." + pick(r.Rand, "id", "profile", "parent", "zone", "state", "connectivity", "labels.site", `labels["a.b"]`, `labels[""]`, "labels?.site",
+	return "device." + pick(r.Rand, "id", "profile", "parent", "zone", "state", "connectivity", "wellness", "labels.site", `labels["a.b"]`, `labels[""]`, "labels?.site",
 		"attributes.ram", "attributes.panel", "metrics.battery", "metrics.crashes", "metrics.in_use", "desired.version", "desired.configuration.brightness",
 		"desired.software.os", "reported.config_version", "reported.software.os", "reported.software.app", "reported.attributes.ram")
 }
@@ -167,7 +168,7 @@ func (r conditions) operator() string {
 }
 
 func (r conditions) text() string {
-	return fmt.Sprintf("%q", pick(r.Rand, append([]string{"v00003", "kiosk", "active", "online", "2.", "berlin", "gw-1"}, someTexts...)...))
+	return fmt.Sprintf("%q", pick(r.Rand, append([]string{"v00003", "kiosk", "active", "online", "well", "degraded", "2.", "berlin", "gw-1"}, someTexts...)...))
 }
 
 func (r conditions) constant() string {

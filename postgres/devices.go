@@ -15,7 +15,8 @@ const deviceColumns = `
 	t.version, t.configuration, t.software, t.heartbeat_every, t.offline_after,
 	t.config_version, t.reported_software, t.reported_attributes, t.reported_at,
 	s.connectivity, s.since, s.connection, s.boot, s.hello_at, s.last_seen, s.last_heartbeat, s.uptime_s, s.wake_at,
-	s.max_payload, s.claim_hash, s.presented_profile, s.presented_serial, s.digest, s.seq, s.acked_at, s.clock_skewed`
+	s.max_payload, s.claim_hash, s.presented_profile, s.presented_serial, s.digest, s.seq, s.acked_at, s.clock_skewed,
+	s.wellness, s.degraded_since, s.degraded_because, s.turning_since, s.flapping_since, s.stable_at, s.wellness_due`
 
 const deviceTables = `
 	devices d join twins t on t.device = d.id join sessions s on s.device = d.id`
@@ -79,6 +80,7 @@ func deviceFilter(f deviceops.DeviceFilter) *filter {
 	where.within("d.account", f.Account)
 	where.equal("d.state", string(f.State))
 	where.equal("s.connectivity", string(f.Connectivity))
+	where.equal("s.wellness", string(f.Wellness))
 	where.equal("d.profile", f.Profile)
 	where.equal("d.parent", f.Parent)
 	if f.Tag != "" {
@@ -170,7 +172,7 @@ func (t tx) ChildrenOf(ctx context.Context, ids []string) ([]string, error) {
 func scanDevice(metrics bool) pgx.RowToFunc[deviceops.Device] {
 	return func(row pgx.CollectableRow) (d deviceops.Device, err error) {
 		var latitude, longitude *float64
-		targets := append(deviceTargets(&d, &latitude, &longitude), sessionTargets(&d.Session)...)
+		targets := append(deviceTargets(&d, &latitude, &longitude), sessionTargets(&d)...)
 		if metrics {
 			targets = append(targets, &d.Metrics)
 		}

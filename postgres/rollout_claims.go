@@ -187,7 +187,7 @@ func scanCandidate(claimed []deviceops.RolloutDevice) pgx.RowToFunc[deviceops.Ca
 		var latitude, longitude *float64
 		d := &c.Device
 		targets := []any{&n, &lockedBy, &conflictBy, &familyBy, &c.Attempt, &c.Group, &c.GroupSize, &c.GroupUnavailable}
-		targets = append(append(targets, deviceTargets(d, &latitude, &longitude)...), sessionTargets(&d.Session)...)
+		targets = append(append(targets, deviceTargets(d, &latitude, &longitude)...), sessionTargets(d)...)
 		if err := row.Scan(append(targets, &d.Metrics)...); err != nil {
 			return c, err
 		}

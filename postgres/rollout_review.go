@@ -40,7 +40,7 @@ func scanReviewed(rows []deviceops.RolloutDevice) pgx.RowToFunc[deviceops.Candid
 		var n int
 		var latitude, longitude *float64
 		targets := append([]any{&n}, deviceTargets(&c.Device, &latitude, &longitude)...)
-		targets = append(append(targets, sessionTargets(&c.Device.Session)...), &c.Device.Metrics)
+		targets = append(append(targets, sessionTargets(&c.Device)...), &c.Device.Metrics)
 		if err := row.Scan(targets...); err != nil {
 			return c, err
 		}

@@ -84,11 +84,14 @@ func recordSession(device string, s deviceops.Session) sessionRecord {
 	}
 }
 
-func sessionTargets(s *deviceops.Session) []any {
+// sessionTargets are what the columns of sessions are read into.
+func sessionTargets(d *deviceops.Device) []any {
+	s, w := &d.Session, &d.Wellness
 	return []any{
 		&s.Connectivity, moment{&s.Since}, &s.Connection, &s.Boot, moment{&s.HelloAt}, moment{&s.LastSeen},
 		moment{&s.LastHeartbeat}, &s.UptimeS, moment{&s.WakeAt}, &s.MaxPayload, &s.ClaimHash,
 		&s.Presented.Profile, &s.Presented.Serial, &s.Digest, &s.Seq, moment{&s.AckedAt}, &s.ClockSkewed,
+		&w.Status, moment{&w.DegradedSince}, &w.Because, moment{&w.TurningSince}, moment{&w.FlappingSince}, moment{&w.StableAt}, moment{&w.DueAt},
 	}
 }
 

@@ -159,6 +159,12 @@ func (d *driver) apply(e dsl.TestEvent) {
 		device.State, device.StateSince = deviceops.State(to), d.now
 	case deviceops.EventDeviceConnectivity:
 		device.Session.Connectivity = deviceops.Connectivity(to)
+	case deviceops.EventDegraded:
+		device.Wellness.Status = deviceops.Degraded
+	case deviceops.EventFlapping:
+		device.Wellness.Status = deviceops.Flapping
+	case deviceops.EventRecovered, deviceops.EventStable:
+		device.Wellness.Status = deviceops.Well
 	}
 	if len(e.Metrics) > 0 {
 		device.Metrics = maps.Clone(device.Metrics)
