@@ -23,6 +23,7 @@ type RolloutOptions struct {
 	Devices     int       // of the fleet, all online
 	Connections int       // MQTT connections that they share
 	Children    int       // devices of the yardstick of child workflows
+	Touched     int       // devices of a ring that is taken back
 	RoundTrips  int       // devices of the yardstick of raw round trips
 	Program     string    // this program: it runs the broker and the devices
 	Progress    io.Writer // lines for people
@@ -43,7 +44,7 @@ const rolloutPatience = 30 * time.Minute
 func Rollout(ctx context.Context, o RolloutOptions) (Result, error) {
 	b := &rolling{options: o, say: func(format string, args ...any) { fmt.Fprintf(o.Progress, format+"\n", args...) }}
 	defer b.stop()
-	steps := []func(context.Context) error{b.start, b.rawRoundTrips, b.connect, b.childWorkflows, b.rollOut, b.pause}
+	steps := []func(context.Context) error{b.start, b.rawRoundTrips, b.connect, b.childWorkflows, b.rollOut, b.revert, b.pause}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return Result{}, err
@@ -64,6 +65,7 @@ type rolling struct {
 
 	raw, child  Figure
 	rolled      rolled
+	reverted    reverted
 	stopLatency time.Duration
 }
 
@@ -157,9 +159,8 @@ in_flight: %d
 }
 
 // create stores a rollout and starts its workflow.
-func (b *rolling) create(ctx context.Context, name string) (deviceops.Rollout, error) {
-	source := manifest(name)
-	spec, diagnostics := dsl.CompileRollout(name+".yaml", source, dsl.Options{})
+func (b *rolling) create(ctx context.Context, source string) (deviceops.Rollout, error) {
+	spec, diagnostics := dsl.CompileRollout("bench.yaml", source, dsl.Options{})
 	if err := diagnostics.Err(); err != nil {
 		return deviceops.Rollout{}, err
 	}
@@ -176,7 +177,7 @@ func (b *rolling) create(ctx context.Context, name string) (deviceops.Rollout, e
 func (b *rolling) rollOut(ctx context.Context) error {
 	b.say("a rollout to all of them")
 	b.rolled.before = liveHeap()
-	r, err := b.create(ctx, "bench")
+	r, err := b.create(ctx, manifest("bench"))
 	if err != nil {
 		return err
 	}
@@ -203,8 +204,8 @@ func (b *rolling) rollOut(ctx context.Context) error {
 
 // pause measures how long after a pause the last command is recorded as sent.
 func (b *rolling) pause(ctx context.Context) error {
-	b.say("a second rollout is paused")
-	r, err := b.create(ctx, "bench-pause")
+	b.say("another one is paused")
+	r, err := b.create(ctx, manifest("bench-pause"))
 	if err != nil {
 		return err
 	}
@@ -272,6 +273,10 @@ func (b *rolling) result() Result {
 			"live_heap_per_device":      {round(perDevice(b.rolled.after)), "bytes"},
 			"live_heap_grown":           {grown, "bytes"},
 			"pause_to_last_sent":        {round(b.stopLatency.Seconds()), "s"},
+			"devices_reverted":          {float64(b.reverted.devices), "devices"},
+			"fail_to_reverted_p50":      {round(b.reverted.p50.Seconds()), "s"},
+			"fail_to_reverted_p99":      {round(b.reverted.p99.Seconds()), "s"},
+			"fail_to_last_reverted":     {round(b.reverted.last.Seconds()), "s"},
 		},
 		Yardsticks: map[string]Figure{"raw_round_trips": b.raw, "child_workflows": b.child},
 		Ratios: map[string]float64{

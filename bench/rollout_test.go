@@ -19,6 +19,17 @@ func TestTheManifestOfTheBenchIsTheChangeThatItClaims(t *testing.T) {
 	require.Nil(t, spec.Window)
 }
 
+func TestTheRolloutThatIsTakenBackFailsWithItsLastDevice(t *testing.T) {
+	spec, diagnostics := dsl.CompileRollout("bench.yaml", doomed("bench-doomed", 2000), dsl.Options{})
+	require.NoError(t, diagnostics.Err())
+	require.Equal(t, deviceops.FailRollback, spec.OnFail)
+	for succeeded, want := range map[int]bool{1999: false, 2000: true} {
+		ring := deviceops.Counts{Targeted: 2000, Succeeded: succeeded, Sent: 2000 - succeeded}
+		verdict := spec.Gate.Judge(deviceops.GateFacts{Ring: ring, Rollout: ring}, false)
+		require.Equal(t, want, verdict.Outcome == deviceops.GateFail, succeeded)
+	}
+}
+
 func TestTheRolloutsRatios(t *testing.T) {
 	b := rolling{options: RolloutOptions{Devices: 1000}, raw: Figure{Value: 8000}, child: Figure{Value: 50}}
 	b.rolled = rolled{rate: Figure{Value: 4000}, events: 30, before: 40e6, after: 41e6}
