@@ -1,6 +1,9 @@
 package deviceops
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // AutomationStore is a Store in which automations hear every event that is stored,
 // whoever says it, and every run that ends: what follows is decided at the end of
@@ -24,6 +27,7 @@ func (s AutomationStore) InTx(ctx context.Context, f func(ctx context.Context, t
 		}
 		var err error
 		effects, err = s.settle(ctx, tx, l)
+		effects.Starts = append(effects.Starts, l.starts...)
 		return err
 	})
 	if err == nil && !effects.Empty() && s.Do != nil {
@@ -74,8 +78,18 @@ func (s AutomationStore) Tick(ctx context.Context, limit int) (n int, err error)
 // listeningTx notes what happens in a transaction that automations care about.
 type listeningTx struct {
 	Tx
-	said  []Event
-	ended []string // runs
+	said   []Event
+	ended  []string // runs
+	starts []Start  // of workflows that tell of tickets; others are begun by who asks
+}
+
+func (l *listeningTx) RequestStarts(ctx context.Context, requests []Start, now time.Time) error {
+	for _, r := range requests {
+		if r.Type == TicketWorkflow {
+			l.starts = append(l.starts, r)
+		}
+	}
+	return l.Tx.RequestStarts(ctx, requests, now)
 }
 
 func (l *listeningTx) AppendEvents(ctx context.Context, events []Event) error {

@@ -20,6 +20,8 @@ const (
 	ChannelReopen  = "ticket.reopen"  // args: text, by
 	ChannelGet     = "ticket.get"
 	ChannelNotify  = "notify" // args: title, text, severity, key, more
+
+	ChannelSeverity = "ticket.severity" // args: severity, by
 )
 
 // channelActions begin the operations that are actions of a channel's own.

@@ -85,7 +85,8 @@ type Execution struct {
 // Orchestrator reaches durable workflows.
 type Orchestrator interface {
 	// Start starts a workflow. When one of this id is running nothing is
-	// started and started is false. EUNAVAILABLE.
+	// started and started is false; one of a ticket is then sent TicketNudge.
+	// EUNAVAILABLE.
 	Start(ctx context.Context, s Start) (started bool, err error)
 
 	// Signal sends a message to a running workflow. ENOTFOUND if none runs.

@@ -1,7 +1,7 @@
 package deviceops
 
 import (
-	"context"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,19 +28,32 @@ type Ticket struct {
 	// Fingerprint names the problem: of one account and fingerprint there is at
 	// most one open ticket.
 	Fingerprint string `json:"fingerprint"`
-	Count       int    `json:"count"` // how often the problem was told, from 1
+	Count       int    `json:"count"`              // how often the problem was told, from 1
+	Relapses    int    `json:"relapses,omitempty"` // how often it was back after the ticket was closed
+
+	// Cause is what the ticket has in common with others of one storm; "": it is
+	// never part of one. Parent is the ticket of the storm that it is part of.
+	Cause  string `json:"cause,omitempty"`
+	Parent string `json:"parent,omitempty"`
+	// Members is how many tickets are part of this one, the parent of a storm.
+	Members     int `json:"members,omitempty"`
+	OpenMembers int `json:"open_members,omitempty"`
+	ToldMembers int `json:"-"` // how many people were told of last
 
 	Assignee   string    `json:"assignee,omitempty"`
 	Run        string    `json:"run,omitempty"` // that opened it
 	OpenedBy   string    `json:"opened_by"`
 	OpenedAt   time.Time `json:"opened_at"`
+	OpenSince  time.Time `json:"open_since"` // OpenedAt, or when it was opened again last
 	UpdatedAt  time.Time `json:"updated_at"`
 	ClosedBy   string    `json:"closed_by,omitempty"`
 	ClosedAt   time.Time `json:"closed_at,omitzero"`
 	Resolution string    `json:"resolution,omitempty"`
 
 	// Channel keeps the ticket in step with another system; "": it is ours alone.
+	// Notify is the channel on which people are told of it; "": nobody is.
 	Channel string       `json:"channel,omitempty"`
+	Notify  string       `json:"notify,omitempty"`
 	Remote  RemoteTicket `json:"remote,omitzero"`
 
 	Entries []TicketEntry `json:"entries,omitempty"` // oldest first
@@ -50,12 +63,31 @@ type Ticket struct {
 const (
 	EntryOpened    = "opened"
 	EntryRepeated  = "repeated" // the same problem was told again
+	EntryRelapsed  = "relapsed" // the same problem is back: it is open again
+	EntryFolded    = "folded"   // it is part of a storm from now on
+	EntryGrew      = "grew"     // the storm did
 	EntryCommented = "commented"
 	EntryAssigned  = "assigned"
+	EntrySeverity  = "severity"  // it matters more, or less
+	EntryRecovered = "recovered" // what it is about is over: it is closed
 	EntryClosed    = "closed"
 	EntryReopened  = "reopened"
 	EntryRefused   = "refused" // the other system did not take something
 )
+
+// ticketSeverities are in order.
+var ticketSeverities = []string{"info", "warning", "error", "critical"}
+
+// ValidTicketSeverity reports whether a ticket may have a severity.
+func ValidTicketSeverity(s string) bool { return slices.Contains(ticketSeverities, s) }
+
+// severer gives the severity that matters more.
+func severer(a, b string) string {
+	if slices.Index(ticketSeverities, b) > slices.Index(ticketSeverities, a) {
+		return b
+	}
+	return a
+}
 
 // Types of the events that tell of tickets.
 const (
@@ -71,31 +103,51 @@ type TicketEntry struct {
 	At     time.Time `json:"at"`
 	By     string    `json:"by"`
 	Text   string    `json:"text,omitempty"`
+	Unsent bool      `json:"-"` // people and the other system have to be told of it
 }
 
 // Apply changes the ticket as the entry says. ECONFLICT for one that is closed
-// and is to be closed with another resolution, or assigned.
+// and is to be closed with another resolution, assigned, or valued anew; EINVALID
+// for a severity that there is not.
 func (t *Ticket) Apply(e TicketEntry) error {
 	switch e.Kind {
 	case EntryRepeated:
 		t.Count++
-	case EntryAssigned:
-		if t.Status == TicketClosed {
-			return Errorf(ECONFLICT, "ticket %s is closed; the same problem, told again, opens another one", t.ID)
+	case EntryAssigned, EntrySeverity:
+		if err := t.change(e); err != nil {
+			return err
 		}
-		t.Assignee = e.Text
-	case EntryClosed:
+	case EntryClosed, EntryRecovered:
 		if t.Status == TicketClosed {
 			return Errorf(ECONFLICT, "ticket %s was closed by %s already", t.ID, t.ClosedBy)
 		}
 		t.Status, t.ClosedAt, t.ClosedBy, t.Resolution = TicketClosed, e.At, e.By, e.Text
-	case EntryReopened:
+	case EntryReopened, EntryRelapsed:
 		if t.Status == TicketOpen {
 			return Errorf(ECONFLICT, "ticket %s is open", t.ID)
 		}
-		t.Status, t.ClosedAt, t.ClosedBy, t.Resolution = TicketOpen, time.Time{}, "", ""
+		t.Status, t.ClosedAt, t.ClosedBy, t.Resolution, t.OpenSince = TicketOpen, time.Time{}, "", "", e.At
+		if e.Kind == EntryRelapsed {
+			t.Count++
+			t.Relapses++
+		}
 	}
 	t.UpdatedAt = e.At
+	return nil
+}
+
+// change applies what is said only of tickets that are worked on.
+func (t *Ticket) change(e TicketEntry) error {
+	switch {
+	case t.Status == TicketClosed:
+		return Errorf(ECONFLICT, "ticket %s is closed", t.ID)
+	case e.Kind == EntryAssigned:
+		t.Assignee = e.Text
+	case !ValidTicketSeverity(e.Text):
+		return Errorf(EINVALID, "there is no severity %q; use one of %s", e.Text, strings.Join(ticketSeverities, ", "))
+	default:
+		t.Severity = e.Text
+	}
 	return nil
 }
 
@@ -111,13 +163,22 @@ func ChannelActor(channel, by string) string {
 	return channelActor + channel + " (" + by + ")"
 }
 
-// Unsent reports whether the other system has to be told of an entry: not of what
-// it said itself, nor of what only we count.
+// Told reports whether anybody outside is told of the ticket.
+func (t Ticket) Told() bool { return t.Channel != "" || t.Notify != "" }
+
+// Unsent reports whether people and the other system have to be told of an entry:
+// not of what that system said itself, nor of what only we count. Of a member of a
+// storm they hear that it is one, and nothing more: the parent speaks for it.
 func (t Ticket) Unsent(e TicketEntry) bool {
-	if t.Channel == "" || strings.HasPrefix(e.By, channelActor) {
+	switch {
+	case !t.Told() || strings.HasPrefix(e.By, channelActor):
 		return false
+	case t.Parent != "":
+		return e.Kind == EntryFolded
+	case e.Kind == EntryOpened:
+		return t.Notify != "" // the other system has the ticket
 	}
-	return e.Kind == EntryCommented || e.Kind == EntryClosed || e.Kind == EntryReopened
+	return e.Kind != EntryRepeated && e.Kind != EntryFolded && e.Kind != EntryRefused
 }
 
 // echoes reports whether a comment is one that the other system has from us: our
@@ -131,30 +192,9 @@ func (t Ticket) echoes(comment string) bool {
 	return false
 }
 
-// TellTicket adds an entry to its ticket. That a ticket was closed or opened again
-// is an event too, for which workflows may wait.
-func TellTicket(ctx context.Context, tx Tx, e TicketEntry) (Ticket, error) {
-	before, err := tx.FindTicket(ctx, e.Ticket)
-	if err != nil {
-		return Ticket{}, err
-	}
-	t, err := tx.AddTicketEntry(ctx, e)
-	if err != nil || t.Status == before.Status {
-		return t, err
-	}
-	event := EventTicketClosed
-	if t.Status == TicketOpen {
-		event = EventTicketReopened
-	}
-	return t, tx.AppendEvents(ctx, []Event{{
-		Account: t.Account, Device: t.Device, Type: event, Severity: "info", At: e.At, ReceivedAt: e.At,
-		Data: map[string]any{"ticket": t.ID, "by": e.By, "resolution": t.Resolution, "fingerprint": t.Fingerprint},
-	}})
-}
-
 // TicketRequest is what a person says of a ticket.
 type TicketRequest struct {
-	Text string `json:"text" maxLength:"20000"` // the comment, the assignee or the resolution
+	Text string `json:"text" maxLength:"20000"` // the comment, the assignee, the severity or the resolution
 }
 
 // TicketFilter selects tickets. Zero fields select all.
@@ -164,40 +204,8 @@ type TicketFilter struct {
 	Status      TicketStatus
 	Assignee    string
 	Fingerprint string
+	Parent      string // the members of this one
+	Alone       bool   // no members of others
 	After       string // id after which to go on (newest first)
 	Limit       int    // 0: 100
-}
-
-// Tickets keeps tickets and what happened to them.
-type Tickets interface {
-	// OpenTicket stores t with entry, its first one, or adds the entry as a
-	// repetition to the open ticket of the same account and fingerprint. It
-	// gives the ticket as stored, without entries; created tells which. Called
-	// again with an entry that is known it changes nothing, and created is as
-	// it was the first time.
-	OpenTicket(ctx context.Context, t Ticket, entry TicketEntry) (stored Ticket, created bool, err error)
-
-	// AddTicketEntry adds an entry to its ticket and applies it; one that is
-	// known changes nothing. It gives the ticket without entries. ENOTFOUND, and
-	// the errors of Ticket.Apply.
-	AddTicketEntry(ctx context.Context, entry TicketEntry) (Ticket, error)
-
-	// FindTicket gives a ticket with its entries. ENOTFOUND.
-	FindTicket(ctx context.Context, id string) (Ticket, error)
-
-	// LinkTicket writes what is known of the ticket in the other system.
-	LinkTicket(ctx context.Context, id string, remote RemoteTicket) error
-
-	// FindRemoteTicket gives the newest ticket of an account, or one below it,
-	// that a channel keeps under an id of the other system, with its entries.
-	// ENOTFOUND.
-	FindRemoteTicket(ctx context.Context, account, channel, remoteID string) (Ticket, error)
-
-	// UnsentEntries gives the entries that the other system was not told of,
-	// oldest first; SentEntry notes that it was told of one.
-	UnsentEntries(ctx context.Context, ticket string) ([]TicketEntry, error)
-	SentEntry(ctx context.Context, id string) error
-
-	// ListTickets gives tickets without entries, newest first.
-	ListTickets(ctx context.Context, f TicketFilter) ([]Ticket, error)
 }

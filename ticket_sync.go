@@ -17,34 +17,22 @@ type TicketSyncInput struct {
 	Looks int `json:"looks,omitempty"`
 }
 
-// SyncStart asks for the workflow of a ticket.
+// SyncStart asks for the workflow of a ticket. One that runs already is told that
+// the ticket changed.
 func (t Ticket) SyncStart() Start {
 	return Start{WorkflowID: "sync-" + t.ID, Type: TicketWorkflow, Input: TicketSyncInput{Ticket: t.ID}, Device: t.Device}
 }
 
-// NudgeTicket has the system of the ticket's channel told of what changed, soon.
-// A ticket without channel needs none. EUNAVAILABLE: it is told a little later.
-func NudgeTicket(ctx context.Context, o Orchestrator, t Ticket) error {
-	if t.Channel == "" {
-		return nil
-	}
-	start := t.SyncStart()
-	err := o.Signal(ctx, start.WorkflowID, TicketNudge, nil)
-	if ErrorCode(err) == ENOTFOUND { // it had nothing to do any more
-		_, err = o.Start(ctx, start)
-	}
-	return err
-}
-
 // Apply takes over what another system says of a ticket: a comment, a closing, an
 // opening of what was closed there. It gives the ticket as it is then. What was
-// said before, and what is only the echo of what we said, changes nothing.
+// said before, and what is only the echo of what we said, changes nothing; a member
+// of a storm was closed there because it is one.
 func (n ChannelNews) Apply(ctx context.Context, tx Tx, t Ticket, e TicketEntry) (Ticket, error) {
 	e.Ticket, e.By = t.ID, ChannelActor(t.Channel, n.By)
 	if n.Comment != "" && !t.echoes(n.Comment) {
 		comment := e
 		comment.ID, comment.Kind, comment.Text = n.ID+"/comment", EntryCommented, n.Comment
-		if _, err := tx.AddTicketEntry(ctx, comment); err != nil {
+		if _, err := TellTicket(ctx, tx, comment); err != nil {
 			return t, err
 		}
 	}
@@ -58,6 +46,8 @@ func (n ChannelNews) Apply(ctx context.Context, tx Tx, t Ticket, e TicketEntry) 
 	}
 	e.ID, e.Text = n.ID+"/"+string(remote.State)+"/"+e.ID, remote.ID+" is "+remote.Status
 	switch {
+	case t.Parent != "":
+		return t, nil
 	case remote.State == TicketClosed && t.Status == TicketOpen:
 		e.Kind = EntryClosed
 	case remote.State == TicketOpen && t.Status == TicketClosed && before.State == TicketClosed:

@@ -66,6 +66,9 @@ func typeSchema(t reflect.Type, tag reflect.StructTag) map[string]any {
 	if tag.Get("secret") == "true" {
 		s["format"], s["pattern"] = deviceops.FormatSecret, "^"+deviceops.SecretScheme
 	}
+	if tag.Get("channel") == "true" {
+		s["format"] = deviceops.FormatChannel
+	}
 	if text, ok := tag.Lookup("default"); ok {
 		s["default"] = defaultValue(t, text)
 	}

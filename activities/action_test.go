@@ -192,7 +192,22 @@ func TestTicketActions(t *testing.T) {
 
 	relapse, err := w.perform("ticket.open", "f", open)
 	require.NoError(t, err)
-	require.NotEqual(t, id, relapse["id"])
+	require.Equal(t, id, relapse["id"], "it is back: the ticket is open again")
+	require.Equal(t, false, relapse["created"])
+	byProblem := map[string]any{"fingerprint": "k1|Reboot failed", "resolution": "it is over"}
+	for _, effect := range []string{"h", "i"} { // to tell of a problem that is none any more is no mistake
+		out, err := w.perform("ticket.close", effect, byProblem)
+		require.NoError(t, err)
+		require.Equal(t, "closed", out["status"])
+	}
+	stored, err = w.store.FindTicket(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, "it is over", stored.Resolution)
+	require.Equal(t, deviceops.EntryRecovered, stored.Entries[5].Kind)
+	for _, args := range []map[string]any{{}, {"ticket": id, "fingerprint": "x"}} {
+		_, err = w.perform("ticket.close", "j", args)
+		require.Equal(t, deviceops.EINVALID, activities.Cause(err).Code)
+	}
 	_, err = w.perform("ticket.open", "g", map[string]any{"title": strings.Repeat("x", 201)})
 	require.Equal(t, deviceops.EINVALID, activities.Cause(err).Code)
 }
@@ -200,7 +215,9 @@ func TestTicketActions(t *testing.T) {
 func TestTicketsOfOtherAccountsAreNotFound(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, _, err := w.store.OpenTicket(t.Context(), deviceops.Ticket{ID: "t1", Account: "globex", Fingerprint: "f"}, deviceops.TicketEntry{ID: "e1", At: noon})
+	_, err := deviceops.OpenTicket(t.Context(), w.store, deviceops.TicketOpening{
+		Ticket: deviceops.Ticket{ID: "t1", Account: "globex", Fingerprint: "f"}, Entry: deviceops.TicketEntry{ID: "e1", At: noon},
+	}, noon)
 	require.NoError(t, err)
 	for _, name := range []string{"ticket.comment", "ticket.close"} {
 		args := map[string]any{"ticket": "t1"}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+	"time"
 
 	"github.com/deviceops/deviceops"
 )
@@ -12,9 +13,10 @@ import (
 var _ = addAction(NewAction(About{
 	Name: "ticket.open", Summary: "opens a ticket, or counts on the open one about the same problem", Idempotent: true,
 	Description: "Of one account and fingerprint there is at most one open ticket. Without `fingerprint` the problem is the device and the title. " +
-		"When the ticket was closed and the problem is back, another one is opened. " +
-		"With `channel` the ticket is opened in the system of the channel too, and both are kept in step: comments, closing and opening again, both ways. " +
-		"The step does not wait for that system. `ticket.wait` waits until it is closed; that is an event `ticket.closed` too, with `data.ticket`.",
+		"A problem that is back within `reopen` opens its last ticket again; later, another one. " +
+		"With `channel` the ticket is opened in the system of the channel too, and both are kept in step: comments, severity, closing and opening again, both ways. " +
+		"With `notify` people are told of it. With `fold` many tickets of one cause become members of one parent, which alone is told of. " +
+		"The step does not wait for other systems. `ticket.wait` waits until it is closed; that is an event `ticket.closed` too, with `data.ticket`.",
 	Example: `
 - id: ticket
   action: ticket.open
@@ -33,7 +35,8 @@ var _ = addAction(NewAction(About{
 
 var _ = addAction(NewAction(About{
 	Name: "ticket.close", Summary: "closes a ticket", Idempotent: true,
-	Description: "A ticket that is closed already stays as it is.",
+	Description: "It is named by its id, or by the fingerprint of its problem: then that is over, and it is no mistake if it has no open ticket. " +
+		"A ticket that is closed already stays as it is. The members of a parent are closed with it.",
 	Example: `
 - action: ticket.close
   with: { ticket: "${{ steps.ticket.output.id }}", resolution: The kiosk came back by itself. }`,
@@ -50,80 +53,98 @@ var _ = addAction(NewAction(About{
 }, waitTicket))
 
 type openTicketArgs struct {
-	Title       string `json:"title" required:"true" max:"200" doc:"the problem in a few words"`
-	Body        string `json:"body" max:"20000" doc:"what is known about it"`
-	Severity    string `json:"severity" enum:"info,warning,error,critical" default:"error" doc:"how much it matters"`
-	Fingerprint string `json:"fingerprint" max:"500" doc:"what names the problem; left out: the device and the title"`
-	Assignee    string `json:"assignee" max:"200" doc:"who is to look into it, such as user:maria"`
-	Channel     string `json:"channel" max:"64" doc:"the channel whose system has the ticket too; left out: it is kept here alone"`
+	Title       string      `json:"title" required:"true" max:"200" doc:"the problem in a few words"`
+	Body        string      `json:"body" max:"20000" doc:"what is known about it"`
+	Severity    string      `json:"severity" enum:"info,warning,error,critical" default:"error" doc:"how much it matters"`
+	Fingerprint string      `json:"fingerprint" max:"500" doc:"what names the problem; left out: the device and the title"`
+	Assignee    string      `json:"assignee" max:"200" doc:"who is to look into it, such as user:maria"`
+	Channel     string      `json:"channel" max:"64" channel:"true" doc:"the channel whose system has the ticket too; left out: it is kept here alone"`
+	Notify      string      `json:"notify" max:"64" channel:"true" doc:"the channel on which people are told when it is opened, matters more, and is closed"`
+	Reopen      Duration    `json:"reopen" default:"1h" doc:"a ticket that was closed no longer ago is opened again when the problem is back"`
+	Fold        *ticketFold `json:"fold" doc:"when tickets of one cause are one storm"`
+}
+
+type ticketFold struct {
+	By       string   `json:"by" max:"500" doc:"the cause, with what it is grouped by, such as: offline in region north; empty: the ticket is no part of any storm"`
+	AtLeast  int      `json:"at_least" min:"2" max:"100000" default:"5" doc:"so many open tickets of the cause begin a storm"`
+	Within   Duration `json:"within" default:"5m" doc:"if they were opened within this time"`
+	Title    string   `json:"title" max:"200" doc:"title of the parent; left out: by"`
+	Critical int      `json:"critical" min:"1" doc:"a storm of so many is critical; left out: as severe as its severest member"`
+}
+
+// rule gives the rule of folding. None: none.
+func (f *ticketFold) rule() deviceops.Fold {
+	if f == nil {
+		return deviceops.Fold{}
+	}
+	return deviceops.Fold{
+		By: withoutNUL(f.By), AtLeast: f.AtLeast, Within: time.Duration(f.Within), Title: f.Title, Critical: f.Critical,
+	}
 }
 
 type openTicketOutput struct {
 	ID      string `json:"id" doc:"the ticket"`
-	Created bool   `json:"created" doc:"false when the problem had an open ticket"`
+	Created bool   `json:"created" doc:"false when the problem had a ticket"`
 	Count   int    `json:"count" doc:"how often the problem was told"`
+	Parent  string `json:"parent" doc:"the ticket of the storm that it is part of; empty: of none"`
 }
 
 func openTicket(ctx context.Context, c *Call, args openTicketArgs) (openTicketOutput, error) {
-	account := c.Account
-	if c.in.Device != "" {
-		device, err := c.Device(ctx)
-		if err != nil {
-			return openTicketOutput{}, err
-		}
-		account = device.Account
+	account, err := c.ticketAccount(ctx)
+	if err != nil {
+		return openTicketOutput{}, err
 	}
 	fingerprint := args.Fingerprint
 	if fingerprint == "" {
 		fingerprint = c.in.Device + "|" + args.Title
 	}
-	if err := c.keepsTickets(ctx, account, args.Channel); err != nil {
+	if err := c.reaches(ctx, account, args); err != nil {
 		return openTicketOutput{}, err
 	}
-	stored, created, err := c.open(ctx, deviceops.Ticket{
-		ID: "ticket-" + shortHash(c.ID), Account: account, Device: c.in.Device, Title: args.Title, Body: args.Body, Severity: args.Severity,
-		Fingerprint: strings.ReplaceAll(fingerprint, "\x00", ""), Assignee: args.Assignee, Run: c.Run, Channel: args.Channel,
-	}, args.Body)
-	return openTicketOutput{ID: stored.ID, Created: created, Count: stored.Count}, err
+	var opened deviceops.TicketOpened
+	err = c.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) (err error) {
+		opened, err = deviceops.OpenTicket(ctx, tx, deviceops.TicketOpening{
+			Ticket: deviceops.Ticket{
+				ID: "ticket-" + shortHash(c.ID), Account: account, Device: c.in.Device, Title: args.Title, Body: args.Body, Severity: args.Severity,
+				Fingerprint: withoutNUL(fingerprint), Assignee: args.Assignee, Run: c.Run, Channel: args.Channel, Notify: args.Notify,
+			},
+			Entry: c.entry("", "", args.Body), Fold: args.Fold.rule(), Reopen: time.Duration(args.Reopen),
+		}, c.Now())
+		return err
+	})
+	return openTicketOutput{ID: opened.Ticket.ID, Created: opened.Created, Count: opened.Ticket.Count, Parent: opened.Ticket.Parent}, err
 }
 
-// open stores a ticket and, in the same transaction, asks for the workflow that
-// has the other system open it too.
-func (c *Call) open(ctx context.Context, t deviceops.Ticket, text string) (stored deviceops.Ticket, created bool, err error) {
-	err = c.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-		if stored, created, err = tx.OpenTicket(ctx, t, c.entry("", "", text)); err != nil || !created || t.Channel == "" {
+// ticketAccount gives the account whose tickets the step is about: that of its
+// device, or of the run.
+func (c *Call) ticketAccount(ctx context.Context) (string, error) {
+	if c.in.Device == "" {
+		return c.Account, nil
+	}
+	device, err := c.Device(ctx)
+	return device.Account, err
+}
+
+func withoutNUL(s string) string { return strings.ReplaceAll(s, "\x00", "") }
+
+// reaches refuses channels that cannot do what is asked of them, while the step can
+// still say so.
+func (c *Call) reaches(ctx context.Context, account string, args openTicketArgs) error {
+	for _, need := range []struct{ channel, operation, fix string }{
+		{args.Channel, deviceops.ChannelOpen, "opens no tickets; give it ticket:"}, {args.Notify, deviceops.ChannelNotify, "cannot notify; give it notify:"},
+	} {
+		if need.channel == "" {
+			continue
+		}
+		info, err := c.deps.channel(ctx, account, need.channel)
+		if err == nil && !info.Can(need.operation) {
+			err = deviceops.Errorf(deviceops.EINVALID, "the channel %s %s", need.channel, need.fix)
+		}
+		if err != nil {
 			return err
 		}
-		return tx.RequestStarts(ctx, []deviceops.Start{stored.SyncStart()}, c.Now())
-	})
-	if err == nil && created {
-		c.nudge(ctx, stored)
 	}
-	return stored, created, err
-}
-
-// keepsTickets refuses a channel that cannot open tickets, while the step can
-// still say so.
-func (c *Call) keepsTickets(ctx context.Context, account, channel string) error {
-	if channel == "" {
-		return nil
-	}
-	info, err := c.deps.channel(ctx, account, channel)
-	if err == nil && !info.Can(deviceops.ChannelOpen) {
-		err = deviceops.Errorf(deviceops.EINVALID, "the channel %s opens no tickets; give it ticket:", channel)
-	}
-	return err
-}
-
-// nudge has the other system told at once. When that fails the workflow of the
-// ticket finds out by itself.
-func (c *Call) nudge(ctx context.Context, t deviceops.Ticket) {
-	if c.deps.Orchestrator == nil {
-		return
-	}
-	if err := deviceops.NudgeTicket(ctx, c.deps.Orchestrator, t); err != nil {
-		c.Log().WarnContext(ctx, "the system of a ticket is told of it later", "ticket", t.ID, "error", err)
-	}
+	return nil
 }
 
 // tellTicket adds what the step says to a ticket.
@@ -132,9 +153,6 @@ func (c *Call) tellTicket(ctx context.Context, e deviceops.TicketEntry) (stored 
 		stored, err = deviceops.TellTicket(ctx, tx, e)
 		return err
 	})
-	if err == nil {
-		c.nudge(ctx, stored)
-	}
 	return stored, err
 }
 
@@ -167,17 +185,42 @@ func commentTicket(ctx context.Context, c *Call, args commentTicketArgs) (ticket
 }
 
 type closeTicketArgs struct {
-	Ticket     string `json:"ticket" required:"true" doc:"the id of the ticket"`
-	Resolution string `json:"resolution" max:"20000" doc:"what became of the problem"`
+	Ticket      string `json:"ticket" doc:"the id of the ticket"`
+	Fingerprint string `json:"fingerprint" max:"500" doc:"what names the problem; in place of ticket"`
+	Resolution  string `json:"resolution" max:"20000" doc:"what became of the problem"`
 }
 
 func closeTicket(ctx context.Context, c *Call, args closeTicketArgs) (ticketOutput, error) {
-	stored, err := c.ticket(ctx, args.Ticket)
-	if err != nil || stored.Status == deviceops.TicketClosed {
-		return ticketOutput{ID: stored.ID, Status: stored.Status}, err
+	stored, err := c.closes(ctx, args)
+	if err != nil || stored.Status != deviceops.TicketOpen {
+		return ticketOutput{ID: stored.ID, Status: deviceops.TicketClosed}, err
 	}
-	stored, err = c.tellTicket(ctx, c.entry(args.Ticket, deviceops.EntryClosed, args.Resolution))
+	kind := deviceops.EntryClosed
+	if args.Ticket == "" {
+		kind = deviceops.EntryRecovered
+	}
+	stored, err = c.tellTicket(ctx, c.entry(stored.ID, kind, args.Resolution))
 	return ticketOutput{ID: stored.ID, Status: stored.Status}, err
+}
+
+// closes finds the ticket that is to be closed; one without id: there is none that
+// is open.
+func (c *Call) closes(ctx context.Context, args closeTicketArgs) (deviceops.Ticket, error) {
+	switch {
+	case (args.Ticket == "") == (args.Fingerprint == ""):
+		return deviceops.Ticket{}, deviceops.Errorf(deviceops.EINVALID, "name the ticket, or the fingerprint of its problem")
+	case args.Ticket != "":
+		return c.ticket(ctx, args.Ticket)
+	}
+	account, err := c.ticketAccount(ctx)
+	if err != nil {
+		return deviceops.Ticket{}, err
+	}
+	found, err := c.deps.Store.FindOpenTicket(ctx, deviceops.TicketProblem{Account: account, Fingerprint: withoutNUL(args.Fingerprint)})
+	if deviceops.ErrorCode(err) == deviceops.ENOTFOUND {
+		err = nil
+	}
+	return found, err
 }
 
 // ticket gives a ticket that the run may see. One of another account is not

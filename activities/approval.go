@@ -91,7 +91,7 @@ func (a *Approvals) record(ctx context.Context, tx deviceops.Tx, in ApprovalInpu
 			entries = append(entries, auditChange(in.Approval, c))
 		}
 		if c.Kind == ChangeBrokenGlass {
-			if _, _, err := tx.OpenTicket(ctx, brokenGlass(in.Approval, c), openingEntry(in.Approval, c)); err != nil {
+			if _, err := deviceops.OpenTicket(ctx, tx, brokenGlass(in.Approval, c), a.deps.now()); err != nil {
 				return err
 			}
 		}
@@ -182,15 +182,14 @@ func tellChange(a deviceops.Approval, c ApprovalChange) map[string]any {
 }
 
 // brokenGlass is the ticket that has somebody look into an emergency afterwards.
-func brokenGlass(a deviceops.Approval, c ApprovalChange) deviceops.Ticket {
-	return deviceops.Ticket{
-		ID: "ticket-" + shortHash("broken-glass\x00"+a.ID), Account: a.Account, Device: a.Device, Severity: "critical",
-		Title: c.By + " broke the glass: " + a.Question, Body: c.Reason, Fingerprint: "broken-glass|" + a.ID, Run: a.Workflow,
+func brokenGlass(a deviceops.Approval, c ApprovalChange) deviceops.TicketOpening {
+	return deviceops.TicketOpening{
+		Ticket: deviceops.Ticket{
+			ID: "ticket-" + shortHash("broken-glass\x00"+a.ID), Account: a.Account, Device: a.Device, Severity: "critical",
+			Title: c.By + " broke the glass: " + a.Question, Body: c.Reason, Fingerprint: "broken-glass|" + a.ID, Run: a.Workflow,
+		},
+		Entry: deviceops.TicketEntry{ID: "broken-glass/" + a.ID, At: c.At, By: c.By, Text: c.Reason},
 	}
-}
-
-func openingEntry(a deviceops.Approval, c ApprovalChange) deviceops.TicketEntry {
-	return deviceops.TicketEntry{ID: "broken-glass/" + a.ID, At: c.At, By: c.By, Text: c.Reason}
 }
 
 // announce puts what somebody has to be told into the log too.

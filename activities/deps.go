@@ -19,9 +19,6 @@ type Deps struct {
 
 	// Channels reach other systems. Nil: there are none.
 	Channels deviceops.Channels
-	// Orchestrator lets the workflows of tickets know at once that they changed.
-	// Nil: they find out by themselves.
-	Orchestrator deviceops.Orchestrator
 
 	// Actions are more actions than every installation has.
 	Actions []Action

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -31,7 +32,7 @@ type Tickets struct{ deps Deps }
 // What was done is noted after each step, so that a repetition goes on there.
 func (a *Tickets) Sync(ctx context.Context, in TicketInput) (TicketOutput, error) {
 	t, err := a.deps.Store.FindTicket(ctx, in.Ticket)
-	if err != nil || t.Channel == "" {
+	if err != nil || !t.Told() {
 		return TicketOutput{Ended: true}, Failure(err)
 	}
 	s := &ticketSync{deps: a.deps, ticket: t}
@@ -50,23 +51,28 @@ type ticketSync struct {
 	device deviceops.Device
 }
 
+// run makes the pass. What was over, or part of a storm, before the other system
+// heard of it is not opened there.
 func (s *ticketSync) run(ctx context.Context) (ended bool, err error) {
-	if s.info, err = s.deps.channel(ctx, s.ticket.Account, s.ticket.Channel); err != nil {
-		return false, err
+	if s.ticket.Channel != "" {
+		if s.info, err = s.deps.channel(ctx, s.ticket.Account, s.ticket.Channel); err != nil {
+			return false, err
+		}
 	}
 	if err := s.about(ctx); err != nil {
 		return false, err
 	}
-	if s.ticket.Remote.ID == "" {
-		if s.ticket.Status == deviceops.TicketClosed {
-			return true, nil // it was over before the other system heard of it
-		}
+	alone := s.ticket.Status == deviceops.TicketOpen && s.ticket.Parent == ""
+	if s.ticket.Channel != "" && s.ticket.Remote.ID == "" && alone {
 		if err := s.open(ctx); err != nil {
 			return false, err
 		}
 	}
 	if err := s.tell(ctx); err != nil {
 		return false, err
+	}
+	if s.ticket.Remote.ID == "" || s.ticket.Parent != "" {
+		return true, nil
 	}
 	if err := s.ask(ctx); err != nil {
 		return false, err
@@ -136,23 +142,50 @@ func (s *ticketSync) tell(ctx context.Context) error {
 // tellOne tells of one entry. What the system cannot be told, or knows, is left
 // out.
 func (s *ticketSync) tellOne(ctx context.Context, e deviceops.TicketEntry) error {
-	operation, args, state := deviceops.ChannelComment, map[string]any{"text": e.Text, "by": e.By}, s.ticket.Remote.State
-	switch e.Kind {
-	case deviceops.EntryClosed:
-		operation, args, state = deviceops.ChannelClose, map[string]any{"resolution": e.Text, "by": e.By}, deviceops.TicketClosed
-	case deviceops.EntryReopened:
-		operation, state = deviceops.ChannelReopen, deviceops.TicketOpen
+	if err := s.notify(ctx, e); err != nil || s.ticket.Remote.ID == "" {
+		return err
 	}
-	known := e.Kind != deviceops.EntryCommented && s.ticket.Remote.State == state && state == deviceops.TicketClosed
-	if known || !s.info.Can(operation) {
+	said := s.said(e)
+	known := said.state == deviceops.TicketClosed && s.ticket.Remote.State == said.state
+	if said.operation == "" || known || !s.info.Can(said.operation) {
 		return nil
 	}
-	if _, err := s.call(ctx, operation, e.ID, args); err != nil {
+	if _, err := s.call(ctx, said.operation, e.ID, said.args); err != nil || said.state == "" {
 		return err
 	}
 	remote := s.ticket.Remote
-	remote.State = state
+	remote.State = said.state
 	return s.link(ctx, remote)
+}
+
+// saying is what the other system is told of an entry.
+type saying struct {
+	operation string // "": nothing
+	args      map[string]any
+	state     deviceops.TicketStatus // what it makes of the ticket there; "": nothing
+}
+
+func (s *ticketSync) said(e deviceops.TicketEntry) saying {
+	switch e.Kind {
+	case deviceops.EntryClosed, deviceops.EntryRecovered, deviceops.EntryFolded:
+		return saying{deviceops.ChannelClose, map[string]any{"resolution": e.Text, "by": e.By}, deviceops.TicketClosed}
+	case deviceops.EntryReopened, deviceops.EntryRelapsed:
+		return saying{deviceops.ChannelReopen, map[string]any{"text": e.Text, "by": e.By}, deviceops.TicketOpen}
+	case deviceops.EntrySeverity:
+		if s.info.Can(deviceops.ChannelSeverity) {
+			return saying{operation: deviceops.ChannelSeverity, args: map[string]any{"severity": e.Text, "by": e.By}}
+		}
+		return comment(e, "severity: "+e.Text)
+	case deviceops.EntryAssigned:
+		return comment(e, "assigned to "+cmp.Or(e.Text, "nobody"))
+	case deviceops.EntryCommented, deviceops.EntryGrew:
+		return comment(e, e.Text)
+	}
+	return saying{}
+}
+
+func comment(e deviceops.TicketEntry, text string) saying {
+	return saying{operation: deviceops.ChannelComment, args: map[string]any{"text": text, "by": e.By}}
 }
 
 // ask asks how far it is there, where the channel can, and takes it over.
@@ -213,9 +246,12 @@ func (s *ticketSync) refused(ctx context.Context, err error) error {
 }
 
 func (s *ticketSync) note(ctx context.Context, message string) {
-	_, err := s.deps.Store.AddTicketEntry(ctx, deviceops.TicketEntry{
-		ID: s.ticket.ID + "/refused/" + shortHash(message), Ticket: s.ticket.ID, Kind: deviceops.EntryRefused, At: s.deps.now(),
-		By: deviceops.ChannelActor(s.ticket.Channel, ""), Text: message,
+	err := s.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		_, err := deviceops.TellTicket(ctx, tx, deviceops.TicketEntry{
+			ID: s.ticket.ID + "/refused/" + shortHash(message), Ticket: s.ticket.ID, Kind: deviceops.EntryRefused, At: s.deps.now(),
+			By: deviceops.ChannelActor(s.ticket.Channel, ""), Text: message,
+		})
+		return err
 	})
 	if err != nil {
 		s.deps.log().WarnContext(ctx, "it is not noted why a ticket is not kept in step", "ticket", s.ticket.ID, "error", err)

@@ -58,7 +58,7 @@ func (c channelService) takeOver(r *http.Request, hook deviceops.ChannelHook, ne
 	case err != nil:
 		return err
 	}
-	err = c.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+	return c.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
 		current, err := tx.FindTicket(ctx, ticket.ID)
 		if err != nil {
 			return err
@@ -66,8 +66,4 @@ func (c channelService) takeOver(r *http.Request, hook deviceops.ChannelHook, ne
 		_, err = news.Apply(ctx, tx, current, deviceops.TicketEntry{ID: c.Now().UTC().Format(time.RFC3339Nano), At: c.Now()})
 		return err
 	})
-	if err == nil {
-		c.nudge(ctx, ticket)
-	}
-	return err
 }

@@ -53,9 +53,10 @@ func TestWhatComesBack(t *testing.T) {
 	r := newRig(t)
 	require.NoError(t, r.store.MaintainEvents(t.Context(), now, 24*time.Hour))
 	r.as(anna, http.MethodPost, "/v1/documents:apply", hookYAML)
-	_, _, err := r.store.OpenTicket(t.Context(),
-		deviceops.Ticket{ID: "t1", Account: "acme/emea", Title: "Dark", Severity: "error", Fingerprint: "f", Channel: "desk"},
-		deviceops.TicketEntry{ID: "e1", At: now, By: "run:r1"})
+	_, err := deviceops.OpenTicket(t.Context(), r.store, deviceops.TicketOpening{
+		Ticket: deviceops.Ticket{ID: "t1", Account: "acme/emea", Title: "Dark", Severity: "error", Fingerprint: "f", Channel: "desk"},
+		Entry:  deviceops.TicketEntry{ID: "e1", At: now, By: "run:r1"},
+	}, now)
 	require.NoError(t, err)
 	require.NoError(t, r.store.LinkTicket(t.Context(), "t1", deviceops.RemoteTicket{ID: "7", URL: "https://desk/7", State: "open"}))
 	r.as(olga, http.MethodPost, "/v1/tickets/t1/comment", map[string]string{"text": "fuse ordered"})

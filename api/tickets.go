@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -13,6 +14,7 @@ func (s *server) ticketRoutes(t ticketService) {
 	handle(s, route{
 		id: "list-tickets", method: http.MethodGet, path: "/v1/tickets", role: deviceops.RoleViewer,
 		summary: "List tickets, newest first",
+		about:   "The members of a storm are left out where neither they nor a device are asked for: their parent stands for them.",
 	}, t.list)
 	handle(s, route{
 		id: "get-ticket", method: http.MethodGet, path: "/v1/tickets/{id}", role: deviceops.RoleViewer,
@@ -27,8 +29,12 @@ func (s *server) ticketRoutes(t ticketService) {
 		summary: "Give a ticket to somebody", about: "An empty text takes it from whoever has it.",
 	}, t.change(deviceops.EntryAssigned))
 	handle(s, route{
+		id: "set-ticket-severity", method: http.MethodPost, path: "/v1/tickets/{id}/severity", role: deviceops.RoleOperator,
+		summary: "Say how much a ticket matters", about: "The text is info, warning, error or critical. The system of its channel is told.",
+	}, t.change(deviceops.EntrySeverity))
+	handle(s, route{
 		id: "close-ticket", method: http.MethodPost, path: "/v1/tickets/{id}/close", role: deviceops.RoleOperator,
-		summary: "Close a ticket", about: "The text says what became of the problem.",
+		summary: "Close a ticket", about: "The text says what became of the problem. The members of a parent are closed with it.",
 	}, t.change(deviceops.EntryClosed))
 }
 
@@ -38,6 +44,8 @@ type ticketFilter struct {
 	Status   string `query:"status" enum:"open,closed"`
 	Device   string `query:"device"`
 	Assignee string `query:"assignee"`
+	Parent   string `query:"members_of" doc:"The members of this ticket, the parent of a storm"`
+	Members  bool   `query:"members" doc:"Also tickets that are members of a storm"`
 }
 
 func (t ticketService) list(ctx context.Context, p deviceops.Principal, in *ticketFilter) (page[deviceops.Ticket], error) {
@@ -50,7 +58,8 @@ func (t ticketService) list(ctx context.Context, p deviceops.Principal, in *tick
 		return page[deviceops.Ticket]{}, err
 	}
 	rows, err := t.Store.ListTickets(ctx, deviceops.TicketFilter{
-		Account: account, Status: deviceops.TicketStatus(in.Status), Device: in.Device, Assignee: in.Assignee, After: after, Limit: in.Limit + 1,
+		Account: account, Status: deviceops.TicketStatus(in.Status), Device: in.Device, Assignee: in.Assignee, Parent: in.Parent,
+		Alone: !in.Members && in.Parent == "" && in.Device == "", After: after, Limit: in.Limit + 1,
 	})
 	return pageOf(rows, in.Limit, func(ticket deviceops.Ticket) string { return ticket.ID }), err
 }
@@ -72,6 +81,7 @@ func (t ticketService) get(ctx context.Context, p deviceops.Principal, in *Ticke
 }
 
 type ticketChange struct {
+	Reasoned
 	TicketPath
 	Key  string `header:"Idempotency-Key" maxLength:"128" doc:"Makes repeats harmless"`
 	Body deviceops.TicketRequest
@@ -99,24 +109,13 @@ func (t ticketService) change(kind string) func(context.Context, deviceops.Princ
 				return err
 			}
 			return tx.AppendAudit(ctx, t.entry(p, change{
-				account: ticket.Account, action: "ticket." + kind, target: "ticket:" + ticket.ID, reason: in.Body.Text,
+				account: ticket.Account, action: "ticket." + kind, target: "ticket:" + ticket.ID, reason: cmp.Or(in.Reason, in.Body.Text),
 			}))
 		})
 		if err != nil {
 			return deviceops.Ticket{}, err
 		}
-		t.nudge(ctx, ticket)
 		return t.Store.FindTicket(ctx, ticket.ID)
-	}
-}
-
-// nudge has the system of a ticket's channel told at once. When that fails it is
-// told a little later.
-func (c *core) nudge(ctx context.Context, t deviceops.Ticket) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
-	defer cancel()
-	if err := deviceops.NudgeTicket(ctx, c.Orchestrator, t); err != nil {
-		c.Log.WarnContext(ctx, "the system of a ticket is told of it later", "ticket", t.ID, "error", err)
 	}
 }
 

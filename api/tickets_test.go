@@ -12,11 +12,12 @@ import (
 // ticket opens a ticket of account acme as a run does.
 func (r *rig) ticket(id string) {
 	r.Helper()
-	_, created, err := r.store.OpenTicket(r.Context(),
-		deviceops.Ticket{ID: id, Account: "acme", Title: "Reboot failed", Severity: "error", Fingerprint: id},
-		deviceops.TicketEntry{ID: "run." + id, At: now, By: "run:r1", Text: "in use"})
+	opened, err := deviceops.OpenTicket(r.Context(), r.store, deviceops.TicketOpening{
+		Ticket: deviceops.Ticket{ID: id, Account: "acme", Title: "Reboot failed", Severity: "error", Fingerprint: id},
+		Entry:  deviceops.TicketEntry{ID: "run." + id, At: now, By: "run:r1", Text: "in use"},
+	}, now)
 	require.NoError(r, err)
-	require.True(r, created)
+	require.True(r, opened.Created)
 }
 
 func TestTickets(t *testing.T) {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,32 +13,71 @@ import (
 )
 
 func (a *app) ticketsCommand() *cobra.Command {
-	show := &cobra.Command{
+	return group("tickets", "See and work problems",
+		a.ticketsList(), a.ticketsShow(), a.ticketsComment(), a.ticketsAssign(), a.ticketsSet(), a.ticketsClose())
+}
+
+// ticketWithMembers is a parent as it is shown with its members.
+type ticketWithMembers struct {
+	deviceops.Ticket
+	MemberTickets []deviceops.Ticket `json:"member_tickets,omitempty"`
+}
+
+func (a *app) ticketsShow() *cobra.Command {
+	var members bool
+	cmd := &cobra.Command{
 		Use: "show TICKET", Short: "Show a ticket with what happened to it", Args: args(1, 1),
+		Example: "  deviceops tickets show ticket-0a1b2c3d4e5f6071 --members",
 		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
 			ticket, err := c.Ticket(ctx, args[0])
 			if err != nil {
 				return err
 			}
-			return a.show(ticket, func(w *screen) { w.ticket(ticket) })
+			view := ticketWithMembers{Ticket: ticket}
+			if members {
+				if view.MemberTickets, err = membersOf(ctx, c, ticket.ID); err != nil {
+					return err
+				}
+			}
+			return a.show(view, func(w *screen) {
+				w.ticket(ticket)
+				if len(view.MemberTickets) > 0 {
+					w.line("")
+					w.tickets(view.MemberTickets)
+				}
+			})
 		}),
 	}
-	comment := a.ticketChange("comment TICKET TEXT", "Add a comment", (*client.Client).CommentTicket)
-	comment.Example = "  deviceops tickets comment ticket-0a1b2c3d4e5f6071 \"the fuse is on its way\""
-	assign := a.ticketChange("assign TICKET WHO", "Give a ticket to somebody", (*client.Client).AssignTicket)
-	assign.Example = "  deviceops tickets assign ticket-0a1b2c3d4e5f6071 user:maria"
-	return group("tickets", "See and work problems", a.ticketsList(), show, comment, assign, a.ticketsClose())
+	cmd.Flags().BoolVar(&members, "members", false, "list the tickets of the storm that it is the parent of")
+	return cmd
+}
+
+// membersOf reads all members of a parent.
+func membersOf(ctx context.Context, c *client.Client, parent string) (all []deviceops.Ticket, err error) {
+	for cursor := ""; ; {
+		page, err := c.ListTickets(ctx, deviceops.TicketFilter{Parent: parent, Limit: 1000}, cursor)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.Items...)
+		if cursor = page.Next; cursor == "" {
+			return all, nil
+		}
+	}
 }
 
 func (a *app) ticketsList() *cobra.Command {
 	var f deviceops.TicketFilter
 	var page listFlags
 	var status string
+	var members bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "List tickets, newest first", Args: args(0, 0),
-		Example: "  deviceops tickets list\n  deviceops tickets list --status all --device kiosk-0001",
+		Long: "List tickets, newest first. The members of a storm are left out, where neither they nor a device are asked for: their parent stands for them.",
+		Example: "  deviceops tickets list\n  deviceops tickets list --status all --device kiosk-0001\n" +
+			"  deviceops tickets list --members-of ticket-0a1b2c3d4e5f6071 --status all",
 		RunE: a.remote(func(ctx context.Context, c *client.Client, _ []string) error {
-			f.Limit = page.limit
+			f.Limit, f.Alone = page.limit, !members
 			if status != "all" {
 				f.Status = deviceops.TicketStatus(status)
 			}
@@ -53,22 +93,56 @@ func (a *app) ticketsList() *cobra.Command {
 	cmd.Flags().StringVar(&status, "status", "open", "open, closed or all")
 	cmd.Flags().StringVar(&f.Device, "device", "", "tickets about a device")
 	cmd.Flags().StringVar(&f.Assignee, "assignee", "", "tickets of somebody, such as user:maria")
+	cmd.Flags().StringVar(&f.Parent, "members-of", "", "the tickets of a storm, by its parent")
+	cmd.Flags().BoolVar(&members, "members", false, "also tickets that are members of a storm")
 	page.add(cmd)
 	return cmd
 }
 
 // ticketChange makes a command that says one thing of a ticket.
-func (a *app) ticketChange(use, short string, change func(*client.Client, context.Context, string, string) (deviceops.Ticket, error)) *cobra.Command {
+func (a *app) ticketChange(use, short string, n int, change func(context.Context, *client.Client, []string) (deviceops.Ticket, error)) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Args: args(2, 2),
+		Use: use, Short: short, Args: args(n, n),
 		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
-			ticket, err := change(c, ctx, args[0], args[1])
+			ticket, err := change(ctx, c, args)
 			if err != nil {
 				return err
 			}
 			return a.show(ticket, func(w *screen) { w.ticket(ticket) })
 		}),
 	}
+}
+
+func (a *app) ticketsComment() *cobra.Command {
+	cmd := a.ticketChange("comment TICKET TEXT", "Add a comment", 2, func(ctx context.Context, c *client.Client, args []string) (deviceops.Ticket, error) {
+		return c.CommentTicket(ctx, args[0], args[1])
+	})
+	cmd.Example = "  deviceops tickets comment ticket-0a1b2c3d4e5f6071 \"the fuse is on its way\""
+	return cmd
+}
+
+func (a *app) ticketsAssign() *cobra.Command {
+	var reason string
+	cmd := a.ticketChange("assign TICKET WHO", "Give a ticket to somebody", 2, func(ctx context.Context, c *client.Client, args []string) (deviceops.Ticket, error) {
+		return c.AssignTicket(ctx, args[0], args[1], reason)
+	})
+	cmd.Example = "  deviceops tickets assign ticket-0a1b2c3d4e5f6071 user:maria"
+	reasonFlag(cmd, &reason)
+	return cmd
+}
+
+func (a *app) ticketsSet() *cobra.Command {
+	var severity, reason string
+	cmd := a.ticketChange("set TICKET", "Say how much a ticket matters", 1, func(ctx context.Context, c *client.Client, args []string) (deviceops.Ticket, error) {
+		if severity == "" {
+			return deviceops.Ticket{}, Usage(errors.New("say what to set: --severity info, warning, error or critical"))
+		}
+		return c.SetTicketSeverity(ctx, args[0], severity, reason)
+	})
+	cmd.Example = "  deviceops tickets set ticket-0a1b2c3d4e5f6071 --severity critical --reason \"the mall is open on Sunday\""
+	cmd.Flags().StringVar(&severity, "severity", "", "info, warning, error or critical")
+	reasonFlag(cmd, &reason)
+	return cmd
 }
 
 func (a *app) ticketsClose() *cobra.Command {
@@ -91,14 +165,14 @@ func (a *app) ticketsClose() *cobra.Command {
 func (w *screen) tickets(tickets []deviceops.Ticket) {
 	rows := make([][]string, len(tickets))
 	for i, t := range tickets {
-		rows[i] = []string{t.ID, string(t.Status), t.Severity, fmt.Sprint(t.Count), dash(t.Device), dash(t.Assignee), w.when(t.OpenedAt), cut(t.Title, 60)}
+		rows[i] = []string{t.ID, string(t.Status), t.Severity, fmt.Sprint(t.Count), membersIn(t), dash(t.Device), dash(t.Assignee), w.when(t.OpenedAt), cut(t.Title, 60)}
 	}
-	w.table([]string{"ID", "STATUS", "SEVERITY", "COUNT", "DEVICE", "ASSIGNEE", "OPENED", "TITLE"}, rows)
+	w.table([]string{"ID", "STATUS", "SEVERITY", "COUNT", "MEMBERS", "DEVICE", "ASSIGNEE", "OPENED", "TITLE"}, rows)
 }
 
 func (w *screen) ticket(t deviceops.Ticket) {
 	w.fields(
-		"ticket", t.ID, "status", string(t.Status), "title", t.Title, "severity", t.Severity, "told", counted(t.Count, "time"), "device", t.Device,
+		"ticket", t.ID, "status", string(t.Status), "title", t.Title, "severity", t.Severity, "told", told(t), "members", membersOfText(t), "part of", t.Parent, "cause", t.Cause, "device", t.Device,
 		"kept in", remoteOf(t), "account", t.Account, "assignee", t.Assignee, "run", t.Run, "opened", w.when(t.OpenedAt)+" by "+t.OpenedBy,
 		"closed by", t.ClosedBy, "resolution", t.Resolution, "about", cut(t.Body, 200),
 	)
@@ -112,10 +186,39 @@ func (w *screen) ticket(t deviceops.Ticket) {
 	}
 }
 
+// told says how often a problem was told, and was back.
+func told(t deviceops.Ticket) string {
+	text := counted(t.Count, "time")
+	if t.Relapses > 0 {
+		text += fmt.Sprintf(", back %s", counted(t.Relapses, "time"))
+	}
+	return text
+}
+
+// membersOfText says how many members a parent has.
+func membersOfText(t deviceops.Ticket) string {
+	switch {
+	case t.Members == 0:
+		return ""
+	case t.OpenMembers == t.Members:
+		return fmt.Sprintf("%d, all open", t.Members)
+	default:
+		return fmt.Sprintf("%d, %d open", t.Members, t.OpenMembers)
+	}
+}
+
+// membersIn says the same in a table: open of all.
+func membersIn(t deviceops.Ticket) string {
+	if t.Members == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d/%d", t.OpenMembers, t.Members)
+}
+
 // remoteOf tells of a ticket in another system.
 func remoteOf(t deviceops.Ticket) string {
 	switch {
-	case t.Channel == "":
+	case t.Channel == "" || t.Parent != "" && t.Remote.ID == "":
 		return ""
 	case t.Remote.ID == "":
 		return t.Channel + ", not yet"

@@ -12,7 +12,7 @@ import (
 // cursor is.
 func (c *Client) ListTickets(ctx context.Context, f deviceops.TicketFilter, cursor string) (Page[deviceops.Ticket], error) {
 	return get[Page[deviceops.Ticket]](ctx, c, "/v1/tickets", query(
-		"account", f.Account, "status", f.Status, "device", f.Device, "assignee", f.Assignee, "limit", f.Limit, "cursor", cursor))
+		"account", f.Account, "status", f.Status, "device", f.Device, "assignee", f.Assignee, "members_of", f.Parent, "members", !f.Alone, "limit", f.Limit, "cursor", cursor))
 }
 
 // Ticket gives a ticket with its entries. ENOTFOUND.
@@ -22,22 +22,27 @@ func (c *Client) Ticket(ctx context.Context, id string) (deviceops.Ticket, error
 
 // CommentTicket adds a comment. ENOTFOUND.
 func (c *Client) CommentTicket(ctx context.Context, id, text string) (deviceops.Ticket, error) {
-	return c.changeTicket(ctx, id, "comment", text)
+	return c.changeTicket(ctx, id, "comment", text, "")
 }
 
 // AssignTicket gives a ticket to somebody; "" takes it from whoever has it.
 // ENOTFOUND, ECONFLICT.
-func (c *Client) AssignTicket(ctx context.Context, id, assignee string) (deviceops.Ticket, error) {
-	return c.changeTicket(ctx, id, "assign", assignee)
+func (c *Client) AssignTicket(ctx context.Context, id, assignee, reason string) (deviceops.Ticket, error) {
+	return c.changeTicket(ctx, id, "assign", assignee, reason)
+}
+
+// SetTicketSeverity says how much a ticket matters. ENOTFOUND, EINVALID, ECONFLICT.
+func (c *Client) SetTicketSeverity(ctx context.Context, id, severity, reason string) (deviceops.Ticket, error) {
+	return c.changeTicket(ctx, id, "severity", severity, reason)
 }
 
 // CloseTicket closes a ticket. ENOTFOUND, ECONFLICT.
 func (c *Client) CloseTicket(ctx context.Context, id, resolution string) (deviceops.Ticket, error) {
-	return c.changeTicket(ctx, id, "close", resolution)
+	return c.changeTicket(ctx, id, "close", resolution, "")
 }
 
-func (c *Client) changeTicket(ctx context.Context, id, verb, text string) (deviceops.Ticket, error) {
+func (c *Client) changeTicket(ctx context.Context, id, verb, text, reason string) (deviceops.Ticket, error) {
 	return do[deviceops.Ticket](ctx, c, call{
-		method: http.MethodPost, path: "/v1/tickets/" + url.PathEscape(id) + "/" + verb, body: deviceops.TicketRequest{Text: text},
+		method: http.MethodPost, path: "/v1/tickets/" + url.PathEscape(id) + "/" + verb, body: deviceops.TicketRequest{Text: text}, reason: reason,
 	})
 }

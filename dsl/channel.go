@@ -66,6 +66,7 @@ var ticketChannelKeys = []fieldSpec{
 	{"comment", operationSchema("adds a comment; args: text, by")},
 	{"close", operationSchema("closes it; args: resolution, by")},
 	{"reopen", operationSchema("opens it again; args: text, by")},
+	{"severity", operationSchema("says how much it matters now; args: severity, by; left out: a comment does")},
 	{"get", operationSchema("asks how far it is")},
 	{"statuses", mapOf("what the words of the system mean: open or closed; what is not listed is open", schema{"enum": []any{"open", "closed"}})},
 }

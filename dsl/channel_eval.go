@@ -149,7 +149,7 @@ func channelEnv(call deviceops.ChannelCall) Env {
 	return Env{Locals: map[string]any{
 		"ticket": map[string]any{
 			"id": t.ID, "account": t.Account, "device": t.Device, "title": t.Title, "body": t.Body, "severity": t.Severity,
-			"status": string(t.Status), "fingerprint": t.Fingerprint, "count": int64(t.Count), "assignee": t.Assignee, "run": t.Run,
+			"status": string(t.Status), "fingerprint": t.Fingerprint, "count": int64(t.Count), "members": int64(t.Members), "assignee": t.Assignee, "run": t.Run,
 			"opened_by": t.OpenedBy, "opened_at": Format(factTime(t.OpenedAt)), "closed_by": t.ClosedBy, "resolution": t.Resolution,
 			"remote": map[string]any{"id": t.Remote.ID, "url": t.Remote.URL, "status": t.Remote.Status},
 		},

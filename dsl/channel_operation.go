@@ -80,7 +80,7 @@ var (
 	remoteTicketType = types.Map{"id": types.String, "url": types.String, "status": types.String}
 	ticketType       = types.Map{
 		"id": types.String, "account": types.String, "device": types.String, "title": types.String, "body": types.String,
-		"severity": types.String, "status": types.String, "fingerprint": types.String, "count": types.Int64, "assignee": types.String,
+		"severity": types.String, "status": types.String, "fingerprint": types.String, "count": types.Int64, "members": types.Int64, "assignee": types.String,
 		"run": types.String, "opened_by": types.String, "opened_at": types.String, "closed_by": types.String, "resolution": types.String,
 		"remote": remoteTicketType,
 	}
@@ -89,11 +89,13 @@ var (
 	noticeArgs     = types.Map{"title": types.String, "text": types.String, "severity": types.String, "key": types.String, "more": types.Int64}
 	saidArgs       = types.Map{"text": types.String, "by": types.String}
 	closeArgs      = types.Map{"resolution": types.String, "by": types.String}
+	severityArgs   = types.Map{"severity": types.String, "by": types.String}
 )
 
 // operationArgs are the arguments of the operations that are no actions.
 var operationArgs = map[string]types.Map{
 	deviceops.ChannelComment: saidArgs, deviceops.ChannelReopen: saidArgs, deviceops.ChannelClose: closeArgs, deviceops.ChannelNotify: noticeArgs,
+	deviceops.ChannelSeverity: severityArgs,
 }
 
 // ticketAnswers are what may be read from responses about tickets.

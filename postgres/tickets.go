@@ -12,7 +12,8 @@ import (
 const ticketColumns = `
 	id, account, device, title, body, severity, status, fingerprint, count, assignee, run,
 	opened_by, opened_at, updated_at, closed_by, closed_at, resolution,
-	channel, remote_id, remote_url, remote_status, remote_state`
+	channel, remote_id, remote_url, remote_status, remote_state,
+	relapses, cause, parent, members, open_members, told_members, notify, open_since`
 
 type ticketRecord struct {
 	ID          string    `json:"id"`
@@ -38,114 +39,78 @@ type ticketRecord struct {
 	RemoteURL    string `json:"remote_url"`
 	RemoteStatus string `json:"remote_status"`
 	RemoteState  string `json:"remote_state"`
+
+	Relapses    int       `json:"relapses"`
+	Cause       string    `json:"cause"`
+	Parent      string    `json:"parent"`
+	Members     int       `json:"members"`
+	OpenMembers int       `json:"open_members"`
+	ToldMembers int       `json:"told_members"`
+	Notify      string    `json:"notify"`
+	OpenSince   time.Time `json:"open_since"`
 }
 
-// OpenTicket implements deviceops.Tickets. Calls for one problem take turns.
-func (t tx) OpenTicket(ctx context.Context, want deviceops.Ticket, entry deviceops.TicketEntry) (stored deviceops.Ticket, created bool, err error) {
-	err = t.atomically(ctx, func(t tx) error {
-		if err := t.lock(ctx, "ticket:"+want.Account+":"+want.Fingerprint); err != nil {
-			return err
-		}
-		known, err := t.ticketEntry(ctx, entry.ID)
-		if err != nil {
-			return err
-		}
-		if known != nil {
-			created = known.Kind == deviceops.EntryOpened
-			stored, err = t.lockTicket(ctx, known.Ticket)
-			return err
-		}
-		stored, created, err = t.openTicket(ctx, want, entry)
-		return err
-	})
-	return stored, created, err
-}
-
-// openTicket tells a problem that was not told under this entry before.
-func (t tx) openTicket(ctx context.Context, want deviceops.Ticket, entry deviceops.TicketEntry) (deviceops.Ticket, bool, error) {
-	open, found, err := first(ctx, t, "find open ticket", scanTicket, `
-		select `+ticketColumns+` from tickets
-		where account = $1 and md5(fingerprint) = md5($2) and status = 'open' for no key update`, want.Account, want.Fingerprint)
-	if err != nil {
-		return open, false, err
+// SaveTickets implements deviceops.Tickets.
+func (t tx) SaveTickets(ctx context.Context, tickets []deviceops.Ticket) error {
+	records := make([]ticketRecord, len(tickets))
+	for i := range tickets {
+		records[i] = recordTicket(tickets[i])
 	}
-	if found {
-		entry.Ticket, entry.Kind = open.ID, deviceops.EntryRepeated
-		open, err = t.applyEntry(ctx, open, entry)
-		return open, false, err
-	}
-	want.Status, want.Count, want.OpenedAt, want.UpdatedAt, want.OpenedBy = deviceops.TicketOpen, 1, entry.At, entry.At, entry.By
-	entry.Ticket, entry.Kind = want.ID, deviceops.EntryOpened
-	if err := t.saveTicket(ctx, want); err != nil {
-		return want, false, err
-	}
-	return want, true, t.insertEntry(ctx, want, entry)
-}
-
-// AddTicketEntry implements deviceops.Tickets.
-func (t tx) AddTicketEntry(ctx context.Context, entry deviceops.TicketEntry) (stored deviceops.Ticket, err error) {
-	err = t.atomically(ctx, func(t tx) error {
-		if stored, err = t.lockTicket(ctx, entry.Ticket); err != nil {
-			return err
-		}
-		known, err := t.ticketEntry(ctx, entry.ID)
-		if err != nil || known != nil {
-			return err
-		}
-		stored, err = t.applyEntry(ctx, stored, entry)
-		return err
-	})
-	return stored, err
-}
-
-func (t tx) applyEntry(ctx context.Context, ticket deviceops.Ticket, entry deviceops.TicketEntry) (deviceops.Ticket, error) {
-	if err := ticket.Apply(entry); err != nil {
-		return ticket, err
-	}
-	if err := t.saveTicket(ctx, ticket); err != nil {
-		return ticket, err
-	}
-	return ticket, t.insertEntry(ctx, ticket, entry)
-}
-
-func (t tx) lockTicket(ctx context.Context, id string) (deviceops.Ticket, error) {
-	ticket, ok, err := first(ctx, t, "lock ticket", scanTicket, `
-		select `+ticketColumns+` from tickets where id = $1 for no key update`, id)
-	if !ok {
-		return ticket, missing(err, "there is no ticket %s", id)
-	}
-	return ticket, nil
-}
-
-func (t tx) ticketEntry(ctx context.Context, id string) (*deviceops.TicketEntry, error) {
-	entry, ok, err := first(ctx, t, "find ticket entry", scanEntry, `
-		select id, ticket, kind, at, by, text from ticket_entries where id = $1`, id)
-	if !ok {
-		return nil, err
-	}
-	return &entry, nil
-}
-
-func (t tx) insertEntry(ctx context.Context, ticket deviceops.Ticket, e deviceops.TicketEntry) error {
-	return bulk(ctx, t, "save ticket entry", []deviceops.TicketEntry{e}, `
-		insert into ticket_entries (id, account, ticket, kind, at, by, text, unsent)
-		select id, $2, ticket, kind, at, by, coalesce(text, ''), $3
-		from json_to_recordset($1::json) as x(id text, ticket text, kind text, at timestamptz, by text, text text)`, ticket.Account, ticket.Unsent(e))
-}
-
-// saveTicket stores a ticket, or writes what can change of one that is stored.
-func (t tx) saveTicket(ctx context.Context, ticket deviceops.Ticket) error {
-	return bulk(ctx, t, "save ticket", []ticketRecord{recordTicket(ticket)}, `
+	return bulk(ctx, t, "save tickets", records, `
 		insert into tickets (`+ticketColumns+`)
 		select `+ticketColumns+`
 		from json_to_recordset($1::json) as x(
 			id text, account text, device text, title text, body text, severity text, status text, fingerprint text, count bigint,
 			assignee text, run text, opened_by text, opened_at timestamptz, updated_at timestamptz, closed_by text,
 			closed_at timestamptz, resolution text,
-			channel text, remote_id text, remote_url text, remote_status text, remote_state text)
+			channel text, remote_id text, remote_url text, remote_status text, remote_state text,
+			relapses bigint, cause text, parent text, members bigint, open_members bigint, told_members bigint, notify text, open_since timestamptz)
 		on conflict (id) do update set
-			status = excluded.status, count = excluded.count, assignee = excluded.assignee, updated_at = excluded.updated_at,
-			closed_by = excluded.closed_by, closed_at = excluded.closed_at, resolution = excluded.resolution`)
+			severity = excluded.severity, status = excluded.status, count = excluded.count, assignee = excluded.assignee, updated_at = excluded.updated_at,
+			closed_by = excluded.closed_by, closed_at = excluded.closed_at, resolution = excluded.resolution,
+			relapses = excluded.relapses, cause = excluded.cause, parent = excluded.parent, members = excluded.members,
+			open_members = excluded.open_members, told_members = excluded.told_members, open_since = excluded.open_since`)
+}
+
+type ticketEntryRecord struct {
+	ID     string    `json:"id"`
+	Ticket string    `json:"ticket"`
+	Kind   string    `json:"kind"`
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Text   string    `json:"text"`
+	Unsent bool      `json:"unsent"`
+	N      int       `json:"n"` // in order
+}
+
+// AppendTicketEntries implements deviceops.Tickets.
+func (t tx) AppendTicketEntries(ctx context.Context, entries []deviceops.TicketEntry) error {
+	records := make([]ticketEntryRecord, len(entries))
+	for i, e := range entries {
+		records[i] = ticketEntryRecord{e.ID, e.Ticket, e.Kind, e.At, e.By, e.Text, e.Unsent, i}
+	}
+	return bulk(ctx, t, "append ticket entries", records, `
+		insert into ticket_entries (id, account, ticket, kind, at, by, text, unsent)
+		select x.id, t.account, x.ticket, x.kind, x.at, x.by, x.text, x.unsent
+		from json_to_recordset($1::json) as x(id text, ticket text, kind text, at timestamptz, by text, text text, unsent boolean, n bigint)
+		join tickets t on t.id = x.ticket
+		order by x.n
+		on conflict do nothing`)
+}
+
+// CloseMembers implements deviceops.Tickets.
+func (t tx) CloseMembers(ctx context.Context, e deviceops.TicketEntry) ([]deviceops.Ticket, error) {
+	return list(ctx, t, "close members", scanTicket, `
+		with closed as (
+			update tickets set status = 'closed', closed_at = $4, closed_by = $5, resolution = $6, updated_at = $4
+			where parent = $1 and status = 'open'
+			returning `+ticketColumns+`),
+		told as (
+			insert into ticket_entries (id, account, ticket, kind, at, by, text)
+			select $2 || '/' || id, account, id, $3, $4, $5, $6 from closed order by id
+			on conflict do nothing)
+		select `+ticketColumns+` from closed order by id`,
+		e.Ticket, e.ID, e.Kind, e.At, e.By, cleanText(e.Text))
 }
 
 // FindTicket implements deviceops.Tickets.
@@ -159,6 +124,17 @@ func (t tx) FindTicket(ctx context.Context, id string) (deviceops.Ticket, error)
 	return ticket, err
 }
 
+// FindOpenTicket implements deviceops.Tickets.
+func (t tx) FindOpenTicket(ctx context.Context, p deviceops.TicketProblem) (deviceops.Ticket, error) {
+	ticket, ok, err := first(ctx, t, "find open ticket", scanTicket, `
+		select `+ticketColumns+` from tickets
+		where account = $1 and md5(fingerprint) = md5($2) and status = 'open'`, p.Account, cleanText(p.Fingerprint))
+	if !ok {
+		return ticket, missing(err, "account %s has no open ticket about %s", p.Account, p.Fingerprint)
+	}
+	return ticket, nil
+}
+
 // ListTickets implements deviceops.Tickets.
 func (t tx) ListTickets(ctx context.Context, f deviceops.TicketFilter) ([]deviceops.Ticket, error) {
 	var where filter
@@ -167,6 +143,10 @@ func (t tx) ListTickets(ctx context.Context, f deviceops.TicketFilter) ([]device
 	where.equal("status", string(f.Status))
 	where.equal("assignee", f.Assignee)
 	where.equal("fingerprint", f.Fingerprint)
+	where.equal("parent", f.Parent)
+	if f.Alone {
+		where.add("parent = ?", "")
+	}
 	if f.After != "" {
 		where.add("(opened_at, id) < (select opened_at, id from tickets where id = ?)", f.After)
 	}
@@ -181,13 +161,16 @@ func recordTicket(t deviceops.Ticket) ticketRecord {
 		Fingerprint: t.Fingerprint, Count: t.Count, Assignee: t.Assignee, Run: t.Run, OpenedBy: t.OpenedBy, OpenedAt: t.OpenedAt,
 		UpdatedAt: t.UpdatedAt, ClosedBy: t.ClosedBy, ClosedAt: t.ClosedAt, Resolution: t.Resolution,
 		Channel: t.Channel, RemoteID: t.Remote.ID, RemoteURL: t.Remote.URL, RemoteStatus: t.Remote.Status, RemoteState: string(t.Remote.State),
+		Relapses: t.Relapses, Cause: t.Cause, Parent: t.Parent, Members: t.Members, OpenMembers: t.OpenMembers, ToldMembers: t.ToldMembers,
+		Notify: t.Notify, OpenSince: t.OpenSince,
 	}
 }
 
 func scanTicket(row pgx.CollectableRow) (t deviceops.Ticket, err error) {
 	err = row.Scan(&t.ID, &t.Account, &t.Device, &t.Title, &t.Body, &t.Severity, &t.Status, &t.Fingerprint, &t.Count, &t.Assignee, &t.Run,
 		&t.OpenedBy, moment{&t.OpenedAt}, moment{&t.UpdatedAt}, &t.ClosedBy, moment{&t.ClosedAt}, &t.Resolution,
-		&t.Channel, &t.Remote.ID, &t.Remote.URL, &t.Remote.Status, &t.Remote.State)
+		&t.Channel, &t.Remote.ID, &t.Remote.URL, &t.Remote.Status, &t.Remote.State,
+		&t.Relapses, &t.Cause, &t.Parent, &t.Members, &t.OpenMembers, &t.ToldMembers, &t.Notify, moment{&t.OpenSince})
 	return t, err
 }
 

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -12,22 +13,35 @@ import (
 	"github.com/deviceops/deviceops/postgres/postgrestest"
 )
 
-// opening gives a ticket about a problem and its first entry.
-func opening(id, fingerprint string, at time.Time) (deviceops.Ticket, deviceops.TicketEntry) {
-	return deviceops.Ticket{
+// opening tells of a problem.
+func opening(id, fingerprint string, at time.Time) deviceops.TicketOpening {
+	return deviceops.TicketOpening{
+		Ticket: deviceops.Ticket{
 			ID: "ticket-" + id, Account: "acme/shops", Device: "k1", Title: "Reboot failed", Body: "in use\x00", Severity: "error",
 			Fingerprint: fingerprint, Run: "r1",
-		}, deviceops.TicketEntry{
-			ID: id, At: at, By: "run:r1", Text: "in use",
-		}
+		},
+		Entry: deviceops.TicketEntry{ID: id, At: at, By: "run:r1", Text: "in use"}, Reopen: 10 * time.Minute,
+	}
+}
+
+func openOne(t *testing.T, s deviceops.Tx, o deviceops.TicketOpening) (deviceops.Ticket, bool) {
+	t.Helper()
+	opened, err := deviceops.OpenTicket(t.Context(), s, o, noon)
+	require.NoError(t, err)
+	return opened.Ticket, opened.Created
 }
 
 func opened(t *testing.T, s deviceops.Tx, id, fingerprint string, at time.Time) (deviceops.Ticket, bool) {
 	t.Helper()
-	ticket, entry := opening(id, fingerprint, at)
-	stored, created, err := s.OpenTicket(t.Context(), ticket, entry)
+	return openOne(t, s, opening(id, fingerprint, at))
+}
+
+// tell adds an entry to a ticket.
+func tell(t *testing.T, s deviceops.Tx, e deviceops.TicketEntry) deviceops.Ticket {
+	t.Helper()
+	told, err := deviceops.TellTicket(t.Context(), s, e)
 	require.NoError(t, err)
-	return stored, created
+	return told
 }
 
 func TestTicketsAreOpenedOnce(t *testing.T) {
@@ -37,7 +51,7 @@ func TestTicketsAreOpenedOnce(t *testing.T) {
 		want := deviceops.Ticket{
 			ID: "ticket-e1", Account: "acme/shops", Device: "k1", Title: "Reboot failed", Body: "in use\x00", Severity: "error",
 			Status: deviceops.TicketOpen, Fingerprint: "k1|reboot", Count: 1, Run: "r1",
-			OpenedBy: "run:r1", OpenedAt: noon, UpdatedAt: noon,
+			OpenedBy: "run:r1", OpenedAt: noon, OpenSince: noon, UpdatedAt: noon,
 		}
 		require.Equal(t, want, first)
 		repeated, created := opened(t, s, "e1", "k1|reboot", after(time.Minute))
@@ -62,6 +76,11 @@ func TestTicketsAreOpenedOnce(t *testing.T) {
 		}, found.Entries)
 		_, err = s.FindTicket(t.Context(), "none")
 		requireCode(t, deviceops.ENOTFOUND, err)
+		open, err := s.FindOpenTicket(t.Context(), deviceops.TicketProblem{Account: "acme/shops", Fingerprint: "k1|reboot"})
+		require.NoError(t, err)
+		require.Equal(t, "ticket-e1", open.ID)
+		_, err = s.FindOpenTicket(t.Context(), deviceops.TicketProblem{Account: "acme", Fingerprint: "k1|reboot"})
+		requireCode(t, deviceops.ENOTFOUND, err)
 	})
 }
 
@@ -69,7 +88,7 @@ func TestTicketsCloseAndOpenAgain(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
 		opened(t, s, "e1", "f", noon)
 		add := func(id, kind, text string) (deviceops.Ticket, error) {
-			return s.AddTicketEntry(t.Context(), deviceops.TicketEntry{
+			return deviceops.TellTicket(t.Context(), s, deviceops.TicketEntry{
 				ID: id, Ticket: "ticket-e1", Kind: kind, At: after(time.Minute), By: "user:maria", Text: text,
 			})
 		}
@@ -77,6 +96,8 @@ func TestTicketsCloseAndOpenAgain(t *testing.T) {
 			ticket, err := add("e2", deviceops.EntryAssigned, "user:mario")
 			require.NoError(t, err)
 			require.Equal(t, "user:mario", ticket.Assignee)
+			_, err = add("e2s", deviceops.EntrySeverity, "critical")
+			require.NoError(t, err)
 			ticket, err = add("e3", deviceops.EntryClosed, "fuse replaced")
 			require.NoError(t, err, "repeated, it changes nothing")
 			require.Equal(t, deviceops.TicketClosed, ticket.Status)
@@ -88,16 +109,25 @@ func TestTicketsCloseAndOpenAgain(t *testing.T) {
 		require.NoError(t, err)
 		found, err := s.FindTicket(t.Context(), "ticket-e1")
 		require.NoError(t, err)
-		require.Len(t, found.Entries, 4)
+		require.Len(t, found.Entries, 5)
 		require.Equal(t, "fuse replaced", found.Resolution)
+		require.Equal(t, "critical", found.Severity)
 
-		relapse, created := opened(t, s, "e6", "f", after(time.Hour))
-		require.True(t, created, "the problem is back")
-		require.Equal(t, "ticket-e6", relapse.ID)
+		back, created := opened(t, s, "e6", "f", after(10*time.Minute))
+		require.False(t, created, "the problem is back soon")
+		require.Equal(t, "ticket-e1", back.ID)
+		require.Equal(t, 1, back.Relapses)
+		require.Equal(t, after(10*time.Minute), back.OpenSince)
+		tell(t, s, deviceops.TicketEntry{ID: "e7", Ticket: "ticket-e1", Kind: deviceops.EntryClosed, At: after(11 * time.Minute)})
+		later, created := opened(t, s, "e8", "f", after(time.Hour))
+		require.True(t, created)
+		require.Equal(t, "ticket-e8", later.ID)
 		old, created := opened(t, s, "e1", "f", after(time.Hour))
 		require.True(t, created)
 		require.Equal(t, "ticket-e1", old.ID, "what was told before is not told again")
-		_, err = s.AddTicketEntry(t.Context(), deviceops.TicketEntry{ID: "e7", Ticket: "none", Kind: deviceops.EntryCommented, At: noon})
+		_, err = add("e9", deviceops.EntryReopened, "")
+		requireCode(t, deviceops.ECONFLICT, err)
+		_, err = deviceops.TellTicket(t.Context(), s, deviceops.TicketEntry{ID: "e10", Ticket: "none", Kind: deviceops.EntryCommented, At: noon})
 		requireCode(t, deviceops.ENOTFOUND, err)
 	})
 }
@@ -106,13 +136,11 @@ func TestListTickets(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
 		opened(t, s, "e1", "a", noon)
 		opened(t, s, "e2", "b", after(time.Minute))
-		other, entry := opening("e3", "a", after(time.Hour))
-		other.Account, other.Device = "globex", ""
-		_, created, err := s.OpenTicket(t.Context(), other, entry)
-		require.NoError(t, err)
+		other := opening("e3", "a", after(time.Hour))
+		other.Ticket.Account, other.Ticket.Device = "globex", ""
+		_, created := openOne(t, s, other)
 		require.True(t, created, "the same fingerprint of another account is another problem")
-		_, err = s.AddTicketEntry(t.Context(), deviceops.TicketEntry{ID: "e4", Ticket: "ticket-e1", Kind: deviceops.EntryAssigned, At: noon, Text: "user:mario"})
-		require.NoError(t, err)
+		tell(t, s, deviceops.TicketEntry{ID: "e4", Ticket: "ticket-e1", Kind: deviceops.EntryAssigned, At: noon, Text: "user:mario"})
 
 		for name, c := range map[string]struct {
 			filter deviceops.TicketFilter
@@ -145,8 +173,10 @@ func TestOneProblemToldAtOnceIsOneTicket(t *testing.T) {
 	errs := make([]error, 8)
 	for i, id := range names("e", len(errs)) {
 		told.Go(func() {
-			ticket, entry := opening(id, "storm", noon)
-			_, _, errs[i] = s.OpenTicket(t.Context(), ticket, entry)
+			errs[i] = s.InTx(t.Context(), func(ctx context.Context, tx deviceops.Tx) error {
+				_, err := deviceops.OpenTicket(ctx, tx, opening(id, "storm", noon), noon)
+				return err
+			})
 		})
 	}
 	told.Wait()
@@ -159,10 +189,12 @@ func TestOneProblemToldAtOnceIsOneTicket(t *testing.T) {
 
 func TestTicketsThatAnotherSystemHas(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
-		ticket, entry := opening("e1", "k1|reboot", noon)
-		ticket.Channel = "jira"
-		_, _, err := s.OpenTicket(t.Context(), ticket, entry)
+		o := opening("e1", "k1|reboot", noon)
+		o.Ticket.Channel = "jira"
+		ticket, _ := openOne(t, s, o)
+		starts, err := s.PendingStarts(t.Context(), noon, noon, 10)
 		require.NoError(t, err)
+		require.Equal(t, "sync-ticket-e1", starts[0].WorkflowID)
 		_, err = s.FindRemoteTicket(t.Context(), "acme", "jira", "")
 		requireCode(t, deviceops.ENOTFOUND, err)
 		remote := deviceops.RemoteTicket{ID: "OPS-1", URL: "https://x/OPS-1", Status: "To Do", State: "open"}
@@ -173,17 +205,16 @@ func TestTicketsThatAnotherSystemHas(t *testing.T) {
 			{Kind: deviceops.EntryReopened, By: "channel:jira"},
 		} {
 			e.ID, e.Ticket, e.At = "later"+string(rune('0'+i)), ticket.ID, after(time.Minute)
-			_, err := s.AddTicketEntry(t.Context(), e)
-			require.NoError(t, err)
+			tell(t, s, e)
 		}
 		unsent, err := s.UnsentEntries(t.Context(), ticket.ID)
 		require.NoError(t, err)
-		require.Equal(t, []string{"later0", "later3"}, []string{unsent[0].ID, unsent[1].ID})
-		require.Len(t, unsent, 2)
+		require.Equal(t, []string{"later0", "later2", "later3"}, []string{unsent[0].ID, unsent[1].ID, unsent[2].ID})
+		require.Len(t, unsent, 3)
 		require.NoError(t, s.SentEntry(t.Context(), "later0"))
 		unsent, err = s.UnsentEntries(t.Context(), ticket.ID)
 		require.NoError(t, err)
-		require.Len(t, unsent, 1)
+		require.Len(t, unsent, 2)
 
 		found, err := s.FindRemoteTicket(t.Context(), "acme", "jira", "OPS-1")
 		require.NoError(t, err)

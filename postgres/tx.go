@@ -116,3 +116,13 @@ func bulk[T any](ctx context.Context, t tx, what string, records []T, sql string
 	_, err = t.exec(ctx, what, sql, append([]any{text}, args...)...)
 	return err
 }
+
+// lockAll is lock for several names, which are in order.
+func (t tx) lockAll(ctx context.Context, names []string) error {
+	for i := range names {
+		names[i] = "deviceops:" + names[i]
+	}
+	_, err := t.exec(ctx, "take turns", `
+		select count(pg_advisory_xact_lock(hashtextextended(name, 0))) from unnest($1::text[]) as name`, append([]string{}, names...))
+	return err
+}

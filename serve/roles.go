@@ -130,7 +130,7 @@ func (s *Server) startWorker(ctx context.Context) {
 	networks, _ := s.config.networks() // they were checked
 	w := worker.New(s.Temporal, activities.Deps{
 		Store: s.automations, Gateway: s.gateway, Broker: s.publisher, Catalog: s.catalog, Secrets: s.secrets,
-		Networks: networks, Channels: s.channels, Orchestrator: s.Orchestrator, Log: s.config.Log,
+		Networks: networks, Channels: s.channels, Log: s.config.Log,
 	}, worker.Options{StopTimeout: closeTimeout / 2, DecisionKey: s.decisionKey, Actions: s.config.Actions})
 	s.roles.Go(func() error { return w.Run(ctx) })
 }

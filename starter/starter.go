@@ -64,17 +64,29 @@ func (s *Starter) Start(ctx context.Context, start deviceops.Start) (bool, error
 	if s.search {
 		o.TypedSearchAttributes = attributes(start)
 	}
-	_, err := s.client.ExecuteWorkflow(ctx, o, start.Type, start.Input)
+	err := s.execute(ctx, o, start)
 	var unknown *serviceerror.InvalidArgument
 	if s.search && errors.As(err, &unknown) { // not every server of Temporal may know them yet
 		o.TypedSearchAttributes = temporal.SearchAttributes{}
-		_, err = s.client.ExecuteWorkflow(ctx, o, start.Type, start.Input)
+		err = s.execute(ctx, o, start)
 	}
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	if errors.As(err, &started) {
 		return false, nil
 	}
 	return err == nil, domain(err)
+}
+
+// execute starts a workflow. One that keeps a ticket in step is told, if it runs
+// already, that there is news: in one call, so that it cannot end in between.
+func (s *Starter) execute(ctx context.Context, o client.StartWorkflowOptions, start deviceops.Start) (err error) {
+	if start.Type == deviceops.TicketWorkflow {
+		o.WorkflowIDConflictPolicy = enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
+		_, err = s.client.SignalWithStartWorkflow(ctx, o.ID, deviceops.TicketNudge, nil, o, start.Type, start.Input)
+		return err
+	}
+	_, err = s.client.ExecuteWorkflow(ctx, o, start.Type, start.Input)
+	return err
 }
 
 func reusePolicy(workflowType string) enums.WorkflowIdReusePolicy {

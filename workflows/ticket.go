@@ -32,17 +32,17 @@ func ticketSync(ctx workflow.Context, in deviceops.TicketSyncInput) error {
 	changed := workflow.GetSignalChannel(ctx, deviceops.TicketNudge)
 	wait := soonestLook
 	for range looks {
+		drained(changed) // the pass sees what they tell of
 		var out activities.TicketOutput
 		if err := workflow.ExecuteActivity(syncOptions(ctx), activities.NameSyncTicket, activities.TicketInput{Ticket: in.Ticket}).Get(ctx, &out); err != nil {
 			return err
 		}
-		told := drained(changed)
-		if out.Ended && !told {
-			return nil
-		}
-		if told {
+		if drained(changed) {
 			wait = soonestLook
 			continue
+		}
+		if out.Ended {
+			return nil
 		}
 		if heard, _ := changed.ReceiveWithTimeout(ctx, wait, nil); heard {
 			wait = soonestLook

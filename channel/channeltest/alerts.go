@@ -111,6 +111,10 @@ func Webhook(t testing.TB) *System {
 		t.Comments = append(t.Comments, text(c.body, "by")+": "+text(c.body, "text"))
 		return http.StatusNoContent, nil
 	})
+	s.onTicket("POST /tickets/{id}/severity", func(c call, t *Ticket) (int, any) {
+		t.Severity = text(c.body, "severity")
+		return http.StatusNoContent, nil
+	})
 	s.onTicket("POST /tickets/{id}/close", func(_ call, t *Ticket) (int, any) {
 		t.Status = "closed"
 		return http.StatusNoContent, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,12 @@ func Jira(t testing.TB) *System {
 	})
 	s.onTicket("GET /rest/api/3/issue/{id}", func(_ call, t *Ticket) (int, any) {
 		return http.StatusOK, map[string]any{"key": t.ID, "fields": status(t)}
+	})
+	s.onTicket("PUT /rest/api/3/issue/{id}", func(c call, t *Ticket) (int, any) {
+		if t.Severity = text(c.body, "fields", "priority", "name"); t.Severity == "" {
+			return http.StatusBadRequest, map[string]any{"errors": map[string]any{"priority": "Specify the Priority (name) in string format"}}
+		}
+		return http.StatusNoContent, nil
 	})
 	s.onTicket("POST /rest/api/3/issue/{id}/comment", func(c call, t *Ticket) (int, any) {
 		comment := text(c.body, "body", "content", 0, "content", 0, "text")
@@ -122,6 +129,9 @@ func ServiceNow(t testing.TB) *System {
 		} else if state != "" {
 			t.Status = state
 		}
+		if urgency := text(c.body, "urgency"); urgency != "" {
+			t.Severity = urgency
+		}
 		for _, field := range []string{"work_notes", "close_notes"} {
 			if note := text(c.body, field); note != "" {
 				t.Comments = append(t.Comments, note)
@@ -170,6 +180,9 @@ func Zendesk(t testing.TB) *System {
 		if status := text(c.body, "ticket", "status"); status != "" {
 			t.Status = status
 		}
+		if priority := text(c.body, "ticket", "priority"); priority != "" {
+			t.Severity = priority
+		}
 		if comment := text(c.body, "ticket", "comment", "body"); comment != "" {
 			t.Comments = append(t.Comments, comment)
 		}
@@ -196,6 +209,18 @@ func GitHub(t testing.TB) *System {
 	record := func(t *Ticket) map[string]any {
 		return map[string]any{"number": number(t.ID), "html_url": "https://github.com/acme/fleet/issues/" + t.ID, "state": t.Status}
 	}
+	s.handle("GET /repos/acme/fleet/issues", func(c call) (int, any) {
+		issues := []any{}
+		for id := len(s.tickets); id > 0 && len(issues) < number(c.URL.Query().Get("per_page")); id-- {
+			t := s.tickets[strconv.Itoa(id)]
+			issue := record(t)
+			issue["body"] = t.Body
+			if c.URL.Query().Get("labels") == "deviceops" && (c.URL.Query().Get("state") == "all" || t.Status == "open") {
+				issues = append(issues, issue)
+			}
+		}
+		return http.StatusOK, issues
+	})
 	s.handle("POST /repos/acme/fleet/issues", func(c call) (int, any) {
 		if text(c.body, "title") == "" {
 			return http.StatusUnprocessableEntity, map[string]any{"message": "Validation Failed"}
