@@ -248,18 +248,10 @@ func (a automationService) meet(ctx context.Context, devices map[string]*deviceo
 	return err
 }
 
-// EventPath is the part of an input that names an event.
-type EventPath struct {
-	ID int64 `path:"id" minimum:"1"`
-}
-
 func (a automationService) explain(ctx context.Context, p deviceops.Principal, in *EventPath) (deviceops.EventExplanation, error) {
-	event, err := a.Store.FindEvent(ctx, in.ID)
+	event, err := a.findEvent(ctx, p, in.ID)
 	if err != nil {
 		return deviceops.EventExplanation{}, err
-	}
-	if !deviceops.AccountWithin(event.Account, p.Account) {
-		return deviceops.EventExplanation{}, deviceops.Errorf(deviceops.ENOTFOUND, "there is no event %d: events are kept for a time", in.ID)
 	}
 	all, states, err := a.all(ctx, event.Account)
 	if err != nil {

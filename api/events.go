@@ -18,6 +18,10 @@ func (s *server) eventRoutes(e eventService) {
 		summary: "List events",
 		about:   "Without a cursor the newest, newest first. The cursor given with them continues with what came after, oldest first: repeat it to follow.",
 	}, e.list)
+	handle(s, route{
+		id: "get-event", method: http.MethodGet, path: "/v1/events/{id}", role: deviceops.RoleViewer,
+		summary: "Show an event", about: "Events are kept for a time.",
+	}, e.get)
 	stream(s, route{
 		id: "stream-events", method: http.MethodGet, path: "/v1/events/stream", role: deviceops.RoleViewer,
 		summary: "Follow events", about: "An event `event` for each, from now on or after Last-Event-ID.",
@@ -63,6 +67,27 @@ func (e eventService) list(ctx context.Context, p deviceops.Principal, in *event
 		after = max(after, event.ID)
 	}
 	return page[deviceops.Event]{Items: orEmpty(rows), Next: cursor(strconv.FormatInt(after, 10))}, err
+}
+
+// EventPath is the part of an input that names an event.
+type EventPath struct {
+	ID int64 `path:"id" minimum:"1"`
+}
+
+func (e eventService) get(ctx context.Context, p deviceops.Principal, in *EventPath) (deviceops.Event, error) {
+	return e.findEvent(ctx, p, in.ID)
+}
+
+// findEvent gives an event that the principal may see. ENOTFOUND.
+func (c *core) findEvent(ctx context.Context, p deviceops.Principal, id int64) (deviceops.Event, error) {
+	event, err := c.Store.FindEvent(ctx, id)
+	if err == nil && !deviceops.AccountWithin(event.Account, p.Account) {
+		err = deviceops.Errorf(deviceops.ENOTFOUND, "there is no event %d: events are kept for a time", id)
+	}
+	if err != nil {
+		return deviceops.Event{}, err
+	}
+	return event, nil
 }
 
 type eventStream struct {

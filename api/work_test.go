@@ -222,6 +222,11 @@ func TestEvents(t *testing.T) {
 	}
 	r.as(victor, http.MethodGet, "/v1/events?type=device.", nil).into(&page)
 	require.Equal(t, "device.b", page.Items[0].Type, "the newest first")
+	var one deviceops.Event
+	r.as(victor, http.MethodGet, "/v1/events/1", nil).into(&one)
+	require.Equal(t, "device.a", one.Type)
+	r.as(stranger, http.MethodGet, "/v1/events/1", nil).refused(404, deviceops.ENOTFOUND)
+	r.as(victor, http.MethodGet, "/v1/events/99", nil).refused(404, deviceops.ENOTFOUND)
 
 	said, leave := r.streamOf(victor, "/v1/events/stream")
 	defer leave()

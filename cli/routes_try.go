@@ -41,6 +41,9 @@ one that the server has: then its device is the one that the server knows.`,
 		if (event == "") == (id == 0) {
 			return Usage(fmt.Errorf("name an event by --event FILE or by --id NUMBER"))
 		}
+		if id < 0 {
+			return Usage(fmt.Errorf("--id is a number from 1 on: deviceops events tail -o json shows those of events"))
+		}
 		routes, err := a.routesOf(args)
 		if err != nil {
 			return err
@@ -106,16 +109,8 @@ func (a *app) storedEvent(ctx context.Context, id int64) (e deviceops.Event, d *
 	if err != nil {
 		return e, nil, err
 	}
-	page, err := c.ListEvents(ctx, deviceops.EventFilter{After: id - 1, Limit: 1}, "")
-	switch {
-	case err != nil:
+	if e, err = c.Event(ctx, id); err != nil || e.Device == "" {
 		return e, nil, err
-	case len(page.Items) == 0 || page.Items[0].ID != id:
-		return e, nil, deviceops.Errorf(deviceops.ENOTFOUND, "there is no event %d", id)
-	}
-	e = page.Items[0]
-	if e.Device == "" {
-		return e, nil, nil
 	}
 	device, err := c.Device(ctx, e.Device)
 	if deviceops.ErrorCode(err) == deviceops.ENOTFOUND {

@@ -16,6 +16,11 @@ func (c *Client) ListEvents(ctx context.Context, f deviceops.EventFilter, cursor
 		"account", f.Account, "device", f.Device, "type", f.Type, "since", f.Since, "limit", f.Limit, "cursor", cursor))
 }
 
+// Event gives an event. ENOTFOUND.
+func (c *Client) Event(ctx context.Context, id int64) (deviceops.Event, error) {
+	return get[deviceops.Event](ctx, c, "/v1/events/"+strconv.FormatInt(id, 10), nil)
+}
+
 // FollowEvents gives events as they come in: those after f.After, or from now
 // on if that is 0.
 func (c *Client) FollowEvents(ctx context.Context, f deviceops.EventFilter) iter.Seq2[deviceops.Event, error] {
