@@ -88,7 +88,7 @@ func (c Config) options(clientID string, clean bool) (*mqtt.ClientOptions, error
 		SetUsername(c.Username).SetPassword(c.Password).SetTLSConfig(tlsConfig).
 		SetAutoReconnect(false).SetConnectRetry(false).SetResumeSubs(false).SetStore(forgetful{}).
 		SetKeepAlive(keepAlive).SetPingTimeout(keepAlive / 2).
-		SetConnectTimeout(c.Timeout).SetWriteTimeout(c.Timeout).
+		SetConnectTimeout(c.Timeout).SetCustomOpenConnectionFn(c.open).
 		SetOrderMatters(true).SetProtocolVersion(4), nil
 }
 
