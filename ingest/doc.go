@@ -4,9 +4,9 @@
 //
 // Inbox implements deviceops.Inbox. A batch is decoded, judged and applied in
 // one transaction with a fixed number of statements, however many messages it
-// holds: lock the devices, enter the sequence numbers, lock the commands that
-// are answered, apply every message in memory by rules that perform no I/O, and
-// write what changed. What cannot be taken is kept as rejected, with a code and
+// holds: lock the devices that may change, enter the sequence numbers, lock the
+// commands that are answered, apply every message in memory by rules that perform
+// no I/O, and write what changed. What cannot be taken is kept as rejected, with a code and
 // a reason, and never stops the rest. A batch that the store refuses because of
 // its data is halved until the message at fault stands alone; that one is
 // rejected too.

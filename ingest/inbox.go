@@ -3,6 +3,7 @@ package ingest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -186,11 +187,11 @@ func (u *unstorable) Unwrap() error { return u.cause }
 // an ack, and begins what follows.
 func (b *Inbox) commit(ctx context.Context, items []item, due map[journal]time.Time) error {
 	begin := time.Now()
-	var t *transaction
-	err := b.config.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-		t = b.transaction(ctx, tx, items, due)
-		return t.run(ctx)
-	})
+	t, err := b.attempt(ctx, items, due, false)
+	if errors.Is(err, errUnlocked) {
+		b.metrics.relocks.Inc()
+		t, err = b.attempt(ctx, items, due, true)
+	}
 	b.metrics.committed(items, t, err, time.Since(begin))
 	if err != nil {
 		return err
@@ -200,6 +201,17 @@ func (b *Inbox) commit(ctx context.Context, items []item, due map[journal]time.T
 	b.nudger.add(o.nudges)
 	b.effects.begin(ctx, o)
 	return nil
+}
+
+// attempt runs the transaction of a commit. errUnlocked: it has to be done with
+// all devices locked.
+func (b *Inbox) attempt(ctx context.Context, items []item, due map[journal]time.Time, lockAll bool) (t *transaction, err error) {
+	err = b.config.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		t = b.transaction(ctx, tx, items, due)
+		t.lockAll = lockAll
+		return t.run(ctx)
+	})
+	return t, err
 }
 
 func (b *Inbox) transaction(ctx context.Context, tx deviceops.Tx, items []item, due map[journal]time.Time) *transaction {
@@ -219,7 +231,7 @@ func (b *Inbox) transaction(ctx context.Context, tx deviceops.Tx, items []item, 
 		}
 		return b.profiles.find(ctx, d.Account, d.Profile)
 	}
-	return &transaction{Inbox: b, tx: tx, items: items, seen: due, touched: touched, ledger: newLedger(b.config.Now(), lookup)}
+	return &transaction{Inbox: b, tx: tx, items: items, seen: due, touched: touched, unlocked: map[string]bool{}, ledger: newLedger(b.config.Now(), lookup)}
 }
 
 func (b *Inbox) acknowledge(ctx context.Context, due map[journal]time.Time) error {

@@ -181,7 +181,7 @@ func (l *ledger) session(d *deviceops.Device, next deviceops.Session, why string
 // take it for silent. It gives when that was.
 func (l *ledger) putOff(device string, at time.Time) time.Time {
 	d := l.devices[device]
-	if before, ok := l.glimpsed[device]; ok && before.Add(silenceOf(d)).After(at.Add(ackEvery)) {
+	if before, ok := l.glimpsed[device]; ok && mayPutOff(d, before, at) {
 		delete(l.glimpsed, device)
 	}
 	return d.Session.LastSeen

@@ -18,6 +18,7 @@ type metrics struct {
 	commits    *prometheus.CounterVec // by outcome
 	commitTime prometheus.Histogram
 	splits     prometheus.Counter
+	relocks    prometheus.Counter
 	failures   *prometheus.CounterVec // by effect
 	dropped    *prometheus.CounterVec // by effect
 	swept      *prometheus.CounterVec // by step
@@ -34,6 +35,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: namePrefix + "commit_seconds", Help: "How long a transaction took.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		})),
 		splits:     counter(r, "splits_total", "Batches that were halved to find a message that cannot be stored."),
+		relocks:    counter(r, "relocks_total", "Transactions done again because a device changed that had not been locked."),
 		failures:   vector(r, "effect_failures_total", "Effects that failed and are repeated by the sweeper, a lease or the device.", "effect"),
 		dropped:    vector(r, "effects_dropped_total", "Effects left to the sweeper or a lease because the queue was full.", "effect"),
 		swept:      vector(r, "swept_total", "What the sweeper did, by step.", "step"),

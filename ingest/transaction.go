@@ -28,6 +28,9 @@ type transaction struct {
 	ledger *ledger
 	items  []item
 
+	lockAll  bool            // every device, whatever is said of it
+	unlocked map[string]bool // devices that were only read
+
 	seen       map[journal]time.Time // journals whose ack was put off, and when their devices were last seen
 	touched    map[journal]bool      // journals that something was committed of, and whether their ack is due
 	duplicates int
@@ -39,7 +42,7 @@ type transaction struct {
 // is in the fields that it leaves behind.
 func (t *transaction) run(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		t.lock, t.discover, t.deduplicate, t.admit, t.resolveReplies, t.lockCommands, t.apply, t.strand, t.acknowledge, t.save,
+		t.lock, t.discover, t.deduplicate, t.admit, t.resolveReplies, t.lockCommands, t.apply, t.strand, t.acknowledge, t.guard, t.save,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -47,26 +50,6 @@ func (t *transaction) run(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (t *transaction) lock(ctx context.Context) error {
-	ids := map[string]bool{}
-	for _, i := range t.items {
-		ids[i.origin], ids[i.subject] = true, true
-	}
-	for j := range t.touched {
-		ids[j.device] = true
-	}
-	return t.lockMore(ctx, slices.Sorted(maps.Keys(ids)))
-}
-
-func (t *transaction) lockMore(ctx context.Context, ids []string) error {
-	if len(ids) == 0 {
-		return nil
-	}
-	locked, err := t.tx.LockDevices(ctx, ids)
-	maps.Copy(t.ledger.devices, locked)
-	return err
 }
 
 // discover keeps devices that nobody registered and that said their full

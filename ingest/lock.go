@@ -1,0 +1,110 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/protocol"
+)
+
+// errUnlocked ends a transaction in which a device changed that was not locked.
+var errUnlocked = errors.New("a device changed that was not locked")
+
+// lock reads the devices that the items are about, and locks those that may
+// change.
+//
+// Most of what devices say is numbered events and telemetry, said while they are
+// online. It changes nothing of them but when they were last seen, and that is
+// written with their next ack. Locking them would write to a row for each
+// message and make lanes wait for one another, since the messages of a device
+// come over all lanes. So they are only read, unless all are to be locked; should
+// one change after all, guard ends the transaction, and it is done again with
+// locks.
+func (t *transaction) lock(ctx context.Context) error {
+	busy, others := t.busy()
+	if len(others) > 0 {
+		read, err := t.tx.ReadDevices(ctx, slices.Sorted(maps.Keys(others)))
+		if err != nil {
+			return err
+		}
+		for id, d := range read {
+			if t.stays(d) && (others[id] || d.Session.Boot != "") {
+				t.ledger.devices[id], t.unlocked[id] = d, true
+			} else {
+				busy[id] = true
+			}
+		}
+	}
+	return t.lockMore(ctx, slices.Sorted(maps.Keys(busy)))
+}
+
+// busy gives the devices that may change by what was said of them or by an ack
+// that is due, and the others, with whether all that they said names its boot:
+// what belongs to none is never acknowledged.
+func (t *transaction) busy() (busy, others map[string]bool) {
+	busy, others = map[string]bool{}, map[string]bool{}
+	for j := range t.touched {
+		busy[j.device] = true
+	}
+	for _, i := range t.items {
+		if t.lockAll || !i.harmless() {
+			busy[i.origin], busy[i.subject] = true, true
+		}
+	}
+	for _, i := range t.items {
+		if !busy[i.origin] {
+			named, met := others[i.origin]
+			others[i.origin] = i.message.Head().Boot != "" && (named || !met)
+		}
+	}
+	return busy, others
+}
+
+// harmless reports whether a message changes no more of an online device than
+// when it was last seen, and is acknowledged some time.
+func (i item) harmless() bool {
+	switch i.message.Leaf() {
+	case protocol.LeafEvent, protocol.LeafTelemetry:
+		return i.own == nil && i.origin == i.subject && i.sequenced()
+	default:
+		return false
+	}
+}
+
+// stays reports whether harmless messages leave a device as it is until its next
+// ack.
+func (t *transaction) stays(d *deviceops.Device) bool {
+	due := d.Session.AckedAt.Add(ackEvery)
+	return d.Session.Connectivity == deviceops.Online && due.After(t.ledger.now) && mayPutOff(d, d.Session.LastSeen, due)
+}
+
+// mayPutOff reports whether nobody can take a device for silent that was seen
+// at seen before its ack, which is due at due and may take its time, tells better.
+func mayPutOff(d *deviceops.Device, seen, due time.Time) bool {
+	return seen.Add(silenceOf(d)).After(due.Add(ackEvery))
+}
+
+func (t *transaction) lockMore(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	locked, err := t.tx.LockDevices(ctx, ids)
+	maps.Copy(t.ledger.devices, locked)
+	return err
+}
+
+// guard gives errUnlocked if a device is to be written that was not locked.
+func (t *transaction) guard(context.Context) error {
+	l := t.ledger
+	for id := range t.unlocked {
+		_, glimpsed := l.glimpsed[id]
+		if glimpsed || l.sessions[id] || l.reported[id] {
+			return errUnlocked
+		}
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+)
+
+// greeted gives a bundle with a device that is online and was acknowledged.
+func greeted(t *testing.T) *testBundle {
+	b := newBundle(t, nil)
+	b.device("k1", deviceops.Active)
+	b.say("k1", "hello", fullHello)
+	b.clock.advance(ackEvery)
+	b.say("k1", "event", event(1))
+	b.idle()
+	require.Len(t, b.gateway.acked(), 1)
+	return b
+}
+
+// whileLocked runs f while somebody else holds the lock of the device.
+func (b *testBundle) whileLocked(id string, f func(ctx context.Context)) {
+	b.t.Helper()
+	require.NoError(b.t, b.store.InTx(b.t.Context(), func(ctx context.Context, tx deviceops.Tx) error {
+		_, err := tx.LockDevices(ctx, []string{id})
+		require.NoError(b.t, err)
+		f(context.WithoutCancel(ctx))
+		return nil
+	}))
+}
+
+// What changes nothing of a device waits for nobody, and what it leaves out is
+// written with the next ack.
+func TestEventsOfOnlineDevicesWaitForNoLock(t *testing.T) {
+	t.Parallel()
+	b := greeted(t)
+	seen := b.find("k1").Session.LastSeen
+	b.clock.advance(ackEvery / 2)
+	b.whileLocked("k1", func(context.Context) {
+		b.say("k1", "event", event(2), "telemetry", `{"metrics":{"battery_pct":7},"boot":"b1","seq":3}`, "event", `{"type":"tick","seq":4}`, "event", event(1))
+	})
+	require.Len(t, b.events("k1", "tick"), 3)
+	require.Equal(t, map[string]any{"battery_pct": int64(7)}, b.find("k1").Metrics)
+	require.Equal(t, seen, b.find("k1").Session.LastSeen)
+	b.clock.advance(ackEvery / 2)
+	b.inbox.acker.flush(t.Context())
+	b.idle()
+	require.Equal(t, []deviceops.SeqKey{{Device: "k1", Boot: "b1", Seq: 4}}, b.gateway.acked())
+	require.Equal(t, seen.Add(ackEvery/2), b.find("k1").Session.LastSeen)
+	require.Zero(t, testutil.ToFloat64(b.inbox.metrics.relocks))
+}
+
+// What may change a device waits for whoever holds it.
+func TestWhatMayChangeADeviceIsSaidUnderItsLock(t *testing.T) {
+	t.Parallel()
+	for name, said := range map[string][]string{
+		"a heartbeat":              {"heartbeat", `{"uptime_s":1}`},
+		"beside an event":          {"event", event(2), "status", `{"status":"online"}`},
+		"nothing to be told by":    {"event", `{"type":"tick"}`},
+		"a child":                  {"event", `{"type":"tick","child":"k1","boot":"b1","seq":2}`, "hello", fullHello},
+		"no JSON that makes sense": {"event", `{"type":5,"boot":"b1"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := greeted(t)
+			b.requireWaits(said...)
+		})
+	}
+	t.Run("an ack is due", func(t *testing.T) {
+		t.Parallel()
+		b := greeted(t)
+		b.clock.advance(ackEvery)
+		b.requireWaits("event", event(2))
+	})
+	t.Run("it is offline", func(t *testing.T) {
+		t.Parallel()
+		b := greeted(t)
+		b.say("k1", "status", `{"status":"offline","connection":"c1"}`)
+		require.Equal(t, deviceops.Offline, b.find("k1").Session.Connectivity)
+		b.requireWaits("event", event(2))
+	})
+	t.Run("it could be taken for silent", func(t *testing.T) {
+		t.Parallel()
+		b := greeted(t)
+		require.NoError(t, b.store.SaveDesired(t.Context(), map[string]deviceops.Desired{
+			"k1": {Heartbeat: deviceops.HeartbeatPolicy{Every: 5 * time.Second, OfflineAfter: 3}},
+		}))
+		b.requireWaits("event", event(2))
+		b.clock.advance(time.Second)
+		b.say("k1", "event", event(3))
+		require.Equal(t, b.clock.Now(), b.find("k1").Session.LastSeen)
+		require.Zero(t, testutil.ToFloat64(b.inbox.metrics.relocks))
+	})
+}
+
+// requireWaits checks that what k1 says is not taken while k1 is locked.
+func (b *testBundle) requireWaits(said ...string) {
+	b.t.Helper()
+	stored := len(b.events("k1", "tick"))
+	taken := make(chan struct{})
+	b.whileLocked("k1", func(context.Context) {
+		go func() {
+			defer close(taken)
+			b.say("k1", said...)
+		}()
+		require.Never(b.t, func() bool {
+			select {
+			case <-taken:
+				return true
+			default:
+				return false
+			}
+		}, 100*time.Millisecond, time.Millisecond)
+		require.Len(b.t, b.events("k1", "tick"), stored)
+	})
+	<-taken
+}
+
+// A message that looked harmless and was not is taken all the same, once, under a
+// lock.
+func TestADeviceThatChangesAfterAllIsLocked(t *testing.T) {
+	t.Parallel()
+	b := greeted(t)
+	b.say("k1", "event", `{"type":"tick","boot":"b1","seq":2,"time":"2099-01-01T00:00:00Z"}`)
+	require.EqualValues(t, 1, testutil.ToFloat64(b.inbox.metrics.relocks))
+	require.Len(t, b.events("k1", "tick"), 2)
+	require.Len(t, b.events("k1", deviceops.EventClock), 1)
+	require.True(t, b.find("k1").Session.ClockSkewed)
+}
+
+// Lanes store what the same devices say side by side: neither waits for the other.
+func TestLanesCommitSideBySide(t *testing.T) {
+	t.Parallel()
+	b := greeted(t)
+	require.NoError(t, b.store.InTx(t.Context(), func(ctx context.Context, tx deviceops.Tx) error {
+		first := b.inbox.transaction(ctx, tx, b.items(event(2)), nil)
+		require.NoError(t, first.run(ctx))
+		b.say("k1", "event", event(3)) // while the first has not committed
+		return nil
+	}))
+	require.Len(t, b.events("k1", "tick"), 3)
+}
+
+// items gives events of k1 as the inbox decodes them.
+func (b *testBundle) items(payloads ...string) (items []item) {
+	b.t.Helper()
+	for _, p := range payloads {
+		m := message("k1", "event", p)
+		m.ReceivedAt = b.clock.Now()
+		decoded, refused := decode(b.inbox.topics, m)
+		require.Nil(b.t, refused, fmt.Sprint(refused))
+		items = append(items, decoded...)
+	}
+	return items
+}
