@@ -13,41 +13,32 @@ import (
 
 const eventColumns = `id, account, device, type, severity, data, at, received_at, clock_fixed, claimed_at, boot, seq`
 
-type eventRecord struct {
-	Account    string    `json:"account"`
-	Device     string    `json:"device"`
-	Type       string    `json:"type"`
-	Severity   string    `json:"severity"`
-	Data       object    `json:"data,omitempty"`
-	At         time.Time `json:"at,omitzero"`
-	ReceivedAt time.Time `json:"received_at,omitzero"`
-	ClockFixed bool      `json:"clock_fixed"`
-	ClaimedAt  string    `json:"claimed_at"`
-	Boot       string    `json:"boot"`
-	Seq        int64     `json:"seq"`
-}
-
 // AppendEvents implements deviceops.Events. Ids rise in the order of events.
 func (t tx) AppendEvents(ctx context.Context, events []deviceops.Event) error {
-	records := make([]eventRecord, len(events))
-	for i, e := range events {
-		records[i] = eventRecord{
-			Account: e.Account, Device: e.Device, Type: e.Type, Severity: e.Severity, Data: e.Data,
-			At: e.At, ReceivedAt: e.ReceivedAt, ClockFixed: e.ClockFixed, ClaimedAt: e.ClaimedAt, Boot: e.Boot, Seq: e.Seq,
-		}
+	if len(events) == 0 {
+		return nil
 	}
-	text, err := rows(records)
-	if err != nil || len(events) == 0 {
+	type e = deviceops.Event
+	var err error
+	args := []any{
+		texts(events, func(e *e) string { return e.Account }), texts(events, func(e *e) string { return e.Device }),
+		texts(events, func(e *e) string { return e.Type }), texts(events, func(e *e) string { return e.Severity }),
+		documents(events, &err, func(e *e) (any, bool) { return e.Data, len(e.Data) == 0 }),
+		column(events, func(e *e) *time.Time { return orNull(e.At) }), column(events, func(e *e) *time.Time { return orNull(e.ReceivedAt) }),
+		column(events, func(e *e) bool { return e.ClockFixed }), texts(events, func(e *e) string { return e.ClaimedAt }),
+		texts(events, func(e *e) string { return e.Boot }), column(events, func(e *e) int64 { return e.Seq }),
+	}
+	if err != nil {
 		return err
 	}
 	ids, err := list(ctx, t, "append events", pgx.RowTo[int64], `
 		insert into events (account, device, type, severity, data, at, received_at, clock_fixed, claimed_at, boot, seq)
 		select account, device, type, severity, data, coalesce(at, received_at, now()), coalesce(received_at, now()),
 			clock_fixed, claimed_at, boot, seq
-		from json_to_recordset($1::json) as x(
-			account text, device text, type text, severity text, data jsonb, at timestamptz, received_at timestamptz,
-			clock_fixed boolean, claimed_at text, boot text, seq bigint)
-		returning id`, text)
+		from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::timestamptz[],
+			$8::boolean[], $9::text[], $10::text[], $11::bigint[]) as x(
+			account, device, type, severity, data, at, received_at, clock_fixed, claimed_at, boot, seq)
+		returning id`, args...)
 	slices.Sort(ids)
 	for i, id := range ids {
 		events[i].ID = id
