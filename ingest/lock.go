@@ -32,7 +32,7 @@ func (t *transaction) lock(ctx context.Context) error {
 			return err
 		}
 		for id, d := range read {
-			if t.stays(d) && (others[id] || d.Session.Boot != "") {
+			if t.stays(d, others[id]) {
 				t.ledger.devices[id], t.unlocked[id] = d, true
 			} else {
 				busy[id] = true
@@ -42,11 +42,16 @@ func (t *transaction) lock(ctx context.Context) error {
 	return t.lockMore(ctx, slices.Sorted(maps.Keys(busy)))
 }
 
+// sayings are what a device said in a batch, all of it harmless.
+type sayings struct {
+	nameless bool // something named no boot: if the session has none, it is never acknowledged
+	measured bool
+}
+
 // busy gives the devices that may change by what was said of them or by an ack
-// that is due, and the others, with whether all that they said names its boot:
-// what belongs to none is never acknowledged.
-func (t *transaction) busy() (busy, others map[string]bool) {
-	busy, others = map[string]bool{}, map[string]bool{}
+// that is due, and what the others said.
+func (t *transaction) busy() (busy map[string]bool, others map[string]sayings) {
+	busy, others = map[string]bool{}, map[string]sayings{}
 	for j := range t.touched {
 		busy[j.device] = true
 	}
@@ -57,8 +62,10 @@ func (t *transaction) busy() (busy, others map[string]bool) {
 	}
 	for _, i := range t.items {
 		if !busy[i.origin] {
-			named, met := others[i.origin]
-			others[i.origin] = i.message.Head().Boot != "" && (named || !met)
+			said := others[i.origin]
+			said.nameless = said.nameless || i.message.Head().Boot == ""
+			said.measured = said.measured || i.message.Leaf() == protocol.LeafTelemetry
+			others[i.origin] = said
 		}
 	}
 	return busy, others
@@ -75,11 +82,18 @@ func (i item) harmless() bool {
 	}
 }
 
-// stays reports whether harmless messages leave a device as it is until its next
+// stays reports whether what was said leaves a device as it is until its next
 // ack.
-func (t *transaction) stays(d *deviceops.Device) bool {
+func (t *transaction) stays(d *deviceops.Device, said sayings) bool {
 	due := d.Session.AckedAt.Add(ackEvery)
-	return d.Session.Connectivity == deviceops.Online && due.After(t.ledger.now) && mayPutOff(d, d.Session.LastSeen, due)
+	switch {
+	case d.Session.Connectivity != deviceops.Online, !due.After(t.ledger.now), !mayPutOff(d, d.Session.LastSeen, due):
+		return false
+	case said.nameless && d.Session.Boot == "":
+		return false
+	default:
+		return !said.measured || !examines(d, t.ledger.profile(d))
+	}
 }
 
 // mayPutOff reports whether nobody can take a device for silent that was seen
@@ -102,7 +116,7 @@ func (t *transaction) guard(context.Context) error {
 	l := t.ledger
 	for id := range t.unlocked {
 		_, glimpsed := l.glimpsed[id]
-		if glimpsed || l.sessions[id] || l.reported[id] {
+		if glimpsed || l.sessions[id] || l.reported[id] || l.examined[id] {
 			return errUnlocked
 		}
 	}

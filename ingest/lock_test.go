@@ -85,6 +85,13 @@ func TestWhatMayChangeADeviceIsSaidUnderItsLock(t *testing.T) {
 		require.Equal(t, deviceops.Offline, b.find("k1").Session.Connectivity)
 		b.requireWaits("event", event(2))
 	})
+	t.Run("it is degraded, and measures", func(t *testing.T) {
+		t.Parallel()
+		b := greeted(t)
+		require.NoError(t, b.store.SaveWellness(t.Context(), map[string]deviceops.Wellness{"k1": {Status: "degraded", DegradedSince: noon}}))
+		b.requireWaits("telemetry", `{"metrics":{"battery_pct":7},"boot":"b1","seq":2}`)
+		require.Zero(t, testutil.ToFloat64(b.inbox.metrics.relocks))
+	})
 	t.Run("it could be taken for silent", func(t *testing.T) {
 		t.Parallel()
 		b := greeted(t)

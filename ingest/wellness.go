@@ -29,9 +29,13 @@ func (l *ledger) swings(d *deviceops.Device, from deviceops.Connectivity, event 
 // examine has a device judged at the end of the batch, if its profile has
 // conditions for that, or had.
 func (l *ledger) examine(d *deviceops.Device, p *deviceops.Profile) {
-	if p != nil && len(p.Wellness.Degraded) > 0 || !d.Wellness.DegradedSince.IsZero() || !d.Wellness.TurningSince.IsZero() {
+	if examines(d, p) {
 		l.examined[d.ID] = true
 	}
+}
+
+func examines(d *deviceops.Device, p *deviceops.Profile) bool {
+	return p != nil && len(p.Wellness.Degraded) > 0 || !d.Wellness.DegradedSince.IsZero() || !d.Wellness.TurningSince.IsZero()
 }
 
 func (l *ledger) wellnessPolicy(d *deviceops.Device) deviceops.WellnessPolicy {
