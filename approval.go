@@ -136,6 +136,10 @@ type Approvals interface {
 	// FindApproval gives an approval. ENOTFOUND.
 	FindApproval(ctx context.Context, id string) (Approval, error)
 
+	// WorkflowApprovals gives all approvals that a workflow asked for, in the order
+	// in which they were opened.
+	WorkflowApprovals(ctx context.Context, workflow string) ([]Approval, error)
+
 	// ListApprovals gives approvals, newest first; empty fields select all.
 	ListApprovals(ctx context.Context, account string, status ApprovalStatus, device string, limit int) ([]Approval, error)
 }

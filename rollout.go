@@ -54,6 +54,9 @@ type Rollout struct {
 
 	RollbackOf string `json:"rollback_of,omitempty"` // the rollout that this one takes back
 	Rollback   string `json:"rollback,omitempty"`    // the rollout that takes this one back
+	TakeBack   []int  `json:"take_back,omitempty"`   // the rings, by index, that are to be taken back
+
+	Notes []string `json:"notes,omitempty"` // of its planning: what a person should know
 
 	CreatedBy  string    `json:"created_by"`
 	Reason     string    `json:"reason,omitempty"`
@@ -94,6 +97,11 @@ type Ring struct {
 	SoakAt   time.Time  `json:"soak_at,omitzero"` // when soaking began
 	ClosedAt time.Time  `json:"closed_at,omitzero"`
 	Counts   Counts     `json:"counts"`
+
+	// Pardoned is how many devices that did not make it, or are not well, a person
+	// let pass by resuming after the gate had failed: it fails again only with more.
+	// nil: nobody had to.
+	Pardoned *int `json:"pardoned,omitempty"`
 }
 
 // RolloutID gives the id of the rollout of this name: deterministic, so that

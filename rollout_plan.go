@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -31,17 +32,9 @@ type RolloutView struct {
 }
 
 // RolloutMemory is what people have said about a rollout that its row does not
-// tell.
+// tell. Their approvals do: see Rollout.Recall.
 type RolloutMemory struct {
 	Answers []RolloutAnswer `json:"answers,omitempty"`
-	Pardons []RingPardon    `json:"pardons,omitempty"`
-}
-
-// RingPardon is how many devices of a ring that failed or are unhealthy a person
-// let pass by resuming after the gate had failed. It fails again only with more.
-type RingPardon struct {
-	Ring    int `json:"ring"`
-	Devices int `json:"devices"`
 }
 
 // RolloutDo is what a step of a rollout does.
@@ -97,6 +90,16 @@ func (q RolloutQuestion) Key() string {
 		return string(q.Kind)
 	}
 	return string(q.Kind) + "-" + strconv.Itoa(q.Ring)
+}
+
+// ParseRolloutQuestion gives the question that a key names, without its text.
+func ParseRolloutQuestion(key string) RolloutQuestion {
+	kind, ring, of := strings.Cut(key, "-")
+	q := RolloutQuestion{Kind: QuestionKind(kind), Ring: -1}
+	if i, err := strconv.Atoi(ring); of && err == nil {
+		q.Ring = i
+	}
+	return q
 }
 
 // RolloutAnswer is how a question ended.
@@ -286,21 +289,11 @@ func (v *RolloutView) failing(i int, soaked bool) *RolloutStep {
 	if verdict.Outcome != GateFail {
 		return nil
 	}
-	if v.pardoned(i) {
+	if ring := v.Rollout.Rings[i]; ring.Pardoned != nil && ring.bad() <= *ring.Pardoned {
 		return nil
 	}
 	step := v.fail(i, verdict.Reason)
 	return &step
-}
-
-func (v *RolloutView) pardoned(i int) bool {
-	return slices.ContainsFunc(v.Memory.Pardons, func(p RingPardon) bool { return p.Ring == i && v.bad(i) <= p.Devices })
-}
-
-// bad is how many devices of a ring did not make it, or are not well.
-func (v *RolloutView) bad(i int) int {
-	counts := v.Rollout.Rings[i].Counts
-	return counts.Unsuccessful() + counts.Unhealthy
 }
 
 func (v *RolloutView) fail(i int, reason string) RolloutStep {

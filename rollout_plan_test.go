@@ -174,10 +174,10 @@ func TestNextStep(t *testing.T) {
 			all(done(0, 2), strict, soaks, soakedSince(time.Minute), onFail(deviceops.FailRollback)),
 			deviceops.RolloutStep{Do: deviceops.DoFail, Ring: 0, Action: deviceops.FailRollback}, "", ""},
 		"what a person let pass fails no more": {
-			all(done(0, 2), strict, func(v *deviceops.RolloutView) { v.Memory.Pardons = []deviceops.RingPardon{{Ring: 0, Devices: 2}} }),
+			all(done(0, 2), strict, func(v *deviceops.RolloutView) { v.Rollout.Rings[0].Pardoned = new(2) }),
 			deviceops.RolloutStep{Do: deviceops.DoAsk, Ring: 0, Until: look}, "gate-0", ""},
 		"more than a person let pass fails again": {
-			all(done(0, 3), strict, func(v *deviceops.RolloutView) { v.Memory.Pardons = []deviceops.RingPardon{{Ring: 0, Devices: 2}} }),
+			all(done(0, 3), strict, func(v *deviceops.RolloutView) { v.Rollout.Rings[0].Pardoned = new(2) }),
 			deviceops.RolloutStep{Do: deviceops.DoFail, Ring: 0, Action: deviceops.FailPause}, "", ""},
 		"a gate that neither passes nor fails asks": {
 			all(done(0, 1)), deviceops.RolloutStep{Do: deviceops.DoAsk, Ring: 0, Until: look}, "gate-0", "9 of 10 devices succeeded, 1 failed"},

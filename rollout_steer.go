@@ -104,6 +104,7 @@ func (r Rollout) Steer(c RolloutControl, now time.Time) Rollout {
 	case RolloutSet:
 		r.Limits = r.Limits.with(*c.Limits)
 	case RolloutRollback:
+		r.TakeBack = r.TakenBack(c.All)
 		r.steered(RolloutReverting, c, now)
 		r.FinishedAt = time.Time{} // one that had ended goes on
 	}
@@ -116,7 +117,7 @@ func (r *Rollout) steered(status RolloutStatus, c RolloutControl, now time.Time)
 }
 
 // resume lets a rollout go on where it was paused: before its start, or in its
-// ring, also if the gate of that had failed.
+// ring, also if the gate of that had failed. What failed by then is let pass.
 func (r *Rollout) resume(c RolloutControl, now time.Time) {
 	status := RolloutRunning
 	if r.StartedAt.IsZero() {
@@ -125,7 +126,8 @@ func (r *Rollout) resume(c RolloutControl, now time.Time) {
 	r.steered(status, c, now)
 	for i := range r.Rings {
 		if r.Rings[i].Status == RingFailed {
-			r.ring(i, RingRunning, c.By.Name+" let it go on").ClosedAt = time.Time{}
+			ring := r.ring(i, RingRunning, c.By.Name+" let it go on")
+			ring.ClosedAt, ring.Pardoned = time.Time{}, new(ring.bad())
 		}
 	}
 }
@@ -176,23 +178,14 @@ func (r *Rollout) Total() (sum Counts) {
 	return sum
 }
 
-// Steer takes over the rollout as a control left it. Whoever resumes lets pass
-// what failed by then and is asked again what was answered with no.
-func (v *RolloutView) Steer(c RolloutControl, steered Rollout) {
-	before := v.Rollout
-	v.Rollout = steered
-	if c.Action != RolloutResume {
-		return
-	}
-	for i := range before.Rings {
-		if before.Rings[i].Status == RingFailed {
-			v.pardon(i)
-		}
-	}
-	v.forget(func(a RolloutAnswer) bool { return a.Status != ApprovalApproved })
-}
+// bad is how many devices of the ring did not make it, or are not well.
+func (r *Ring) bad() int { return r.Counts.Unsuccessful() + r.Counts.Unhealthy }
 
-func (v *RolloutView) pardon(ring int) {
-	pardons := slices.DeleteFunc(slices.Clone(v.Memory.Pardons), func(p RingPardon) bool { return p.Ring == ring })
-	v.Memory.Pardons = append(pardons, RingPardon{Ring: ring, Devices: v.bad(ring)})
+// Steer takes over the rollout as a control left it. Whoever resumes is asked again
+// what was answered with no.
+func (v *RolloutView) Steer(c RolloutControl, steered Rollout) {
+	v.Rollout = steered
+	if c.Action == RolloutResume {
+		v.forget(func(a RolloutAnswer) bool { return a.Status != ApprovalApproved })
+	}
 }

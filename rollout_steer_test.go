@@ -85,6 +85,8 @@ func TestAFailedRingPausesAndWhoeverResumesLetsItPass(t *testing.T) {
 	require.Contains(t, v.Rollout.StatusReason, "ring canary failed")
 
 	steer(t, &v, deviceops.RolloutControl{Action: deviceops.RolloutResume})
+	require.Equal(t, new(2), v.Rollout.Rings[0].Pardoned)
+	require.Nil(t, v.Rollout.Rings[1].Pardoned)
 	require.Equal(t, int64(1), v.Rollout.Epoch)
 	require.Equal(t, "user:maria", v.Rollout.StatusBy)
 	require.Equal(t, []deviceops.RolloutDo{deviceops.DoAsk}, play(&v), "its gate does not pass by that")
@@ -119,6 +121,7 @@ func TestOnFail(t *testing.T) {
 		v.Take(step)
 		require.Equal(t, want, v.Rollout.Status, action)
 		require.Equal(t, want.Ended(), !v.Rollout.FinishedAt.IsZero())
+		require.Equal(t, want == deviceops.RolloutReverting, v.Rollout.TakeBack != nil, "it is known what goes back")
 	}
 }
 
@@ -159,6 +162,7 @@ func TestARolloutThatHasEndedIsTakenBack(t *testing.T) {
 	require.Equal(t, []int{0, 1}, v.Rollout.TakenBack(false), "no ring is present: all are meant")
 	steer(t, &v, deviceops.RolloutControl{Action: deviceops.RolloutRollback})
 	require.Equal(t, deviceops.RolloutReverting, v.Rollout.Status)
+	require.Equal(t, []int{0, 1}, v.Rollout.TakeBack)
 	require.Zero(t, v.Rollout.FinishedAt)
 	require.Equal(t, deviceops.DoWait, deviceops.NextStep(v).Do)
 	v.Rollback = deviceops.RolloutSucceeded

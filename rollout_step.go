@@ -95,6 +95,7 @@ func (r *Rollout) fail(s RolloutStep, now time.Time) {
 	case FailStop:
 		r.become(RolloutFailed, reason, now)
 	case FailRollback, FailRollbackAll:
+		r.TakeBack = r.RollbackScope(s.Ring, s.Action == FailRollbackAll)
 		r.become(RolloutReverting, reason, now)
 	default:
 		r.become(RolloutPaused, reason, now)

@@ -23,8 +23,9 @@ type Rollouts interface {
 	// transaction ends. ENOTFOUND.
 	LockRollout(ctx context.Context, id string) (Rollout, error)
 
-	// SaveRollout writes status, limits, epoch, rollback and times of a rollout,
-	// and status, reason and times of its rings; counts are left alone.
+	// SaveRollout writes status, limits, epoch, notes, rollback and times of a
+	// rollout, and status, reason, pardon and times of its rings; counts are left
+	// alone.
 	SaveRollout(ctx context.Context, r Rollout) error
 
 	// AddRolloutDevices stores rows for devices that have none in the rollout
@@ -115,6 +116,12 @@ type Rollouts interface {
 	// IdleRollouts gives up to limit ids of running rollouts that have devices
 	// due in an open ring and in which nobody has looked for such since before.
 	IdleRollouts(ctx context.Context, before time.Time, limit int) ([]string, error)
+
+	// UncheckedRollouts gives up to limit ids of rollouts in which something more
+	// happens, and whose workflow was last looked for before a time, those first that
+	// were left alone longest, and counts them as looked for at now. Rollouts whose
+	// start waits in the outbox are left out.
+	UncheckedRollouts(ctx context.Context, before, now time.Time, limit int) ([]string, error)
 
 	// RolloutCounts gives the rings with their counts.
 	RolloutCounts(ctx context.Context, id string) ([]Ring, error)

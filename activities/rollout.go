@@ -16,15 +16,26 @@ type PinRolloutInput struct {
 	Rollout string `json:"rollout"`
 }
 
-// PinRolloutOutput is the rollout with its manifest, as it goes into the history.
+// PinRolloutOutput is the rollout with its manifest, as it goes into the history,
+// and what its workflow has asked people so far: there is something only if Temporal
+// lost the execution that asked. What was shown is left out of those that have ended.
 type PinRolloutOutput struct {
-	Rollout deviceops.Rollout `json:"rollout"`
+	Rollout deviceops.Rollout    `json:"rollout"`
+	Asked   []deviceops.Approval `json:"asked,omitempty"`
 }
 
 // Pin reads a rollout. ENOTFOUND.
-func (a *Rollouts) Pin(ctx context.Context, in PinRolloutInput) (PinRolloutOutput, error) {
-	r, err := a.deps.Store.FindRollout(ctx, in.Rollout)
-	return PinRolloutOutput{Rollout: r}, Failure(err)
+func (a *Rollouts) Pin(ctx context.Context, in PinRolloutInput) (out PinRolloutOutput, err error) {
+	if out.Rollout, err = a.deps.Store.FindRollout(ctx, in.Rollout); err != nil {
+		return out, Failure(err)
+	}
+	out.Asked, err = a.deps.Store.WorkflowApprovals(ctx, deviceops.RolloutWorkflowID(in.Rollout))
+	for i := range out.Asked {
+		if out.Asked[i].Status != deviceops.ApprovalOpen {
+			out.Asked[i].Show = nil
+		}
+	}
+	return out, Failure(err)
 }
 
 // SaveRolloutInput is a rollout as it stands after a step of its workflow.
@@ -48,7 +59,7 @@ func (a *Rollouts) Save(ctx context.Context, in SaveRolloutInput) error {
 			return deviceops.Errorf(deviceops.ECONFLICT, "rollout %s is in epoch %d, and this step was decided in epoch %d", stored.Name, stored.Epoch, in.Rollout.Epoch)
 		}
 		next := in.Rollout
-		next.Limits, next.Rollback = stored.Limits, stored.Rollback
+		next.Limits, next.Rollback, next.Notes = stored.Limits, stored.Rollback, stored.Notes
 		return a.write(ctx, tx, &stored, &next, in.Evidence)
 	})
 	return Failure(err)

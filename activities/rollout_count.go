@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"slices"
+	"time"
 
 	"go.temporal.io/sdk/activity"
 
@@ -29,6 +30,8 @@ type CountInput struct {
 	// Deferrals is what a person decided about the devices that wait for that
 	// because they put the change off too often: "" nothing so far.
 	Deferrals DeferralsDecision `json:"deferrals,omitempty"`
+	// DecidedAt is when: who put the change off later is not decided about.
+	DecidedAt time.Time `json:"decided_at,omitzero"`
 }
 
 // DeferralsDecision is what becomes of devices that put the change off too often.
@@ -49,6 +52,7 @@ type ReviewCursor struct {
 // CountOutput tells it.
 type CountOutput struct {
 	Counts   []deviceops.Counts      `json:"counts"`             // by ring
+	Epoch    int64                   `json:"epoch,omitempty"`    // of the rollout before it was counted
 	Deferred int                     `json:"deferred,omitempty"` // devices that wait for a person because they put the change off too often
 	Rollback deviceops.RolloutStatus `json:"rollback,omitempty"` // of the rollout that takes this one back
 	Cursor   ReviewCursor            `json:"cursor,omitzero"`    // where to go on to judge
@@ -73,6 +77,7 @@ func (a *Rollouts) count(ctx context.Context, in CountInput) (out CountOutput, e
 	if err != nil {
 		return out, err
 	}
+	out.Epoch = r.Epoch
 	call := &counting{a: a, r: r, spec: spec, in: in, out: &out}
 	for _, do := range []func(context.Context) error{call.overdue, call.review, call.deferred, call.leftovers, call.numbers} {
 		if err := do(ctx); err != nil {
@@ -221,8 +226,11 @@ func (c *counting) decided(ctx context.Context, parked []deviceops.RolloutDevice
 		return nil
 	}
 	now := c.a.deps.now()
+	later := func(r deviceops.RolloutDevice) bool { return r.Wait != nil && r.Wait.Since.After(c.in.DecidedAt) }
+	before := slices.DeleteFunc(slices.Clone(parked), later)
+	c.out.Deferred += len(parked) - len(before)
 	var moves []deviceops.RolloutMove
-	for _, r := range parked {
+	for _, r := range before {
 		m := deviceops.RolloutMove{Rollout: r.Rollout, Device: r.Device, From: []deviceops.RolloutDeviceStatus{deviceops.DeviceDeferred}, At: now}
 		if c.in.Deferrals == DeferralsAskAgain {
 			m.To, m.DueAt = deviceops.DeviceDeferred, now
@@ -231,7 +239,7 @@ func (c *counting) decided(ctx context.Context, parked []deviceops.RolloutDevice
 		}
 		moves = append(moves, m)
 	}
-	return c.end(ctx, parked, moves)
+	return c.end(ctx, before, moves)
 }
 
 // leftovers ends rows that were about to be published when the rollout ended, and

@@ -94,7 +94,9 @@ func (p *planning) first(ctx context.Context) error {
 	}
 	part := slices.DeleteFunc(slices.Clone(all), func(t targeted) bool { return t.excuse != nil })
 	assignment := deviceops.AssignRings(p.spec, assignable(part))
-	p.out.Notes = assignment.Notes
+	if err := p.note(ctx, assignment.Notes); err != nil {
+		return err
+	}
 	var rows []deviceops.RolloutDevice
 	for i, t := range part {
 		if ring := assignment.Rings[i]; ring != deviceops.NoRing {
@@ -111,6 +113,21 @@ func (p *planning) first(ctx context.Context) error {
 		err = p.a.deps.Store.AnalyzeRollout(ctx)
 	}
 	return err
+}
+
+// note keeps what a person should know of the plan.
+func (p *planning) note(ctx context.Context, notes []string) error {
+	if p.out.Notes = notes; len(notes) == 0 {
+		return nil
+	}
+	return p.a.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		r, err := tx.LockRollout(ctx, p.r.ID)
+		if err != nil {
+			return err
+		}
+		r.Notes = notes
+		return tx.SaveRollout(ctx, r)
+	})
 }
 
 // targets reads the devices that the rollout targets. Its memory grows with them,

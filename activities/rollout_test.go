@@ -162,6 +162,19 @@ func TestPinRollout(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, manifest, out.Rollout.Source)
 	require.Len(t, out.Rollout.Rings, 2)
+	require.Empty(t, out.Asked)
+	for i, status := range []deviceops.ApprovalStatus{deviceops.ApprovalApproved, deviceops.ApprovalOpen} {
+		_, err := f.store.SaveApproval(t.Context(), deviceops.Approval{
+			ID: deviceops.RolloutApprovalID(f.r.ID, deviceops.RolloutQuestion{Kind: deviceops.AskRing, Ring: i}, 1), Account: "acme", Workflow: deviceops.RolloutWorkflowID(f.r.ID),
+			By: []string{"role:operator"}, Status: status, OpenedAt: f.now.Add(time.Duration(i)), Show: map[string]any{"devices": int64(3)},
+		})
+		require.NoError(t, err)
+	}
+	out, err = do[activities.PinRolloutOutput](f.world, activities.NamePinRollout, activities.PinRolloutInput{Rollout: f.r.ID})
+	require.NoError(t, err)
+	require.Len(t, out.Asked, 2)
+	require.Nil(t, out.Asked[0].Show, "it has ended")
+	require.NotNil(t, out.Asked[1].Show)
 	_, err = do[activities.PinRolloutOutput](f.world, activities.NamePinRollout, activities.PinRolloutInput{Rollout: "ro-none"})
 	requireCode(t, deviceops.ENOTFOUND, err)
 }
@@ -177,9 +190,24 @@ func TestPlanRollout(t *testing.T) {
 	require.Equal(t, 7, out.Counts[1].Pending)
 	require.Equal(t, 1, out.Counts[1].Excused)
 	require.Equal(t, "its state is maintenance", f.rows(t, f.r.ID, deviceops.DeviceExcused)[0].Error.Message[:24])
+	require.Empty(t, out.Notes)
 	again, err := do[activities.PlanRolloutOutput](f.world, activities.NamePlanRollout, in)
 	require.NoError(t, err)
 	require.Equal(t, out.Counts, again.Counts, "repeated it changes nothing")
+}
+
+func TestPlanRolloutKeepsItsNotes(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, manifest)
+	out, err := do[activities.PlanRolloutOutput](f.world, activities.NamePlanRollout, activities.PlanRolloutInput{Rollout: f.r.ID})
+	require.NoError(t, err)
+	require.NotEmpty(t, out.Notes)
+	require.Equal(t, out.Notes, f.stored(t).Notes)
+	next := f.stored(t)
+	next.Status, next.Notes = deviceops.RolloutRunning, nil
+	_, err = do[activities.None](f.world, activities.NameSaveRollout, activities.SaveRolloutInput{Rollout: next})
+	require.NoError(t, err)
+	require.Equal(t, out.Notes, f.stored(t).Notes, "they are those of the plan")
 }
 
 func TestPlanRolloutAgain(t *testing.T) {
@@ -380,10 +408,34 @@ func TestCountRolloutAsksAboutDeferrals(t *testing.T) {
 			f := begun(t, 3, 1, manifest)
 			f.move(t, deviceops.DeviceDeferred, f.send(t, 0, 2)...) // without a time at which they are asked again
 			require.Equal(t, 2, f.count(t, activities.CountInput{}).Deferred)
-			require.Zero(t, f.count(t, activities.CountInput{Deferrals: decision}).Deferred)
+			require.Zero(t, f.count(t, activities.CountInput{Deferrals: decision, DecidedAt: f.now}).Deferred)
 			rows := f.rows(t, f.r.ID, want)
 			require.Len(t, rows, 2)
 			require.Equal(t, want == deviceops.DeviceDeferred, rows[0].DueAt.Equal(f.now))
 		})
 	}
+}
+
+func TestCountRolloutDecidesAboutNobodyWhoCameLater(t *testing.T) {
+	t.Parallel()
+	f := begun(t, 3, 1, manifest)
+	sent := f.send(t, 0, 2)
+	for i, since := range []time.Time{f.now, f.now.Add(time.Hour)} {
+		_, err := f.store.AdvanceRollout(t.Context(), []deviceops.RolloutMove{{
+			Rollout: f.r.ID, Device: sent[i], From: []deviceops.RolloutDeviceStatus{deviceops.DeviceSent}, To: deviceops.DeviceDeferred, At: since,
+			Wait: &deviceops.RolloutWait{Kind: deviceops.WaitDeferred, Since: since},
+		}})
+		require.NoError(t, err)
+	}
+	out := f.count(t, activities.CountInput{Deferrals: activities.DeferralsFail, DecidedAt: f.now.Add(time.Minute)})
+	require.Equal(t, 1, out.Deferred, "about the other one nobody was asked")
+	require.Equal(t, sent[0], f.rows(t, f.r.ID, deviceops.DeviceFailed)[0].Device)
+}
+
+func TestCountRolloutTellsItsEpoch(t *testing.T) {
+	t.Parallel()
+	f := begun(t, 1, 1, manifest)
+	f.r.Epoch = 7
+	require.NoError(t, f.store.SaveRollout(t.Context(), f.r))
+	require.Equal(t, int64(7), f.count(t, activities.CountInput{}).Epoch)
 }

@@ -51,14 +51,12 @@ func (r rolloutService) takeBack(ctx context.Context, found deviceops.Rollout, c
 	if deviceops.ErrorCode(err) != deviceops.ENOTFOUND {
 		return done, err
 	}
-	var start deviceops.Start
+	start := workflows.RolloutStart(workflows.RolloutInput{Rollout: found.ID})
 	err = r.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
 		ended, err := tx.LockRollout(ctx, found.ID)
 		if err != nil {
 			return err
 		}
-		scope := workflows.RevertScope{Rings: ended.TakenBack(c.All), By: c.By.Name, Reason: c.Reason}
-		start = workflows.RolloutStart(workflows.RolloutInput{Rollout: found.ID, Revert: &scope})
 		if done, err = activities.SteerEnded(ctx, activities.Deps{Store: r.Store, Now: r.Now}, tx, ended, c); err != nil {
 			return err
 		}
@@ -67,17 +65,29 @@ func (r rolloutService) takeBack(ctx context.Context, found deviceops.Rollout, c
 	})
 	if err == nil {
 		r.startNow(ctx, start)
+		// One may have begun for late devices meanwhile, which looks by itself too.
+		_ = r.Orchestrator.Signal(ctx, start.WorkflowID, workflows.SignalNudge, nil)
 	}
 	return done, err
 }
 
-// tell hands a control to the workflow.
+// tell hands a control to the workflow. EUNAVAILABLE when Temporal lost that, which
+// the sweeper notices.
 func (r rolloutService) tell(ctx context.Context, found deviceops.Rollout, c deviceops.RolloutControl) (done deviceops.RolloutControlled, err error) {
 	err = r.Orchestrator.Update(ctx, deviceops.RolloutWorkflowID(found.ID), c.ID(), workflows.UpdateControl, c, &done)
-	if deviceops.ErrorCode(err) == deviceops.ENOTFOUND {
+	if deviceops.ErrorCode(err) != deviceops.ENOTFOUND {
+		return done, err
+	}
+	if found, err = r.Store.FindRollout(ctx, found.ID); err != nil {
+		return done, err
+	}
+	if found.Status.Ended() {
 		return done, deviceops.Errorf(deviceops.ECONFLICT, "rollout %s has ended already: it %s", found.Name, found.Status)
 	}
-	return done, err
+	if err := found.CheckControl(c); err != nil {
+		return done, err
+	}
+	return done, deviceops.Errorf(deviceops.EUNAVAILABLE, "the workflow of rollout %s is not there; the engine starts it again within minutes: try again then", found.Name)
 }
 
 // pause holds the claims before it tells the workflow: nothing more leaves from

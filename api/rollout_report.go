@@ -8,10 +8,6 @@ import (
 	"github.com/deviceops/deviceops"
 )
 
-// reportApprovals is how many open approvals are looked through for those of a
-// rollout.
-const reportApprovals = 1000
-
 // report gathers what there is to see of a rollout.
 func (r rolloutService) report(ctx context.Context, found deviceops.Rollout) (deviceops.RolloutReport, error) {
 	report := deviceops.RolloutReport{Rollout: found, Next: nextOf(found)}
@@ -66,7 +62,6 @@ func nextOf(r deviceops.Rollout) string {
 
 // asked gives the open approvals of a rollout.
 func (r rolloutService) asked(ctx context.Context, found deviceops.Rollout) ([]deviceops.Approval, error) {
-	open, err := r.Store.ListApprovals(ctx, found.Account, deviceops.ApprovalOpen, "", reportApprovals)
-	workflow := deviceops.RolloutWorkflowID(found.ID)
-	return slices.DeleteFunc(open, func(a deviceops.Approval) bool { return a.Workflow != workflow }), err
+	asked, err := r.Store.WorkflowApprovals(ctx, deviceops.RolloutWorkflowID(found.ID))
+	return slices.DeleteFunc(asked, func(a deviceops.Approval) bool { return a.Status != deviceops.ApprovalOpen }), err
 }

@@ -148,7 +148,15 @@ func TestRolloutsAreControlled(t *testing.T) {
 	r.as(victor, http.MethodPost, "/v1/rollouts/night-mode/control", pause).refused(403, deviceops.EFORBIDDEN)
 
 	r.orchestrator.ended = true
-	r.as(olga, http.MethodPost, "/v1/rollouts/night-mode/control", pause).refused(409, deviceops.ECONFLICT)
+	cancel := deviceops.RolloutControlRequest{Action: deviceops.RolloutCancel, Reason: "it smells"}
+	require.Contains(t, r.as(olga, http.MethodPost, "/v1/rollouts/night-mode/control", cancel).refused(503, deviceops.EUNAVAILABLE), "starts it again")
+	r.as(olga, http.MethodPost, "/v1/rollouts/night-mode/control", pause).into(&done)
+	require.Contains(t, done.Text, "nothing more leaves", "its workflow is told when there is one again")
+	running, err := r.store.FindRollout(t.Context(), created.ID)
+	require.NoError(t, err)
+	running.Status = deviceops.RolloutCanceled
+	require.NoError(t, r.store.SaveRollout(t.Context(), running))
+	r.as(olga, http.MethodPost, "/v1/rollouts/night-mode/control", cancel).refused(409, deviceops.ECONFLICT)
 }
 
 func TestARolloutThatHasEndedIsTakenBack(t *testing.T) {
@@ -171,9 +179,8 @@ func TestARolloutThatHasEndedIsTakenBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "rollout.control.rollback", audit[len(audit)-1].Action)
 	start := r.orchestrator.starts[len(r.orchestrator.starts)-1]
-	require.Equal(t, workflows.RolloutStart(workflows.RolloutInput{
-		Rollout: created.ID, Revert: &workflows.RevertScope{Rings: []int{0}, By: "user:olga", Reason: "it is too dark"},
-	}), start)
+	require.Equal(t, workflows.RolloutStart(workflows.RolloutInput{Rollout: created.ID}), start)
+	require.Equal(t, []int{0}, stored.TakeBack, "whoever is started knows what")
 	r.as(olga, http.MethodPost, "/v1/rollouts/night-mode/control", rollback).refused(409, deviceops.ECONFLICT)
 }
 

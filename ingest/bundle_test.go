@@ -267,6 +267,7 @@ type fakeOrchestrator struct {
 	running   map[string]int // how often each was started
 	completed []string       // activities
 	signaled  []string       // workflows
+	lost      bool           // no workflow runs but those that were started here
 }
 
 func (o *fakeOrchestrator) Start(_ context.Context, s deviceops.Start) (bool, error) {
@@ -298,18 +299,34 @@ func (o *fakeOrchestrator) Complete(_ context.Context, ref deviceops.ActivityRef
 func (o *fakeOrchestrator) Signal(_ context.Context, workflowID, name string, _ any) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.down {
+	switch {
+	case o.down:
 		return errors.New("down")
+	case o.lost && o.running[workflowID] == 0:
+		return deviceops.Errorf(deviceops.ENOTFOUND, "no workflow %s", workflowID)
 	}
 	o.signaled = append(o.signaled, name+" "+workflowID)
 	return nil
 }
 
 func (o *fakeOrchestrator) Update(_ context.Context, workflowID, _, name string, _, _ any) error {
-	if err := o.Signal(context.Background(), workflowID, name, nil); err != nil {
+	err := o.Signal(context.Background(), workflowID, name, nil)
+	if err != nil && deviceops.ErrorCode(err) != deviceops.ENOTFOUND {
 		return deviceops.Errorf(deviceops.EUNAVAILABLE, "%w", err)
 	}
-	return nil
+	return err
+}
+
+func (o *fakeOrchestrator) Describe(_ context.Context, workflowID string) (deviceops.Execution, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.down:
+		return deviceops.Execution{}, errors.New("down")
+	case o.lost && o.running[workflowID] == 0:
+		return deviceops.Execution{}, deviceops.Errorf(deviceops.ENOTFOUND, "no workflow %s", workflowID)
+	}
+	return deviceops.Execution{WorkflowID: workflowID, Status: "running"}, nil
 }
 
 // signals gives the signals that were sent, and forgets them.

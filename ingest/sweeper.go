@@ -62,7 +62,7 @@ const (
 
 // Sweeper does what is due: starts that wait in the outbox, commands to be
 // published (again), devices that fell silent, commands that expired, partitions
-// of events, rollouts that nobody pumps, runs that Temporal ended, windows of
+// of events, rollouts that nobody pumps or whose workflow is lost, runs that Temporal ended, windows of
 // automations. Any number of them may run: each step locks or leases what it takes
 // and checks under the lock that it is still due.
 type Sweeper struct {
@@ -71,6 +71,7 @@ type Sweeper struct {
 	metrics    *metrics
 	maintained time.Time
 	rolledUp   time.Time
+	began      time.Time       // the first pass, or the first since Temporal was away
 	nudged     time.Time       // rollouts that nobody pumps
 	failing    map[string]bool // steps whose last attempt failed
 }
@@ -109,7 +110,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 		do   func(context.Context, time.Time) (int, error)
 	}{
 		{"maintain", s.maintain}, {"metrics", s.rollUp}, {"starts", s.starts}, {"silent", s.silent}, {"wellness", s.wellness}, {"expired", s.expired}, {"dispatch", s.dispatch},
-		{"rollouts", s.rollouts}, {"held", s.held}, {"runs", s.runs}, {"windows", s.windows}, {"cancels", s.cancels},
+		{"rollouts", s.rollouts}, {"lost", s.lost}, {"held", s.held}, {"runs", s.runs}, {"windows", s.windows}, {"cancels", s.cancels},
 	}
 	var errs []error
 	for _, step := range steps {

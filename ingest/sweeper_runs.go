@@ -12,7 +12,6 @@ import (
 const (
 	runCheckEvery = 5 * time.Minute // how often an open run is compared with Temporal
 	runChecks     = 50              // in one pass
-	openQuestions = 1000            // of an account that are looked through for those of a run
 )
 
 // runs looks for runs that will never end by themselves: Temporal ended their
@@ -103,12 +102,12 @@ func endSteps(steps []deviceops.RunStep, status deviceops.RunStatus, cause *devi
 
 // withdrawApprovals takes back what a run asked of people.
 func withdrawApprovals(ctx context.Context, tx deviceops.Tx, r deviceops.Run, now time.Time) error {
-	open, err := tx.ListApprovals(ctx, r.Account, deviceops.ApprovalOpen, "", openQuestions)
+	asked, err := tx.WorkflowApprovals(ctx, r.ID)
 	if err != nil {
 		return err
 	}
-	for _, a := range open {
-		if a.Workflow != r.ID {
+	for _, a := range asked {
+		if a.Status != deviceops.ApprovalOpen {
 			continue
 		}
 		a.Status, a.DecidedAt, a.Revision = deviceops.ApprovalCanceled, now, a.Revision+1

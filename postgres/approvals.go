@@ -91,6 +91,12 @@ func (t tx) ListApprovals(ctx context.Context, account string, status deviceops.
 		order by opened_at desc, id desc limit `+where.arg(limitOf(limit)), where.args...)
 }
 
+// WorkflowApprovals implements deviceops.Approvals.
+func (t tx) WorkflowApprovals(ctx context.Context, workflow string) ([]deviceops.Approval, error) {
+	return list(ctx, t, "list approvals of workflow", scanApproval, `
+		select `+approvalColumns+` from approvals where workflow = $1 order by opened_at, id`, workflow)
+}
+
 func recordApproval(a deviceops.Approval) approvalRecord {
 	return approvalRecord{
 		ID: a.ID, Account: a.Account, Workflow: a.Workflow, Step: a.Step, Device: a.Device, Question: a.Question,

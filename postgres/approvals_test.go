@@ -88,3 +88,21 @@ func TestApprovals(t *testing.T) {
 		}
 	})
 }
+
+func TestApprovalsOfAWorkflow(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		for i, id := range []string{"second", "first", "other"} {
+			a := approval(id)
+			a.Workflow, a.OpenedAt = "w", after(-time.Duration(i)*time.Minute)
+			if id == "other" {
+				a.Workflow = "w2"
+			}
+			_, err := s.SaveApproval(t.Context(), a)
+			require.NoError(t, err)
+		}
+		found, err := s.WorkflowApprovals(t.Context(), "w")
+		require.NoError(t, err)
+		require.Len(t, found, 2)
+		require.Equal(t, []string{"first", "second"}, []string{found[0].ID, found[1].ID})
+	})
+}

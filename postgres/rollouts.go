@@ -11,7 +11,7 @@ import (
 
 const rolloutColumns = `
 	o.id, o.account, o.name, o.kind, o.source, o.hash, o.status, o.status_reason, o.status_by, o.status_since, o.epoch, o.limits,
-	o.rollback_of, o.rollback, o.created_by, o.reason, o.created_at, o.started_at, o.finished_at`
+	o.rollback_of, o.rollback, o.take_back, o.notes, o.created_by, o.reason, o.created_at, o.started_at, o.finished_at`
 
 // rolloutEnded is the condition, over rollouts o, of those in which nothing
 // more happens.
@@ -101,10 +101,10 @@ func (t tx) SaveRollout(ctx context.Context, r deviceops.Rollout) error {
 		touched, err := t.exec(ctx, "save rollout", `
 			update rollouts set
 				status = $2, status_reason = $3, status_by = $4, status_since = $5, epoch = $6, limits = $7, rollback = $8,
-				started_at = $9, finished_at = $10
+				take_back = $9, notes = $10, started_at = $11, finished_at = $12
 			where id = $1`,
 			r.ID, r.Status, r.StatusReason, r.StatusBy, r.StatusSince, r.Epoch, r.Limits, r.Rollback,
-			orNull(r.StartedAt), orNull(r.FinishedAt))
+			r.TakeBack, r.Notes, orNull(r.StartedAt), orNull(r.FinishedAt))
 		if touched == 0 {
 			return missing(err, "there is no rollout %s", r.ID)
 		}
@@ -115,9 +115,9 @@ func (t tx) SaveRollout(ctx context.Context, r deviceops.Rollout) error {
 func (t tx) saveRings(ctx context.Context, r deviceops.Rollout) error {
 	for _, ring := range r.Rings {
 		_, err := t.exec(ctx, "save ring", `
-			update rollout_rings set status = $3, reason = $4, opened_at = $5, soak_at = $6, closed_at = $7
+			update rollout_rings set status = $3, reason = $4, opened_at = $5, soak_at = $6, closed_at = $7, pardoned = $8
 			where rollout = $1 and ring = $2`,
-			r.ID, ring.Index, ring.Status, ring.Reason, orNull(ring.OpenedAt), orNull(ring.SoakAt), orNull(ring.ClosedAt))
+			r.ID, ring.Index, ring.Status, ring.Reason, orNull(ring.OpenedAt), orNull(ring.SoakAt), orNull(ring.ClosedAt), ring.Pardoned)
 		if err != nil {
 			return err
 		}
@@ -128,7 +128,7 @@ func (t tx) saveRings(ctx context.Context, r deviceops.Rollout) error {
 // RolloutCounts implements deviceops.Rollouts.
 func (t tx) RolloutCounts(ctx context.Context, id string) ([]deviceops.Ring, error) {
 	return list(ctx, t, "count rollout", scanRing, `
-		select ring, name, status, reason, opened_at, soak_at, closed_at,
+		select ring, name, status, reason, opened_at, soak_at, closed_at, pardoned,
 			targeted, pending, leased, sent, accepted, deferred, succeeded, failed, rejected, timed_out, excused, canceled,
 			reverting, reverted, revert_failed, healthy, unhealthy
 		from rollout_rings where rollout = $1 order by ring`, id)
@@ -169,13 +169,13 @@ func (t tx) AnalyzeRollout(ctx context.Context) error {
 
 func scanRollout(row pgx.CollectableRow) (r deviceops.Rollout, err error) {
 	err = row.Scan(&r.ID, &r.Account, &r.Name, &r.Kind, &r.Source, &r.Hash, &r.Status, &r.StatusReason, &r.StatusBy, moment{&r.StatusSince},
-		&r.Epoch, &r.Limits, &r.RollbackOf, &r.Rollback, &r.CreatedBy, &r.Reason, moment{&r.CreatedAt}, moment{&r.StartedAt}, moment{&r.FinishedAt})
+		&r.Epoch, &r.Limits, &r.RollbackOf, &r.Rollback, &r.TakeBack, &r.Notes, &r.CreatedBy, &r.Reason, moment{&r.CreatedAt}, moment{&r.StartedAt}, moment{&r.FinishedAt})
 	return r, err
 }
 
 func scanRing(row pgx.CollectableRow) (r deviceops.Ring, err error) {
 	c := &r.Counts
-	err = row.Scan(&r.Index, &r.Name, &r.Status, &r.Reason, moment{&r.OpenedAt}, moment{&r.SoakAt}, moment{&r.ClosedAt},
+	err = row.Scan(&r.Index, &r.Name, &r.Status, &r.Reason, moment{&r.OpenedAt}, moment{&r.SoakAt}, moment{&r.ClosedAt}, &r.Pardoned,
 		&c.Targeted, &c.Pending, &c.Leased, &c.Sent, &c.Accepted, &c.Deferred, &c.Succeeded, &c.Failed, &c.Rejected, &c.TimedOut,
 		&c.Excused, &c.Canceled, &c.Reverting, &c.Reverted, &c.RevertFailed, &c.Healthy, &c.Unhealthy)
 	return r, err
@@ -189,4 +189,19 @@ func (t tx) IdleRollouts(ctx context.Context, before time.Time, limit int) ([]st
 			select from rollout_rings g join rollout_devices r on r.rollout = g.rollout and r.ring = g.ring
 			where g.rollout = o.id and g.status = 'running' and r.due_at <= $1)
 		order by o.created_at, o.id limit $2`, before, limitOf(limit))
+}
+
+// UncheckedRollouts implements deviceops.Rollouts. In a rollout that has ended
+// something more happens while devices are open.
+func (t tx) UncheckedRollouts(ctx context.Context, before, now time.Time, limit int) ([]string, error) {
+	return list(ctx, t, "find unchecked rollouts", pgx.RowTo[string], `
+		update rollouts set checked_at = $2 where id in (
+			select o.id from rollouts o
+			where coalesce(o.checked_at, o.created_at) < $1
+				and (not (`+rolloutEnded+`) or exists (
+					select from rollout_rings g where g.rollout = o.id and g.pending + g.sent + g.accepted + g.deferred > 0))
+				and not exists (select from starts s where s.workflow_id = '`+deviceops.RolloutWorkflowID("")+`' || o.id)
+			order by coalesce(o.checked_at, o.created_at), o.id limit $3
+			for no key update skip locked)
+		returning id`, before, now, limitOf(limit))
 }

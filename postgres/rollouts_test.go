@@ -92,9 +92,10 @@ func TestSaveRolloutLeavesCountsAlone(t *testing.T) {
 		r.Status, r.StatusReason, r.StatusBy, r.StatusSince = deviceops.RolloutSucceeded, "done", "maria", after(time.Hour)
 		r.Epoch, r.Rollback, r.FinishedAt = 3, "ro-back", after(time.Hour)
 		r.Limits = deviceops.Limits{InFlight: 7}
+		r.TakeBack, r.Notes = []int{0, 2}, []string{"ring canary takes 7"}
 		r.Rings[0] = deviceops.Ring{
 			Name: "canary", Status: deviceops.RingPassed, Reason: "all well", OpenedAt: noon, SoakAt: after(time.Minute), ClosedAt: after(time.Hour),
-			Counts: deviceops.Counts{Targeted: 99},
+			Counts: deviceops.Counts{Targeted: 99}, Pardoned: new(0),
 		}
 		require.NoError(t, s.SaveRollout(t.Context(), r))
 		found, err := s.LockRollout(t.Context(), r.ID)
@@ -261,4 +262,40 @@ func TestRolloutErrors(t *testing.T) {
 		{Ring: 0, Status: deviceops.DeviceFailed, Code: "power", Message: "lost", Count: 1, Example: "k2"},
 		{Ring: 1, Status: deviceops.DeviceFailed, Code: "disk", Message: "0 MB left", Count: 1, Example: "k4"},
 	}, found)
+}
+
+func TestUncheckedRollouts(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		registered(t, s, "k1")
+		status := map[string]deviceops.RolloutStatus{
+			"a": deviceops.RolloutRunning, "b": deviceops.RolloutPaused, "c": deviceops.RolloutSucceeded, "d": deviceops.RolloutSucceeded, "e": deviceops.RolloutRunning,
+		}
+		names := map[string]string{}
+		for i, name := range []string{"a", "b", "c", "d", "e"} {
+			r := rollout(name, "all")
+			r.CreatedAt = after(time.Duration(i) * time.Minute)
+			r = running(t, s, r)
+			names[r.ID] = name
+			if name == "d" {
+				assigned(t, s, r, 0, "k1")
+			}
+			r.Status = status[name]
+			require.NoError(t, s.SaveRollout(t.Context(), r))
+			if name == "e" {
+				require.NoError(t, s.RequestStarts(t.Context(), []deviceops.Start{deviceops.RolloutStart(r.ID)}, noon))
+			}
+		}
+		unchecked := func(before, now time.Time) (found []string) {
+			ids, err := s.UncheckedRollouts(t.Context(), before, now, 2)
+			require.NoError(t, err)
+			for _, id := range ids {
+				found = append(found, names[id])
+			}
+			return found
+		}
+		require.Equal(t, []string{"a"}, unchecked(after(time.Millisecond), after(time.Hour)), "the others are too young")
+		require.ElementsMatch(t, []string{"b", "d"}, unchecked(after(time.Hour), after(time.Hour)), "c has ended, e waits to be started; d has a device that is open")
+		require.Empty(t, unchecked(after(time.Hour), after(time.Hour)))
+		require.Len(t, unchecked(after(time.Hour+time.Millisecond), after(2*time.Hour)), 2, "no more than asked for")
+	})
 }

@@ -71,8 +71,6 @@ type RolloutInput struct {
 	// Late says that the rollout has ended, and devices have come that are late:
 	// see to them.
 	Late bool `json:"late,omitempty"`
-	// Revert says what is to be taken back of a rollout that had ended.
-	Revert *RevertScope `json:"revert,omitempty"`
 
 	// Every is the number of looks at the counts after which it goes on in a new
 	// execution; 0: when its history has grown long.
@@ -84,7 +82,6 @@ type RolloutInput struct {
 type RolloutProgress struct {
 	Rollout  deviceops.Rollout     `json:"rollout"`            // with rings and counts, without its manifest
 	Next     deviceops.RolloutStep `json:"next"`               // as decided last
-	Notes    []string              `json:"notes,omitempty"`    // of its planning
 	LookedAt time.Time             `json:"looked_at,omitzero"` // when the counts were read
 }
 

@@ -77,7 +77,6 @@ type rolloutState struct {
 	Rollout deviceops.Rollout       `json:"rollout"` // with its manifest
 	Memory  deviceops.RolloutMemory `json:"memory"`
 	Planned time.Time               `json:"planned"` // when its targets were read last
-	Notes   []string                `json:"notes,omitempty"`
 
 	Deferred int                     `json:"deferred,omitempty"` // as CountOutput tells it
 	Rollback deviceops.RolloutStatus `json:"rollback,omitempty"`
@@ -85,7 +84,8 @@ type rolloutState struct {
 	Errors   []deviceops.ErrorCount  `json:"errors,omitempty"`
 
 	Deferrals activities.DeferralsDecision `json:"deferrals,omitempty"` // to be carried out by the next count
-	Revert    *RevertScope                 `json:"revert,omitempty"`    // what is to be taken back; nil: nothing, or it was seen to
+	DecidedAt time.Time                    `json:"decided_at,omitzero"` // when Deferrals was
+	Revert    bool                         `json:"revert,omitempty"`    // its rollback has yet to be made
 
 	Asked    []timesAsked   `json:"asked,omitempty"`
 	Controls []takenControl `json:"controls,omitempty"`
@@ -131,7 +131,7 @@ func (p *rollout) listen(ctx workflow.Context) {
 // begin pins the rollout and plans it, unless an execution before has.
 func (p *rollout) begin(ctx workflow.Context, known *compilations[deviceops.RolloutSpec]) error {
 	if p.in.Carried == nil {
-		if err := p.pin(ctx); err != nil {
+		if err := p.recall(ctx); err != nil {
 			return err
 		}
 	}
@@ -143,21 +143,10 @@ func (p *rollout) begin(ctx workflow.Context, known *compilations[deviceops.Roll
 		return p.finish(ctx, deviceops.RolloutFailed, reason)
 	}
 	p.spec = spec.Of(r)
-	if p.in.Carried == nil {
-		p.resumeRevert()
-	}
 	if r.Status != deviceops.RolloutPlanning {
 		return nil
 	}
 	return p.plan(ctx)
-}
-
-// pin puts the rollout as it stands, with its manifest, into the history.
-func (p *rollout) pin(ctx workflow.Context) error {
-	var pinned activities.PinRolloutOutput
-	err := local(ctx, activities.NamePinRollout, activities.PinRolloutInput{Rollout: p.in.Rollout}, &pinned)
-	p.state.Rollout = pinned.Rollout
-	return err
 }
 
 // run goes on until nothing is left to be done, or in a new execution.
@@ -229,5 +218,5 @@ func (p *rollout) result() RolloutResult {
 func (p *rollout) progress() RolloutProgress {
 	r := p.state.Rollout
 	r.Source = ""
-	return RolloutProgress{Rollout: r, Next: p.next, Notes: p.state.Notes, LookedAt: p.lookedAt}
+	return RolloutProgress{Rollout: r, Next: p.next, LookedAt: p.lookedAt}
 }

@@ -81,12 +81,11 @@ func (p *rollout) control(ctx workflow.Context, c deviceops.RolloutControl) (dev
 func (p *rollout) steer(c deviceops.RolloutControl, out *activities.ControlOutput) {
 	steered := out.Rollout
 	steered.Source = p.state.Rollout.Source
-	rings := p.state.Rollout.TakenBack(c.All)
 	v := deviceops.RolloutView{Rollout: p.state.Rollout, Memory: p.state.Memory}
 	v.Steer(c, steered)
 	p.state.Rollout, p.state.Memory = v.Rollout, v.Memory
 	if c.Action == deviceops.RolloutRollback {
-		p.state.Revert = &RevertScope{Rings: rings, By: c.By.Name, Reason: c.Reason}
+		p.state.Revert = true
 		out.Controlled.Rollback = steered.RollbackID()
 	}
 	p.state.Controls = append(p.state.Controls, takenControl{ID: c.ID(), Result: out.Controlled})

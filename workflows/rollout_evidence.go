@@ -15,7 +15,7 @@ func (p *rollout) show(q deviceops.RolloutQuestion) map[string]any {
 	}
 	switch {
 	case q.Kind == deviceops.AskPlan:
-		show["rings"], show["notes"] = p.planText(), p.state.Notes
+		show["rings"], show["notes"] = p.planText(), r.Notes
 		if p.spec.Urgent != "" {
 			show["urgent"] = p.spec.Urgent
 		}

@@ -3,7 +3,7 @@ package workflows
 import (
 	"cmp"
 	"slices"
-	"strconv"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -31,10 +31,14 @@ func (p *rollout) ask(ctx workflow.Context, q deviceops.RolloutQuestion) {
 	if slices.ContainsFunc(p.questions, func(o *openQuestion) bool { return o.key == key }) {
 		return
 	}
+	p.await(ctx, q, p.approval(ctx, q))
+}
+
+// await waits beside everything else for the end of a question.
+func (p *rollout) await(ctx workflow.Context, q deviceops.RolloutQuestion, a deviceops.Approval) {
 	ctx, cancel := workflow.WithCancel(ctx)
-	open := &openQuestion{key: key, cancel: cancel}
+	open := &openQuestion{key: q.Key(), cancel: cancel}
 	p.questions = append(p.questions, open)
-	a := p.approval(ctx, q)
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		ended, err := p.desk.ask(ctx, a, nil, nil)
 		p.questions = slices.DeleteFunc(p.questions, func(o *openQuestion) bool { return o == open })
@@ -55,14 +59,21 @@ func (p *rollout) answered(q deviceops.RolloutQuestion, a deviceops.Approval) {
 	switch {
 	case a.Status == deviceops.ApprovalCanceled:
 	case q.Kind == deviceops.AskDeferrals:
-		p.state.Deferred, p.state.Deferrals = 0, activities.DeferralsFail
-		if a.Status == deviceops.ApprovalApproved {
-			p.state.Deferrals = activities.DeferralsAskAgain
-		}
+		p.state.Deferred = 0
+		p.decideDeferrals(a.Status, a.DecidedAt)
 	default:
 		v := deviceops.RolloutView{Memory: p.state.Memory}
 		v.Answer(deviceops.RolloutAnswer{Question: q.Key(), Status: a.Status, By: a.DecidedBy, Comment: a.Comment, Hash: p.state.Rollout.Hash})
 		p.state.Memory = v.Memory
+	}
+}
+
+// decideDeferrals has the next count carry out what was decided at a time about
+// devices that put the change off too often.
+func (p *rollout) decideDeferrals(answer deviceops.ApprovalStatus, at time.Time) {
+	p.state.Deferrals, p.state.DecidedAt = activities.DeferralsFail, at
+	if answer == deviceops.ApprovalApproved {
+		p.state.Deferrals = activities.DeferralsAskAgain
 	}
 }
 
@@ -105,7 +116,7 @@ func (p *rollout) approval(ctx workflow.Context, q deviceops.RolloutQuestion) de
 	r, now := &p.state.Rollout, workflow.Now(ctx)
 	show := plain(p.show(q))
 	a := deviceops.Approval{
-		ID:      deviceops.RolloutWorkflowID(r.ID) + "/" + q.Key() + "/" + strconv.Itoa(p.times(q.Key())+1),
+		ID:      deviceops.RolloutApprovalID(r.ID, q, p.times(q.Key())+1),
 		Account: r.Account, Workflow: deviceops.RolloutWorkflowID(r.ID), Step: q.Key(), Question: q.Text,
 		Show: show, ShowHash: deviceops.EvidenceHash(show),
 	}

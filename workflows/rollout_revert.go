@@ -1,8 +1,6 @@
 package workflows
 
 import (
-	"slices"
-
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -11,45 +9,20 @@ import (
 	"github.com/deviceops/deviceops/activities"
 )
 
-// RevertScope is what is to be taken back of a rollout.
-type RevertScope struct {
-	Rings  []int  `json:"rings"`
-	By     string `json:"by"`
-	Reason string `json:"reason"`
-}
-
-// resumeRevert has a rollout taken back whose workflow begins when that was decided
-// already: it had ended, or the execution before was lost. A rollback that was made
-// is not made again, and goes on with its own rings.
-func (p *rollout) resumeRevert() {
-	r := &p.state.Rollout
-	if r.Status != deviceops.RolloutReverting {
-		return
-	}
-	p.state.Revert = p.in.Revert
-	if p.state.Revert != nil {
-		return
-	}
-	rings := r.TakenBack(false)
-	if i := slices.IndexFunc(r.Rings, func(ring deviceops.Ring) bool { return ring.Status == deviceops.RingFailed }); i >= 0 {
-		rings = r.RollbackScope(i, p.spec.OnFail == deviceops.FailRollbackAll)
-	}
-	p.state.Revert = &RevertScope{Rings: rings, By: r.StatusBy, Reason: r.StatusReason}
-}
-
-// revert makes the rollout that takes this one back, and starts its workflow.
+// revert makes the rollout that takes this one back, and starts its workflow. A
+// rollback that was made before goes on with its own rings.
 func (p *rollout) revert(ctx workflow.Context) error {
-	scope := p.state.Revert
-	if scope == nil {
+	if !p.state.Revert {
 		return nil
 	}
+	r := &p.state.Rollout
 	var out activities.RollbackOutput
-	in := activities.RollbackInput{Rollout: p.in.Rollout, Rings: scope.Rings, By: scope.By, Reason: scope.Reason}
+	in := activities.RollbackInput{Rollout: r.ID, Rings: r.TakeBack, By: r.StatusBy, Reason: r.StatusReason}
 	if err := bulk(ctx, activities.NameCreateRollback, in, &out); err != nil {
-		p.state.Revert = nil
+		p.state.Revert = false
 		return p.finish(ctx, deviceops.RolloutFailed, "it cannot be taken back: "+activities.Cause(err).Message)
 	}
-	p.state.Revert, p.state.Rollout.Rollback, p.stirred = nil, out.Rollback, true
+	p.state.Revert, p.state.Rollout.Rollback, p.stirred = false, out.Rollback, true
 	if out.Rollback == "" { // there is nothing to take back
 		p.state.Rollback = deviceops.RolloutSucceeded
 		return nil

@@ -81,32 +81,24 @@ func TestRolloutIsTakenBackWhenItFails(t *testing.T) {
 func TestRolloutIsTakenBackByAFreshWorkflow(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		revert *workflows.RevertScope
-		failed int // ring; -1: none
-		rings  []int
-		by     string
+		rings []int
+		by    string
 	}{
-		"that was told what":           {&workflows.RevertScope{Rings: []int{0}, By: "user:maria", Reason: "it smells"}, -1, []int{0}, "user:maria"},
-		"of one that had succeeded":    {nil, -1, []int{0, 1}, "user:carl"},
-		"of one whose gate had failed": {nil, 1, []int{1}, "user:carl"},
+		"one of its rings": {[]int{0}, "user:maria"},
+		"all of them":      {[]int{0, 1}, "engine"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newRoundabout(t, ofConfig+"on_fail: rollback\n", 10, 90)
 			r := w.rollouts[rolloutID]
-			r.Status, r.StartedAt = deviceops.RolloutReverting, noon
+			r.Status, r.StartedAt, r.StatusBy, r.StatusReason, r.TakeBack = deviceops.RolloutReverting, noon, c.by, "it smells", c.rings
 			for i := range r.Rings {
 				r.Rings[i].Status, r.Rings[i].OpenedAt = deviceops.RingPassed, noon
-				if i == c.failed {
-					r.Rings[i].Status = deviceops.RingFailed
-				}
 			}
 			w.rollsBack(10, 0)
-			w.ExecuteWorkflow(workflows.TypeRollout, workflows.RolloutInput{Rollout: rolloutID, Revert: c.revert})
+			w.ExecuteWorkflow(workflows.TypeRollout, workflows.RolloutInput{Rollout: rolloutID})
 			require.NoError(t, w.GetWorkflowError())
-			require.Len(t, w.undone, 1)
-			require.Equal(t, c.rings, w.undone[0].Rings)
-			require.Equal(t, c.by, w.undone[0].By)
+			require.Equal(t, []activities.RollbackInput{{Rollout: rolloutID, Rings: c.rings, By: c.by, Reason: "it smells"}}, w.undone)
 			require.Equal(t, deviceops.RolloutReverted, w.rollouts[rolloutID].Status)
 		})
 	}

@@ -50,7 +50,7 @@ func (p *rollout) plan(ctx workflow.Context) error {
 	case out.Refused != "":
 		return p.finish(ctx, deviceops.RolloutCanceled, out.Refused)
 	}
-	p.state.Planned, p.state.Notes = workflow.Now(ctx), out.Notes
+	p.state.Planned, p.state.Rollout.Notes = workflow.Now(ctx), out.Notes
 	p.takeCounts(out.Counts)
 	return nil
 }
@@ -78,7 +78,9 @@ func (p *rollout) look(ctx workflow.Context, stirred bool) error {
 // count makes one call and reports whether another is needed.
 func (p *rollout) count(ctx workflow.Context, thorough bool) (again bool, err error) {
 	epoch := p.state.Rollout.Epoch
-	in := activities.CountInput{Rollout: p.in.Rollout, Thorough: thorough, Cursor: p.state.Cursor, Deferrals: p.state.Deferrals}
+	in := activities.CountInput{
+		Rollout: p.in.Rollout, Thorough: thorough, Cursor: p.state.Cursor, Deferrals: p.state.Deferrals, DecidedAt: p.state.DecidedAt,
+	}
 	var out activities.CountOutput
 	if thorough {
 		err = bulk(ctx, activities.NameCountRollout, in, &out)
@@ -90,14 +92,16 @@ func (p *rollout) count(ctx workflow.Context, thorough bool) (again bool, err er
 		return false, err
 	case p.state.Rollout.Epoch != epoch: // a control came between: the counts may be of before
 		return true, nil
+	case out.Epoch > epoch: // somebody changed it without this workflow
+		return true, p.reread(ctx, out.Epoch)
 	}
 	p.takeCounts(out.Counts)
 	p.state.Deferred, p.state.Cursor = out.Deferred, out.Cursor
 	if out.Rollback != "" {
 		p.state.Rollback = out.Rollback
 	}
-	if in.Deferrals == p.state.Deferrals {
-		p.state.Deferrals = ""
+	if in.DecidedAt.Equal(p.state.DecidedAt) {
+		p.state.Deferrals, p.state.DecidedAt = "", time.Time{}
 	}
 	if thorough {
 		p.state.Errors = out.Errors
@@ -160,7 +164,8 @@ func (p *rollout) take(ctx workflow.Context, v deviceops.RolloutView, step devic
 		err := p.save(ctx, v.Rollout, p.evidence(&before, step))
 		if cause := activities.Cause(err); cause != nil && cause.Code == deviceops.ECONFLICT {
 			p.stirred = true
-			return p.pin(ctx)
+			_, err = p.pin(ctx)
+			return err
 		}
 		if err != nil {
 			return err
@@ -168,11 +173,7 @@ func (p *rollout) take(ctx workflow.Context, v deviceops.RolloutView, step devic
 	}
 	p.state.Rollout, p.state.Memory = v.Rollout, v.Memory
 	if step.Do == deviceops.DoFail && v.Rollout.Status == deviceops.RolloutReverting {
-		p.state.Revert = &RevertScope{
-			Rings:  v.Rollout.RollbackScope(step.Ring, step.Action == deviceops.FailRollbackAll),
-			By:     deviceops.Engine.Name,
-			Reason: v.Rollout.StatusReason,
-		}
+		p.state.Revert = true
 	}
 	return nil
 }

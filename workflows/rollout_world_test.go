@@ -32,8 +32,9 @@ type roundabout struct {
 	planned  func() (activities.PlanRolloutOutput, error)
 	rollback func(activities.RollbackInput) (activities.RollbackOutput, error)
 
-	events   []string          // statuses that were saved, in their order
-	reasons  map[string]string // of the last of each
+	asked    []deviceops.Approval // what executions asked that were lost
+	events   []string             // statuses that were saved, in their order
+	reasons  map[string]string    // of the last of each
 	counted  []activities.CountInput
 	pumped   int
 	shifts   map[string][]byte // pumps at work, by rollout
@@ -79,7 +80,7 @@ func (w *roundabout) registerRollouts() {
 		activities.NamePinRollout: func(_ context.Context, in activities.PinRolloutInput) (activities.PinRolloutOutput, error) {
 			w.lock.Lock()
 			defer w.lock.Unlock()
-			return activities.PinRolloutOutput{Rollout: *w.rollouts[in.Rollout]}, nil
+			return activities.PinRolloutOutput{Rollout: *w.rollouts[in.Rollout], Asked: w.asked}, nil
 		},
 		activities.NamePlanRollout:    w.plan,
 		activities.NameCountRollout:   w.count,
@@ -165,7 +166,7 @@ func (w *roundabout) count(_ context.Context, in activities.CountInput) (activit
 	defer w.lock.Unlock()
 	r := w.rollouts[in.Rollout]
 	w.counted = append(w.counted, in)
-	out := activities.CountOutput{Counts: w.counts(r), Deferred: w.deferred(w.Now().Sub(r.StartedAt))}
+	out := activities.CountOutput{Counts: w.counts(r), Epoch: r.Epoch, Deferred: w.deferred(w.Now().Sub(r.StartedAt))}
 	if !r.Rings[0].OpenedAt.IsZero() && open(r) == 0 {
 		w.endShift(r.ID)
 	}
