@@ -34,7 +34,8 @@ func (d Dispatcher) Dispatch(ctx context.Context, q ClaimQuery) (int, error) {
 // Confirmed reports whether an install or configure command in flight is
 // confirmed by what its device reported since: configure by a config version
 // that is at least the one asked for, install by software that names every
-// component's new version.
+// component's new version, and by the config version of the configuration that
+// comes with it.
 func (c *Command) Confirmed(r Reported) bool { return c.Status.InFlight() && c.shownBy(r) }
 
 // Fulfilled reports whether a device shows already what an open install or
@@ -61,15 +62,32 @@ func (c *Command) Restarted(boot string) bool {
 func (c *Command) Confirmable() bool { return c.Name == CommandConfigure || c.Name == CommandInstall }
 
 func (c *Command) shownBy(r Reported) bool {
+	want, configures := c.Configures()
 	switch c.Name {
 	case CommandConfigure:
-		want, ok := asInt(c.Args["version"])
-		return ok && r.ConfigVersion >= want
+		return configures && r.ConfigVersion >= want
 	case CommandInstall:
-		return installed(c.Args["components"], r.Software)
+		return installed(c.Args["components"], r.Software) && (!configures || r.ConfigVersion >= want)
 	default:
 		return false
 	}
+}
+
+// ArgConfigure is the argument of install that holds the configuration which comes
+// with the software: the arguments of configure.
+const ArgConfigure = "configure"
+
+// Configures gives the version of the configuration that an install or configure
+// command puts in force; ok is false when it brings none.
+func (c *Command) Configures() (version int64, ok bool) {
+	args := c.Args
+	if c.Name == CommandInstall {
+		args, _ = args[ArgConfigure].(map[string]any)
+	}
+	if c.Name != CommandInstall && c.Name != CommandConfigure {
+		return 0, false
+	}
+	return asInt(args["version"])
 }
 
 func installed(components any, software map[string]string) bool {

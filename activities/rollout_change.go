@@ -214,16 +214,9 @@ func (c *changer) planRelease(d *deviceops.Device) plan {
 	if release == nil {
 		return ended(deviceops.DeviceFailed, deviceops.ENOTFOUND, "there is no release %s", c.spec.Change.Release)
 	}
-	configured := configureChange{Configuration: release.Configuration}.apply(d.Twin.Desired)
 	p := c.install(d, release)
-	switch {
-	case len(release.Configuration) == 0:
-	case len(release.Components) == 0, p.end == deviceops.DeviceSucceeded:
-		p = c.configure(d, configured)
-		p.from.Configuration = configurationOf(d)
-		return p
-	case p.end == "":
-		p.desired.Configuration, p.desired.Version, p.desired.Heartbeat = configured.Configuration, configured.Version, configured.Heartbeat
+	if len(release.Configuration) > 0 {
+		p = c.withConfiguration(p, d, configureChange{Configuration: release.Configuration}.apply(d.Twin.Desired))
 	}
 	p.from = deviceops.Origin{Release: c.runs(d), Software: map[string]string{}}
 	for _, component := range release.Components {
@@ -237,13 +230,29 @@ func (c *changer) planRelease(d *deviceops.Device) plan {
 	return p
 }
 
-// install has a device install a release, unless it runs that or does not fit.
+// withConfiguration has a configuration come with the software that p installs, or
+// alone if there is none to be installed.
+func (c *changer) withConfiguration(p plan, d *deviceops.Device, desired deviceops.Desired) plan {
+	configure := c.configure(d, desired)
+	switch {
+	case p.end == deviceops.DeviceSucceeded:
+		return configure
+	case p.end != "" || configure.end != "":
+		return p
+	}
+	p.desired.Configuration, p.desired.Version, p.desired.Heartbeat = desired.Configuration, desired.Version, desired.Heartbeat
+	p.args[deviceops.ArgConfigure] = configure.args
+	return p
+}
+
+// install has a device install a release, unless it runs that or does not fit. A
+// release without components is there already.
 func (c *changer) install(d *deviceops.Device, release *deviceops.Release) plan {
-	switch fit := release.Fits(d); fit.Outcome {
-	case deviceops.FitAlready:
-		return plan{end: deviceops.DeviceSucceeded}
-	case deviceops.FitRefused:
+	switch fit := release.Fits(d); {
+	case fit.Outcome == deviceops.FitRefused:
 		return ended(deviceops.DeviceExcused, fit.Code, "%s", fit.Text)
+	case fit.Outcome == deviceops.FitAlready, len(release.Components) == 0:
+		return plan{end: deviceops.DeviceSucceeded}
 	}
 	desired := d.Twin.Desired
 	desired.Software = maps.Clone(desired.Software)
@@ -294,7 +303,7 @@ func (c *changer) planRevert(d *deviceops.Device, from deviceops.Origin) plan {
 		desired.Configuration = before
 		desired.Version++
 	}
-	if c.spec.Change.Kind == deviceops.ChangeConfig {
+	if c.spec.Change.Kind == deviceops.ChangeConfig || c.bringsNoSoftware() {
 		return c.configure(d, desired)
 	}
 	release := c.releases[from.Release]
@@ -306,9 +315,17 @@ func (c *changer) planRevert(d *deviceops.Device, from deviceops.Origin) plan {
 	}
 	before := *release
 	before.Downgrade, before.Requires, before.From = true, nil, ""
-	back := *d
-	back.Twin.Desired = desired
-	return c.install(&back, &before)
+	p := c.install(d, &before)
+	if from.Configuration != nil {
+		p = c.withConfiguration(p, d, desired)
+	}
+	return p
+}
+
+// bringsNoSoftware reports whether the change is a release of a configuration alone.
+func (c *changer) bringsNoSoftware() bool {
+	release := c.releases[c.spec.Change.Release]
+	return release != nil && len(release.Components) == 0
 }
 
 // changedSince gives what a device runs if that is neither what the change brought

@@ -140,6 +140,22 @@ func TestCreateRollbackOfWhatCannotBeTakenBack(t *testing.T) {
 	require.Equal(t, "what a command did cannot be taken back by itself", rows[0].Error.Message)
 }
 
+// A release of a configuration alone goes back without a release that devices ran.
+func TestCreateRollbackOfAReleaseOfConfiguration(t *testing.T) {
+	t.Parallel()
+	f := begun(t, 2, 1, "rollout: dark\nchange: { release: kiosk-os@2.0.0 }\ntargets: device.profile == \"kiosk\"\n")
+	release := deviceops.Release{
+		Account: "acme", Project: "kiosk-os", Version: "2.0.0", Components: []deviceops.Component{}, Configuration: map[string]any{"theme": "dark"}, Reversible: true, CreatedAt: f.now,
+	}
+	release.Hash = release.ContentHash()
+	_, err := f.store.CreateRelease(t.Context(), release)
+	require.NoError(t, err)
+	f.move(t, deviceops.DeviceSucceeded, f.send(t, 0, 2)...)
+	out, err := do[activities.RollbackOutput](f.world, activities.NameCreateRollback, activities.RollbackInput{Rollout: f.r.ID, Rings: []int{0}, By: "engine"})
+	require.NoError(t, err)
+	require.Equal(t, activities.RollbackOutput{Rollback: f.r.RollbackID(), Devices: 2}, out)
+}
+
 func TestCountRolloutEndsWhatWasLeftOver(t *testing.T) {
 	t.Parallel()
 	f := begun(t, 3, 1, manifest)

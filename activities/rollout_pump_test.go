@@ -425,34 +425,84 @@ func TestPumpInstallsReleases(t *testing.T) {
 	desired := p.find(t, "older").Twin.Desired
 	require.Equal(t, map[string]string{"os": "2.0.0"}, desired.Software)
 	require.Equal(t, map[string]any{"theme": "dark"}, desired.Configuration)
+	require.Equal(t, map[string]any{
+		"version": int64(1), "configuration": map[string]any{"theme": "dark"}, "heartbeat": map[string]any{"every": float64(60), "offline_after": int64(3)},
+	}, c.Args["configure"], "what is desired comes with the software")
+	require.False(t, c.Confirmed(deviceops.Reported{Software: map[string]string{"os": "2.0.0"}}), "success needs both")
+	require.True(t, c.Confirmed(deviceops.Reported{Software: map[string]string{"os": "2.0.0"}, ConfigVersion: 1}))
+}
+
+// A device that runs the software gets the configuration of the release alone, and
+// so does every device where the release is nothing else; both can be taken back.
+func TestPumpConfiguresByReleases(t *testing.T) {
+	t.Parallel()
+	for release, change := range map[string]func(*deviceops.Release){
+		"of software too": func(r *deviceops.Release) { r.Configuration = map[string]any{"theme": "dark"} },
+		"of nothing else": func(r *deviceops.Release) {
+			r.Configuration, r.Components = map[string]any{"theme": "dark"}, []deviceops.Component{}
+		},
+	} {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			p := newPumping(t, deviceops.RolloutSpec{Change: deviceops.Change{Kind: deviceops.ChangeRelease, Release: "os@2.0.0"}})
+			p.release("2.0.0", change)
+			p.add("k1")
+			p.runs("k1", "2.0.0")
+			d := p.find(t, "k1")
+			d.Twin.Desired = deviceops.Desired{Version: 4, Configuration: map[string]any{"theme": "light"}, Heartbeat: deviceops.DefaultHeartbeat}
+			require.NoError(t, p.store.SaveDevice(t.Context(), &d))
+			p.pump()
+			c, err := p.store.FindCommand(t.Context(), deviceops.RolloutCommandID(p.rollout.ID, "k1"))
+			require.NoError(t, err)
+			require.Equal(t, deviceops.CommandConfigure, c.Name)
+			require.Equal(t, map[string]any{"theme": "dark"}, c.Args["configuration"])
+			from := p.row("k1").From
+			require.Equal(t, map[string]any{"theme": "light"}, from.Configuration)
+			require.Equal(t, release == "of software too", from.Release == "os@2.0.0", "it ran the release before")
+		})
+	}
 }
 
 func TestPumpTakesBack(t *testing.T) {
 	p := newPumping(t, deviceops.RolloutSpec{Change: deviceops.Change{Kind: deviceops.ChangeRelease, Release: "os@2.0.0", Revert: true}})
 	p.release("1.0.0", func(r *deviceops.Release) { r.From = "< 1.0.0" })
 	p.release("2.0.0", func(r *deviceops.Release) { r.Configuration = map[string]any{"theme": "dark", "font": "big"} })
-	for id, version := range map[string]string{"back": "2.0.0", "stuck": "2.0.0", "newer": "3.0.0"} {
+	for id, version := range map[string]string{"back": "2.0.0", "stuck": "2.0.0", "newer": "3.0.0", "same": "1.0.0"} {
 		p.device(t, id, deviceops.Active)
 		p.runs(id, version)
 	}
 	since := p.find(t, "back")
 	since.Twin.Desired.Configuration = map[string]any{"theme": "dark", "font": "huge", "volume": 7} // font and volume were set since
 	require.NoError(t, p.store.SaveDevice(t.Context(), &since))
+	same := p.find(t, "same") // it failed to install, and has the configuration
+	same.Twin.Desired = deviceops.Desired{Version: 2, Configuration: map[string]any{"theme": "dark"}, Heartbeat: deviceops.DefaultHeartbeat}
+	require.NoError(t, p.store.SaveDevice(t.Context(), &same))
 	_, err := p.store.AddRolloutDevices(t.Context(), []deviceops.RolloutDevice{
 		{Rollout: p.rollout.ID, Device: "back", Account: "acme", Status: deviceops.DevicePending, DueAt: noon, From: deviceops.Origin{Release: "os@1.0.0", Configuration: map[string]any{"theme": "light"}}},
 		{Rollout: p.rollout.ID, Device: "newer", Account: "acme", Status: deviceops.DevicePending, DueAt: noon, From: deviceops.Origin{Release: "os@1.0.0", Software: map[string]string{"os": "1.0.0"}}},
+		{Rollout: p.rollout.ID, Device: "same", Account: "acme", Status: deviceops.DevicePending, DueAt: noon, From: deviceops.Origin{
+			Release: "os@1.0.0", Software: map[string]string{"os": "1.0.0"}, Configuration: map[string]any{"theme": "light"},
+		}},
 		{Rollout: p.rollout.ID, Device: "stuck", Account: "acme", Status: deviceops.DevicePending, DueAt: noon, From: deviceops.Origin{Software: map[string]string{"os": "0.9"}}},
 	})
 	require.NoError(t, err)
 	p.pump()
-	require.Equal(t, deviceops.Counts{Targeted: 2, Sent: 1, Failed: 1, Excused: 1}, p.counts())
+	require.Equal(t, deviceops.Counts{Targeted: 3, Sent: 2, Failed: 1, Excused: 1}, p.counts())
+	alone, err := p.store.FindCommand(t.Context(), deviceops.RolloutCommandID(p.rollout.ID, "same"))
+	require.NoError(t, err)
+	require.Equal(t, deviceops.CommandConfigure, alone.Name)
+	require.Equal(t, map[string]any{"theme": "light"}, alone.Args["configuration"])
 	require.Equal(t, "changed_since", p.row("newer").Error.Code)
 	require.Equal(t, "it runs os 3.0.0 now, which it got after os@2.0.0: it is left alone", p.row("newer").Error.Message)
 	require.Equal(t, "irreversible", p.row("stuck").Error.Code)
 	c, err := p.store.FindCommand(t.Context(), deviceops.RolloutCommandID(p.rollout.ID, "back"))
 	require.NoError(t, err)
 	require.Equal(t, "os@1.0.0", c.Args["release"])
-	require.Equal(t, map[string]any{"theme": "light", "font": "huge", "volume": int64(7)}, p.find(t, "back").Twin.Desired.Configuration)
+	before := map[string]any{"theme": "light", "font": "huge", "volume": int64(7)}
+	require.Equal(t, before, p.find(t, "back").Twin.Desired.Configuration)
+	configure, _ := c.Args["configure"].(map[string]any)
+	require.Equal(t, before, configure["configuration"], "the configuration goes back with the software")
+	require.Equal(t, p.find(t, "back").Twin.Desired.Version, configure["version"])
 	require.Equal(t, "os@1.0.0", p.row("back").From.Release)
 }
 

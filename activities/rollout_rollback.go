@@ -42,12 +42,12 @@ func (a *Rollouts) createRollback(ctx context.Context, in RollbackInput) (out Ro
 	if err != nil {
 		return out, err
 	}
-	obstacle, err := a.obstacle(ctx, original, spec)
+	way, err := a.wayBack(ctx, original, spec)
 	if err != nil {
 		return out, err
 	}
 	back := original.NewRollback(spec, in.Rings, in.By, in.Reason, a.deps.now())
-	if obstacle == "" {
+	if way.obstacle == "" {
 		if back, err = a.link(ctx, original.ID, &back); err != nil {
 			return out, err
 		}
@@ -57,7 +57,7 @@ func (a *Rollouts) createRollback(ctx context.Context, in RollbackInput) (out Ro
 		ring := slices.IndexFunc(original.Rings, func(r deviceops.Ring) bool { return r.Name == taken.Name })
 		f := deviceops.RolloutDeviceFilter{Rollout: original.ID, Ring: &ring}
 		err := eachRolloutDevice(ctx, a.deps.Store, f, func(rows []deviceops.RolloutDevice) error {
-			return a.takeBack(ctx, back, i, obstacle, rows, &out)
+			return a.takeBack(ctx, back, i, way, rows, &out)
 		})
 		if err != nil {
 			return out, err
@@ -66,23 +66,28 @@ func (a *Rollouts) createRollback(ctx context.Context, in RollbackInput) (out Ro
 	return out, nil
 }
 
-// obstacle says why no device at all can be taken back; "": nothing does.
-func (a *Rollouts) obstacle(ctx context.Context, r deviceops.Rollout, spec *deviceops.RolloutSpec) (string, error) {
+// wayBack is how devices can be taken back.
+type wayBack struct {
+	obstacle string // why no device at all can be; "": nothing keeps them from it
+	software bool   // to the release that they ran, which has to be known
+}
+
+func (a *Rollouts) wayBack(ctx context.Context, r deviceops.Rollout, spec *deviceops.RolloutSpec) (wayBack, error) {
 	switch spec.Change.Kind {
 	case deviceops.ChangeRelease:
 		ref, err := deviceops.ParseReleaseRef(spec.Change.Release)
 		if err != nil {
-			return "", err
+			return wayBack{}, err
 		}
 		release, err := a.deps.Store.FindRelease(ctx, r.Account, ref)
 		if err == nil && !release.Reversible {
-			return "release " + ref.String() + " is not reversible", nil
+			return wayBack{obstacle: "release " + ref.String() + " is not reversible"}, nil
 		}
-		return "", err
+		return wayBack{software: len(release.Components) > 0}, err
 	case deviceops.ChangeConfig:
-		return "", nil
+		return wayBack{}, nil
 	default:
-		return "what a " + string(spec.Change.Kind) + " did cannot be taken back by itself", nil
+		return wayBack{obstacle: "what a " + string(spec.Change.Kind) + " did cannot be taken back by itself"}, nil
 	}
 }
 
@@ -115,7 +120,7 @@ func (a *Rollouts) link(ctx context.Context, original string, back *deviceops.Ro
 
 // takeBack gives rows of the original their rows in a ring of the rollback, or
 // writes into them why they have none.
-func (a *Rollouts) takeBack(ctx context.Context, back deviceops.Rollout, ring int, obstacle string, rows []deviceops.RolloutDevice, out *RollbackOutput) error {
+func (a *Rollouts) takeBack(ctx context.Context, back deviceops.Rollout, ring int, way wayBack, rows []deviceops.RolloutDevice, out *RollbackOutput) error {
 	now := a.deps.now()
 	var added []deviceops.RolloutDevice
 	var stuck []deviceops.RolloutMove
@@ -124,8 +129,8 @@ func (a *Rollouts) takeBack(ctx context.Context, back deviceops.Rollout, ring in
 		if !r.Changed() {
 			continue
 		}
-		why := obstacle
-		if why == "" && back.Kind == deviceops.ChangeRelease && r.From.Release == "" {
+		why := way.obstacle
+		if why == "" && way.software && r.From.Release == "" {
 			why = "no release is known that is what it ran before"
 		}
 		if why == "" {

@@ -345,9 +345,9 @@ func (l *ledger) result(i item, d *deviceops.Device, m *protocol.Result) {
 		l.reject(i, codeNotItsOwn, "command "+m.ID+" was not given to this device")
 	default:
 		before := c.Status
+		l.configured(i, d, c, m)
 		if answer(c, m, d.Twin.Reported, l.now) {
 			l.advanced(c, before)
-			l.configured(i, d, c)
 		}
 	}
 }

@@ -90,12 +90,11 @@ func underWay(c deviceops.Command) bool { return c.Status.InFlight() || !c.Lease
 
 // configured notes that a device with topics of its own took its configuration:
 // it has no other way to report the version.
-func (l *ledger) configured(i item, d *deviceops.Device, c *deviceops.Command) {
-	version, ok := number(c.Args["version"])
-	if i.own == nil || c.Name != deviceops.CommandConfigure || c.Status != deviceops.CommandSucceeded || !ok {
+func (l *ledger) configured(i item, d *deviceops.Device, c *deviceops.Command, m *protocol.Result) {
+	if i.own == nil || m.Status != protocol.ResultSucceeded || m.Attempt != c.Attempt || c.Status.Terminal() {
 		return
 	}
-	if v := int64(version); v > d.Twin.Reported.ConfigVersion {
+	if v, ok := c.Configures(); ok && v > d.Twin.Reported.ConfigVersion {
 		l.setReported(d, merge(d.Twin.Reported, &protocol.Reported{ConfigVersion: &v}, i.at))
 	}
 }

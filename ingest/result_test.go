@@ -67,7 +67,9 @@ func TestTheEndOfAnExclusiveCommandLetsTheNextGo(t *testing.T) {
 
 func TestReportsConfirmCommands(t *testing.T) {
 	t.Parallel()
-	install := map[string]any{"components": []any{map[string]any{"name": "os", "to": "2.0"}}}
+	components := []any{map[string]any{"name": "os", "to": "2.0"}}
+	install := map[string]any{"components": components}
+	both := map[string]any{"components": components, "configure": map[string]any{"version": int64(3)}}
 	for name, test := range map[string]struct {
 		command deviceops.Command
 		said    []string
@@ -89,6 +91,12 @@ func TestReportsConfirmCommands(t *testing.T) {
 			[]string{"result", `{"id":"c1","attempt":1,"status":"succeeded"}`}, deviceops.CommandAccepted},
 		"install, said and then shown": {deviceops.Command{Name: "install", Args: install},
 			[]string{"result", `{"id":"c1","attempt":1,"status":"succeeded"}`, "reported", `{"software":{"os":"2.0"}}`}, deviceops.CommandSucceeded},
+		"install with configuration": {deviceops.Command{Name: "install", Args: both},
+			[]string{"hello", `{"boot":"b2","profile":"kiosk","software":{"os":"2.0"},"config_version":3}`}, deviceops.CommandSucceeded},
+		"install with configuration, half of it": {deviceops.Command{Name: "install", Args: both},
+			[]string{"reported", `{"software":{"os":"2.0"}}`, "result", `{"id":"c1","attempt":1,"status":"succeeded"}`}, deviceops.CommandAccepted},
+		"install with configuration, by and by": {deviceops.Command{Name: "install", Args: both},
+			[]string{"result", `{"id":"c1","attempt":1,"status":"succeeded"}`, "reported", `{"software":{"os":"2.0"}}`, "reported", `{"config_version":3}`}, deviceops.CommandSucceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

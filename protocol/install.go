@@ -17,6 +17,9 @@ type Install struct {
 	// deferred.
 	InstallIn     Seconds `json:"install_in,omitempty"`
 	InstallWithin Seconds `json:"install_within,omitempty"`
+	// Configure is the configuration that comes with the software: it is put in
+	// force together with it, or not at all. nil: it stays.
+	Configure *Configure `json:"configure,omitempty"`
 }
 
 // Check returns EINVALID for arguments that no device could follow.
@@ -31,6 +34,11 @@ func (i *Install) Check() error {
 		}
 		seen[c.Name] = true
 		if err := checkComponent(c); err != nil {
+			return err
+		}
+	}
+	if i.Configure != nil {
+		if err := i.Configure.Check(); err != nil {
 			return err
 		}
 	}

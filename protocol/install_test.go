@@ -39,6 +39,7 @@ func TestInstallCheck(t *testing.T) {
 		"too early":  {Components: []deviceops.ComponentChange{{Name: "os", To: "1"}}, InstallIn: -1},
 		"too late":   {Components: []deviceops.ComponentChange{{Name: "os", To: "1"}}, InstallWithin: MaxSeconds + 1},
 		"size":       {Components: []deviceops.ComponentChange{{Name: "os", To: "1", Size: -1}}},
+		"no config":  {Components: []deviceops.ComponentChange{{Name: "os", To: "1"}}, Configure: &Configure{}},
 	} {
 		require.Equal(t, deviceops.EINVALID, deviceops.ErrorCode(install.Check()), name)
 	}

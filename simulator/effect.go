@@ -147,9 +147,11 @@ func (d *device) planInstall(args protocol.Object, wait time.Duration) (plan, *p
 		d.fetching(p.stages, in)
 	}
 	p.holdUntil(in, time.Now())
-	p.apply = func() protocol.Object { return d.activate(batches, p.reboots, in.Release) }
+	p.apply = func() protocol.Object { return d.activate(batches, p.reboots, in) }
 	if len(batches) > 1 && !p.reboots {
-		p.fall = func() { d.activate(batches[:len(batches)-1], false, in.Release) }
+		unconfigured := in
+		unconfigured.Configure = nil
+		p.fall = func() { d.activate(batches[:len(batches)-1], false, unconfigured) }
 	}
 	return p, nil
 }
@@ -230,19 +232,25 @@ func (d *device) fetching(stages []stage, in protocol.Install) {
 	}
 }
 
-// activate makes the new versions the ones that run: now, or at the boot that
-// follows.
-func (d *device) activate(batches [][]deviceops.ComponentChange, reboots bool, release string) protocol.Object {
+// activate makes the new versions, and the configuration that comes with them, the
+// ones that are in force: now, or at the boot that follows.
+func (d *device) activate(batches [][]deviceops.ComponentChange, reboots bool, in protocol.Install) protocol.Object {
 	for _, batch := range batches {
 		for _, c := range batch {
 			d.memory.Software[c.Name] = c.To
 		}
 	}
+	if c := in.Configure; c != nil {
+		d.memory.ConfigVersion, d.memory.Configuration = c.Version, c.Configuration
+	}
 	d.dirty = true
-	if !reboots && len(batches) > 0 {
+	if !reboots && (len(batches) > 0 || in.Configure != nil) {
 		d.report()
 	}
-	return protocol.Object{"release": release}
+	if c := in.Configure; c != nil && c.Heartbeat != nil {
+		d.adopt(c.Heartbeat)
+	}
+	return protocol.Object{"release": in.Release}
 }
 
 // transfers reaches other parties than the broker. A device waits for an answer,

@@ -293,10 +293,10 @@ func (h home) rows(rollout string) map[string]deviceops.RolloutDevice {
 }
 
 // release creates a release of kiosk-os.
-func (h home) release(version string) {
+func (h home) release(version string, flags ...string) {
 	image := filepath.Join(h.dir, "os-"+version+".img")
 	require.NoError(h.t, os.WriteFile(image, []byte(strings.Repeat(version+"\n", 1000)), 0o600))
-	h.must("release", "create", "kiosk-os@"+version, "--file", "os="+image)
+	h.must(append([]string{"release", "create", "kiosk-os@" + version, "--file", "os=" + image}, flags...)...)
 }
 
 // rollOut begins a rollout.
