@@ -62,6 +62,8 @@ func (o Occasion) DeviceID() string {
 // Judgement is what the condition of an automation says. Unknown lists the parts
 // of it that could not be judged, since a value was missing.
 type Judgement struct {
+	Arms    bool // what the trigger is about did not hold before: see Window.Once
+	Silent  bool // it says neither yes nor no: too near to tell
 	Verdict Verdict
 	Unknown []string
 	Denied  string // the part that says no; "": none, or it is the trigger itself

@@ -190,8 +190,8 @@ func (h *hearing) judge(ctx context.Context) error {
 		one.occasion.Device = h.devices[one.event.Device]
 		judged, err := one.automation.Rules.Judge(one.occasion)
 		if err == nil {
-			one.sample.Holds = judged.Verdict == Yes
-			if !one.automation.Wakes(one.sample.Holds) {
+			one.sample.Holds, one.sample.Arms = judged.Verdict == Yes, judged.Arms
+			if judged.Silent || !one.automation.Wakes(one.sample.Holds || one.sample.Arms) {
 				continue
 			}
 			err = one.fill()

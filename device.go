@@ -17,6 +17,7 @@ type Device struct {
 	Attributes map[string]any    `json:"attributes"`
 	Zone       string            `json:"zone,omitempty"` // IANA time zone
 	Place      *Place            `json:"place,omitempty"`
+	PlaceAt    time.Time         `json:"place_at,omitzero"` // when it was there, as it said itself; zero: it is registered so
 
 	State       State     `json:"state"`
 	StateSince  time.Time `json:"state_since"`
@@ -221,6 +222,9 @@ type Devices interface {
 	// something is.
 	FindFlaps(ctx context.Context, ids []string) (map[string]FlapState, error)
 
+	// SavePlaces writes where devices are that said so, in bulk.
+	SavePlaces(ctx context.Context, places []PlaceFix) error
+
 	// SaveFlaps writes what is to be remembered of the connectivity of devices, in
 	// bulk.
 	SaveFlaps(ctx context.Context, flaps map[string]FlapState) error
@@ -237,6 +241,13 @@ type Devices interface {
 
 	// ChildrenOf gives the ids of the devices whose parent is one of ids.
 	ChildrenOf(ctx context.Context, ids []string) ([]string, error)
+}
+
+// PlaceFix is where a device was at a time.
+type PlaceFix struct {
+	Device string
+	Place
+	At time.Time
 }
 
 // MetricValue is one latest value of one metric of one device.

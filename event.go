@@ -36,6 +36,7 @@ const (
 	EventRecovered          = "device.recovered"           // it holds no more
 	EventFlapping           = "device.flapping"            // its connection is lost and found too often: each time is told no more
 	EventStable             = "device.stable"              // it flaps no more
+	EventPlace              = "device.place_changed"       // it said that it is somewhere else
 	EventConnectivityDamped = "device.connectivity_damped" // a change of connectivity while it flaps
 
 	EventApprovalOpened    = "approval.opened"    // somebody is asked

@@ -29,6 +29,53 @@ type Fence struct {
 	Polygon []Place // instead of a circle
 }
 
+// MinMove is how far a device has to be from where it was to be at another place,
+// in meters: below it are the errors of receivers.
+const MinMove = 10
+
+// Move gives what an event tells of a device that says that it is at a place; ok
+// is false if that is where it was. from is nil where nothing was known.
+func Move(from *Place, to Place) (data map[string]any, ok bool) {
+	data = map[string]any{"latitude": to.Latitude, "longitude": to.Longitude}
+	if from == nil {
+		return data, true
+	}
+	moved := from.Distance(to)
+	data["from"] = map[string]any{"latitude": from.Latitude, "longitude": from.Longitude}
+	data["moved_m"] = math.Round(moved)
+	return data, moved >= MinMove
+}
+
+// Beyond gives how far outside of the fence a place is, in meters; 0: it is
+// inside. To a side of a polygon the distance is that on a map around the place:
+// good for margins, not for journeys.
+func (f Fence) Beyond(p Place) float64 {
+	switch {
+	case f.Contains(p):
+		return 0
+	case len(f.Polygon) == 0:
+		return f.Center.Distance(p) - f.Radius
+	}
+	least := math.Inf(1)
+	for i, a := range f.Polygon {
+		least = min(least, p.distanceToSide(a, f.Polygon[(i+1)%len(f.Polygon)]))
+	}
+	return least
+}
+
+// distanceToSide gives the meters to the line between two places.
+func (p Place) distanceToSide(a, b Place) float64 {
+	shrunk := math.Cos(radians(p.Latitude)) // of a degree of longitude
+	ax, ay := eastOf(p.Longitude, a.Longitude)*shrunk, a.Latitude-p.Latitude
+	bx, by := ax+eastOf(a.Longitude, b.Longitude)*shrunk, b.Latitude-p.Latitude
+	dx, dy := bx-ax, by-ay
+	along := 0.0 // of the way from a to b
+	if length := dx*dx + dy*dy; length > 0 {
+		along = max(0, min(1, -(ax*dx+ay*dy)/length))
+	}
+	return radians(math.Hypot(ax+along*dx, ay+along*dy)) * earthRadius
+}
+
 // Contains reports whether a place is inside of the fence. Places on the edge
 // of a circle are; of those on the edge of a polygon either may be said.
 func (f Fence) Contains(p Place) bool {

@@ -31,6 +31,40 @@ func TestDistance(t *testing.T) {
 	}
 }
 
+func TestBeyond(t *testing.T) {
+	t.Parallel()
+	circle := deviceops.Fence{Center: at(0, 0), Radius: 1000}
+	square := deviceops.Fence{Polygon: []deviceops.Place{at(59, 179), at(59, -179), at(61, -179), at(61, 179)}}
+	for _, c := range []struct {
+		fence  deviceops.Fence
+		place  deviceops.Place
+		meters float64
+	}{
+		{circle, at(0, 0), 0},
+		{circle, at(0, 0.00899), 0},
+		{circle, at(0.01, 0), 111.95},
+		{square, at(60, 180), 0},
+		{square, at(61.001, 180), 111.2},    // above a side
+		{square, at(60, 178.998), 111.2},    // beside one, over the antimeridian
+		{square, at(61.001, -178.998), 154}, // off a corner
+	} {
+		require.InDelta(t, c.meters, c.fence.Beyond(c.place), 0.02*c.meters+0.01, fmt.Sprint(c.place))
+	}
+}
+
+func TestMove(t *testing.T) {
+	t.Parallel()
+	here := at(53.5, 10)
+	data, ok := deviceops.Move(nil, here)
+	require.True(t, ok)
+	require.Equal(t, map[string]any{"latitude": 53.5, "longitude": 10.0}, data)
+	_, ok = deviceops.Move(&here, at(53.50005, 10))
+	require.False(t, ok, "5 m are none")
+	data, ok = deviceops.Move(&here, at(53.501, 10))
+	require.True(t, ok)
+	require.Equal(t, map[string]any{"latitude": 53.501, "longitude": 10.0, "moved_m": 111.0, "from": map[string]any{"latitude": 53.5, "longitude": 10.0}}, data)
+}
+
 func TestFenceContains(t *testing.T) {
 	t.Parallel()
 	circle := func(latitude, longitude, radius float64) deviceops.Fence {

@@ -23,6 +23,12 @@ var tellers = map[string]func(map[string]any) string{
 	},
 	EventDeviceConnectivity: tellConnectivity,
 	EventConnectivityDamped: tellConnectivity,
+	EventPlace: func(d map[string]any) string {
+		if d["from"] == nil {
+			return fmt.Sprintf("it is at %v, %v", d["latitude"], d["longitude"])
+		}
+		return fmt.Sprintf("%v m away, at %v, %v", d["moved_m"], d["latitude"], d["longitude"])
+	},
 	EventDegraded: func(d map[string]any) string {
 		return fmt.Sprintf("since %v: %s", d["since"], tellNames(d["because"]))
 	},

@@ -31,6 +31,9 @@ func TestEventsTellWhatHappened(t *testing.T) {
 			"changes": int64(5), "within_s": int64(600), "connectivity": "offline"}},
 		"online, after 42 changes in 3600 s": {Type: deviceops.EventStable, Data: map[string]any{
 			"connectivity": "online", "changes": int64(42), "flapping_s": int64(3600)}},
+		"it is at 53.5, 9.9": {Type: deviceops.EventPlace, Data: map[string]any{"latitude": 53.5, "longitude": 9.9}},
+		"420 m away, at 53.5, 9.9": {Type: deviceops.EventPlace, Data: map[string]any{
+			"latitude": 53.5, "longitude": 9.9, "moved_m": 420.0, "from": map[string]any{"latitude": 53.4, "longitude": 9.8}}},
 		"battery_pct=18 charging=false": {Type: "device.battery", Data: map[string]any{"charging": false, "battery_pct": int64(18)}},
 		"":                              {Type: "device.door"},
 	} {

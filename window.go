@@ -7,12 +7,13 @@ import (
 )
 
 // A window decides which of the samples of one key make an automation start a
-// run. There are four words for it, and they mean different things:
+// run. There are five words for it, and they mean different things:
 //
 //	for       the condition must hold that long, without a sample that says no
 //	debounce  wait until samples are quiet, or for at most max; the last one wins
 //	collect   so many samples within a time
 //	dedupe    after a sample that fired, silence; it goes with all the others
+//	once      only the first sample that holds after one before which it did not
 //
 // All of it is pure: (state, sample, time) → (state, decisions, deadline), so
 // that the event engine, a replay of old events and a rehearsal on a virtual
@@ -32,6 +33,10 @@ type Window struct {
 	Debounce Debounce      `json:"debounce,omitzero"`
 	Collect  Collect       `json:"collect,omitzero"`
 	Dedupe   time.Duration `json:"dedupe,omitempty"`
+
+	// Once fires only after a sample that arms, which goes with all the others: of
+	// what goes on and on, its beginning.
+	Once bool `json:"once,omitempty"`
 }
 
 // Debounce fires when no sample came for Quiet, at the latest Max after the
@@ -60,6 +65,7 @@ type Sample struct {
 	Holds bool            `json:"holds,omitempty"` // what the condition says of it
 	Event json.RawMessage `json:"event,omitempty"` // what a run is told of it; not looked at
 	ID    int64           `json:"id,omitempty"`    // of the event, where it has one
+	Arms  bool            `json:"arms,omitempty"`  // what Once waits for did not hold before it
 }
 
 // WindowState is what a window remembers of one key. The zero value is a key
@@ -70,6 +76,7 @@ type WindowState struct {
 	Since   time.Time `json:"since,omitzero"`   // the first sample of an open hold or burst
 	No      time.Time `json:"no,omitzero"`      // the newest sample that said no
 	Samples []Sample  `json:"samples,omitempty"`
+	Armed   bool      `json:"armed,omitempty"` // Once may fire
 }
 
 // WindowOutcome is what a window makes of a sample or of the time.
@@ -143,7 +150,7 @@ func (w Window) Tick(s WindowState, now time.Time) WindowStep {
 
 // remembers reports whether a sample can change what is made of a later one.
 func (w Window) remembers() bool {
-	return w.For > 0 || w.Debounce.Quiet > 0 || w.Collect.AtLeast > 0 || w.Dedupe > 0
+	return w.For > 0 || w.Debounce.Quiet > 0 || w.Collect.AtLeast > 0 || w.Dedupe > 0 || w.Once
 }
 
 func (w Window) stateless(sample Sample) WindowDecision {
@@ -160,9 +167,12 @@ func (w Window) step(s WindowState, decisions ...WindowDecision) WindowStep {
 // sample enters a sample that is not stale.
 func (w Window) sample(s *WindowState, sample Sample) WindowDecision {
 	outcome := WindowDecision{Outcome: WindowHolding, At: sample.At}
+	s.Armed = s.Armed || sample.Arms
 	switch {
 	case !sample.Holds:
 		s.refuse(sample.At, w.For > 0)
+		outcome.Outcome = WindowNo
+	case w.Once && !s.Armed: // its beginning has fired
 		outcome.Outcome = WindowNo
 	case w.For > 0:
 		return w.hold(s, sample)
@@ -261,11 +271,15 @@ func (w Window) fire(s *WindowState, at time.Time) WindowDecision {
 	from := s.last().At
 	s.Decided, s.Since, s.Samples = at, time.Time{}, nil
 	if w.For > 0 {
-		from, s.Since = at, at
+		from = at
+		if !w.Once {
+			s.Since = at
+		}
 	}
 	if w.Dedupe > 0 {
 		s.Silent = from.Add(w.Dedupe)
 	}
+	s.Armed = false
 	return decision
 }
 

@@ -21,6 +21,12 @@ func yes(minutes float64) deviceops.Sample {
 	return deviceops.Sample{At: minute(minutes), Holds: true, Event: json.RawMessage(fmt.Sprintf("%g", minutes))}
 }
 
+// arming makes a sample before which the condition did not hold.
+func arming(s deviceops.Sample) deviceops.Sample {
+	s.Arms = true
+	return s
+}
+
 func no(minutes float64) deviceops.Sample { return deviceops.Sample{At: minute(minutes)} }
 
 func minute(n float64) time.Time { return dawn.Add(time.Duration(n * float64(time.Minute))) }
@@ -91,6 +97,23 @@ func TestWindows(t *testing.T) {
 	}{
 		"no window: every yes fires, whenever it comes": {
 			deviceops.Window{}, []any{yes(5), no(6), yes(3)}, []string{"5 fired 5", "6 no", "3 fired 3"},
+		},
+
+		"once: the first that is armed fires, and no other": {
+			deviceops.Window{Once: true}, []any{yes(0), arming(yes(1)), yes(2), no(3), yes(4), arming(no(5)), yes(6)},
+			[]string{"0 no", "1 fired 1", "2 no", "3 no", "4 no", "5 no", "6 fired 6"},
+		},
+		"once, for: it stays armed while it holds": {
+			deviceops.Window{Once: true, For: 10 * min, Gap: time.Hour}, []any{arming(yes(0)), yes(5), clock(10.5), yes(12), clock(40), arming(yes(41)), clock(60)},
+			[]string{"0 holding", "5 holding", "10 fired 5", "12 no", "41 holding", "51 fired 41"},
+		},
+		"once, for: broken off before its end it needs no second arming": {
+			deviceops.Window{Once: true, For: 10 * min, Gap: time.Hour}, []any{arming(yes(0)), no(5), yes(6), clock(17)},
+			[]string{"0 holding", "5 no", "6 holding", "16 fired 6"},
+		},
+		"once, dedupe: silence comes on top": {
+			deviceops.Window{Once: true, Dedupe: 10 * min}, []any{arming(yes(0)), arming(yes(5)), yes(11)},
+			[]string{"0 fired 0", "5 silenced", "11 fired 11"},
 		},
 
 		"for: fires at the first sample at or after its end": {

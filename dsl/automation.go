@@ -252,15 +252,20 @@ func occasionVariables(o deviceops.Occasion) map[string]any {
 // no, else Unknown if a value is missing for one. EINVALID if a part fails.
 func (a *Automation) Judge(o deviceops.Occasion) (deviceops.Judgement, error) {
 	j := deviceops.Judgement{Verdict: deviceops.Yes}
+	if a.Trigger.fenced() {
+		crossed := a.Trigger.crossing(dataOf(o.Event))
+		j.Arms, j.Silent = crossed.arms, crossed.silent
+	}
 	if a.Trigger.denies(o.Event) {
-		return deviceops.Judgement{Verdict: deviceops.No}, nil
+		j.Verdict = deviceops.No
+		return j, nil
 	}
 	for _, part := range a.where {
 		switch v, err := part.verdict(occasionVariables(o)); {
 		case err != nil:
 			return deviceops.Judgement{}, err
 		case v == deviceops.No:
-			return deviceops.Judgement{Verdict: deviceops.No, Denied: part.Source}, nil
+			return deviceops.Judgement{Verdict: deviceops.No, Denied: part.Source, Arms: j.Arms}, nil
 		case v == deviceops.Unknown:
 			j.Verdict, j.Unknown = v, append(j.Unknown, part.Source)
 		}
@@ -269,8 +274,12 @@ func (a *Automation) Judge(o deviceops.Occasion) (deviceops.Judgement, error) {
 }
 
 // Denies reports whether the condition cannot hold, whatever is known of the
-// device: a part that does not read it says no.
+// device: a part that does not read it says no. What arms is to be heard all the
+// same.
 func (a *Automation) Denies(o deviceops.Occasion) bool {
+	if a.Trigger.fenced() && a.Trigger.crossing(dataOf(o.Event)).arms {
+		return false
+	}
 	if a.Trigger.denies(o.Event) {
 		return true
 	}

@@ -117,7 +117,12 @@ func TestTriggers(t *testing.T) {
 		"state":            {"{ state: quarantined }", Trigger{Kind: TriggerState, State: deviceops.Quarantined}, deviceops.Window{}, deviceops.EventDeviceState},
 		"state for a time": {"{ state: maintenance, for: 2h }", Trigger{Kind: TriggerState, State: deviceops.Maintenance}, deviceops.Window{For: 2 * time.Hour, Gap: MaxDuration}, deviceops.EventDeviceState},
 		"offline":          {"{ offline: 15m }", Trigger{Kind: TriggerOffline}, deviceops.Window{For: 15 * time.Minute, Gap: MaxDuration}, deviceops.EventDeviceConnectivity},
-		"schedule":         {`{ schedule: "*/5 0-6 1,15 jan-mar mon-fri" }`, Trigger{Kind: TriggerSchedule, Cron: "*/5 0-6 1,15 jan-mar mon-fri"}, deviceops.Window{}, EventSchedule},
+		"leaves": {"{ leaves: { circle: [53.5, 10, 250] } }", Trigger{Kind: TriggerLeaves, Fence: deviceops.Fence{Center: deviceops.Place{Latitude: 53.5, Longitude: 10}, Radius: 250}, Margin: 25},
+			deviceops.Window{Once: true, Gap: MaxDuration}, deviceops.EventPlace},
+		"dwells": {"{ enters: { polygon: [[0, 0], [0, 1], [1.5, 1]], margin: 2.5 }, for: 30m }",
+			Trigger{Kind: TriggerEnters, Fence: deviceops.Fence{Polygon: []deviceops.Place{{}, {Longitude: 1}, {Latitude: 1.5, Longitude: 1}}}, Margin: 2.5},
+			deviceops.Window{Once: true, For: 30 * time.Minute, Gap: MaxDuration}, deviceops.EventPlace},
+		"schedule": {`{ schedule: "*/5 0-6 1,15 jan-mar mon-fri" }`, Trigger{Kind: TriggerSchedule, Cron: "*/5 0-6 1,15 jan-mar mon-fri"}, deviceops.Window{}, EventSchedule},
 		"schedule in a zone": {`{ schedule: { cron: "0 3 * * 7", zone: America/Argentina/Ushuaia } }`,
 			Trigger{Kind: TriggerSchedule, Cron: "0 3 * * 7", Zone: "America/Argentina/Ushuaia"}, deviceops.Window{}, EventSchedule},
 		"every":   {"{ schedule: { every: 6h } }", Trigger{Kind: TriggerSchedule, Every: 6 * time.Hour}, deviceops.Window{}, EventSchedule},
@@ -156,6 +161,59 @@ func TestStateAndOfflineTriggersReadTheirEvents(t *testing.T) {
 			require.Equal(t, c.want, got.Verdict)
 		})
 	}
+}
+
+// TestCrossings judges moves over the border of a circle of 100 m around 0, 0 with
+// a margin of 50 m, by how many meters north of it a device is.
+func TestCrossings(t *testing.T) {
+	t.Parallel()
+	const unknown = -1
+	for name, c := range map[string]struct {
+		from, to      float64
+		leaves, enter crossing
+	}{
+		"stays in":                    {10, 20, crossing{arms: true}, crossing{holds: true}},
+		"goes out":                    {10, 200, crossing{holds: true, arms: true}, crossing{}},
+		"comes in":                    {200, 10, crossing{}, crossing{holds: true, arms: true}},
+		"stays out":                   {200, 300, crossing{holds: true}, crossing{arms: true}},
+		"into the margin from inside": {10, 120, crossing{arms: true}, crossing{silent: true}},
+		"into it from outside":        {200, 120, crossing{silent: true}, crossing{arms: true}},
+		"within it":                   {110, 120, crossing{silent: true}, crossing{silent: true}},
+		"out of it":                   {120, 200, crossing{holds: true}, crossing{}},
+		"back in":                     {120, 10, crossing{}, crossing{holds: true}},
+		"first seen outside":          {unknown, 200, crossing{holds: true}, crossing{}},
+		"nowhere":                     {unknown, unknown, crossing{silent: true}, crossing{silent: true}},
+	} {
+		place := func(meters float64) map[string]any {
+			if meters == unknown {
+				return nil
+			}
+			return map[string]any{"latitude": meters / 111_195, "longitude": int64(0)}
+		}
+		data := place(c.to)
+		if from := place(c.from); from != nil {
+			data["from"] = from
+		}
+		for kind, want := range map[TriggerKind]crossing{TriggerLeaves: c.leaves, TriggerEnters: c.enter} {
+			trigger := Trigger{Kind: kind, Fence: deviceops.Fence{Radius: 100}, Margin: 50}
+			require.Equal(t, want, trigger.crossing(data), "%s %s", kind, name)
+			require.Equal(t, !want.holds, trigger.denies(map[string]any{"data": data}))
+		}
+	}
+}
+
+// TestFenceHearsWhatArms although the condition says no.
+func TestFenceHearsWhatArms(t *testing.T) {
+	t.Parallel()
+	a := automationOf(t, "automation: a\ntrigger: { leaves: { circle: [0, 0, 100] }, where: event.device == 'k1' }\nrun: w@latest\n")
+	o := deviceops.Occasion{Event: EventFacts(deviceops.Event{Device: "k2", Data: map[string]any{
+		"latitude": 1.0, "longitude": 0.0, "from": map[string]any{"latitude": 0.0, "longitude": 0.0}}})}
+	require.False(t, a.Denies(o))
+	got, err := a.Judge(o)
+	require.NoError(t, err)
+	require.Equal(t, deviceops.Judgement{Verdict: deviceops.No, Arms: true, Denied: `event.device == 'k1'`}, got)
+	delete(o.Event["data"].(map[string]any), "from")
+	require.True(t, a.Denies(o))
 }
 
 func TestCollectedSamplesAreEvents(t *testing.T) {

@@ -20,6 +20,8 @@ const (
 	TriggerEvent    TriggerKind = "event"    // something that a device or the engine said
 	TriggerState    TriggerKind = "state"    // a device entered a state
 	TriggerOffline  TriggerKind = "offline"  // a device was offline for a time
+	TriggerEnters   TriggerKind = "enters"   // a device came into an area
+	TriggerLeaves   TriggerKind = "leaves"   // a device went out of an area
 	TriggerSchedule TriggerKind = "schedule" // a time
 	TriggerWebhook  TriggerKind = "webhook"  // another system called
 	TriggerManual   TriggerKind = "manual"   // a person pressed the button
@@ -35,6 +37,9 @@ type Trigger struct {
 	Every time.Duration   // TriggerSchedule
 	Zone  string          // TriggerSchedule: an IANA zone; "" means UTC
 	Path  string          // TriggerWebhook: the last part of its address
+
+	Fence  deviceops.Fence // TriggerEnters, TriggerLeaves: the area
+	Margin float64         // around it, in meters, where a device is neither in nor out
 }
 
 // Types of the events by which triggers without an event of their own start
@@ -52,6 +57,8 @@ func (t Trigger) EventType() string {
 		return deviceops.EventDeviceState
 	case TriggerOffline:
 		return deviceops.EventDeviceConnectivity
+	case TriggerEnters, TriggerLeaves:
+		return deviceops.EventPlace
 	case TriggerSchedule:
 		return EventSchedule
 	case TriggerWebhook:
@@ -64,8 +71,10 @@ func (t Trigger) EventType() string {
 
 // aboutDevice reports whether what the trigger listens to is about a device.
 func (t Trigger) aboutDevice() bool {
-	return t.Kind == TriggerEvent || t.Kind == TriggerState || t.Kind == TriggerOffline
+	return t.Kind == TriggerEvent || t.Kind == TriggerState || t.Kind == TriggerOffline || t.fenced()
 }
+
+func (t Trigger) fenced() bool { return t.Kind == TriggerEnters || t.Kind == TriggerLeaves }
 
 // addressed reports whether the trigger hears only what is meant for it, and not
 // whatever is said.
@@ -74,12 +83,14 @@ func (t Trigger) addressed() bool { return !t.aboutDevice() }
 // denies reports whether an event says, by the trigger itself, that the
 // condition does not hold.
 func (t Trigger) denies(event map[string]any) bool {
-	data, _ := event["data"].(map[string]any)
+	data := dataOf(event)
 	switch t.Kind {
 	case TriggerState:
 		return data["to"] != string(t.State)
 	case TriggerOffline:
 		return data["to"] != string(deviceops.Offline)
+	case TriggerEnters, TriggerLeaves:
+		return !t.crossing(data).holds
 	}
 	return false
 }
@@ -91,6 +102,8 @@ var triggerKeys = []fieldSpec{
 	{"event", textSchema("the type of event, such as device.battery")},
 	{"state", schema{"enum": stateNames(), "description": "a device enters this state"}},
 	{"offline", durationSchema("a device has been offline for this time")},
+	{"enters", fenceSchema("a device comes into this area; with for: it stays there as long")},
+	{"leaves", fenceSchema("a device goes out of this area; with for: it stays away as long")},
 	{"schedule", scheduleSchema()},
 	{"webhook", textSchema("the name by which other systems call")},
 	{"manual", schema{"const": true, "description": "a person starts it"}},
@@ -100,7 +113,7 @@ var triggerKeys = []fieldSpec{
 }
 
 // triggerKinds are the keys of which a trigger has one.
-var triggerKinds = []string{"event", "state", "offline", "schedule", "webhook", "manual"}
+var triggerKinds = []string{"event", "state", "offline", "enters", "leaves", "schedule", "webhook", "manual"}
 
 var scheduleKeys = []fieldSpec{
 	{"cron", textSchema("minute, hour, day, month, weekday")},
@@ -156,6 +169,9 @@ func (c *checker) triggerValue(n *yaml.Node, a *Automation) {
 		t.State = c.state(n)
 	case TriggerOffline:
 		a.Window.For, a.Window.Gap = c.positive(n, "offline"), MaxDuration
+	case TriggerEnters, TriggerLeaves:
+		c.fence(n, t)
+		a.Window.Once, a.Window.Gap = true, MaxDuration // a device says nothing while it stands still
 	case TriggerSchedule:
 		c.schedule(n, t)
 	case TriggerWebhook:
@@ -240,6 +256,8 @@ func (c *checker) mayHold(key *yaml.Node, name string, a *Automation) bool {
 		c.report(key, "no-meaning", "write the time beside offline: itself", "%s has no meaning with offline", name)
 	case a.Trigger.Kind == TriggerSchedule || a.Trigger.Kind == TriggerManual:
 		c.report(key, "no-meaning", "remove it", "%s has no meaning with %s: there is nothing that could hold", name, a.Trigger.Kind)
+	case a.Trigger.fenced() && name == "gap":
+		c.report(key, "no-meaning", "remove it", "gap has no meaning with %s: a device says nothing while it stands still", a.Trigger.Kind)
 	case a.Trigger.Kind == TriggerState && name == "gap":
 		c.report(key, "no-meaning", "remove it", "gap has no meaning with state: a device says nothing while it stays in one")
 	default:

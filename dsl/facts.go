@@ -38,7 +38,7 @@ func DeviceFacts(d *deviceops.Device) map[string]any {
 		"reported": map[string]any{
 			"config_version": reported.ConfigVersion, "software": textMap(reported.Software), "attributes": anyMap(reported.Attributes),
 		},
-		"last_seen": factTime(d.Session.LastSeen),
+		"last_seen": factTime(d.Session.LastSeen), "place": placeFact(d.Place),
 	}
 }
 
@@ -53,6 +53,13 @@ func textMap(m map[string]string) map[string]any {
 func anyMap(m map[string]any) map[string]any {
 	out, _ := Canonical(m).(map[string]any)
 	return orEmpty(out)
+}
+
+func placeFact(p *deviceops.Place) any {
+	if p == nil {
+		return nil
+	}
+	return map[string]any{"latitude": p.Latitude, "longitude": p.Longitude}
 }
 
 func factTime(t time.Time) any {
@@ -84,7 +91,7 @@ func deviceType(p *deviceops.Profile) types.Map {
 		"tags": types.Array(types.String), "labels": openMap, "attributes": attributes, "metrics": metrics,
 		"desired":   types.Map{"version": types.Int64, "configuration": openMap, "software": openMap},
 		"reported":  types.Map{"config_version": types.Int64, "software": openMap, "attributes": openMap},
-		"last_seen": types.Any,
+		"last_seen": types.Any, "place": types.Map{"latitude": types.Float, "longitude": types.Float},
 	}
 }
 

@@ -15,6 +15,7 @@ var testDeviceKeys = []fieldSpec{
 	{"state", schema{"enum": stateNames(), "description": "left out: active"}},
 	{"connectivity", textSchema("left out: online")}, {"wellness", textSchema("left out: well")},
 	{"tags", schema{"type": "array", "items": textSchema("")}},
+	{"place", placeSchema("where it is")},
 	{"labels", schema{"type": "object"}}, {"attributes", schema{"type": "object"}}, {"metrics", schema{"type": "object"}},
 	{"software", schema{"type": "object", "description": "what the device reported: components and versions"}},
 	{"configuration", schema{"type": "object", "description": "what is desired of it"}},
@@ -67,6 +68,11 @@ func (c *checker) testDevice(id string, n *yaml.Node) (TestDevice, bool) {
 func (c *checker) deviceMaps(o *object, d *deviceops.Device) {
 	if n := o.get("state"); n != nil {
 		d.State = c.state(n)
+	}
+	if n := o.get("place"); n != nil {
+		if p, ok := c.placeOf(n); ok {
+			d.Place = &p
+		}
 	}
 	if n := o.get("tags"); n != nil {
 		for _, item := range c.list(n, "tags", "write it as [critical]") {
@@ -197,6 +203,7 @@ var testEventKeys = []fieldSpec{
 	{"offline", schema{"const": true, "description": "the device goes offline"}},
 	{"online", schema{"const": true, "description": "the device comes back"}},
 	{"metrics", schema{"type": "object", "description": "the device reports these"}},
+	{"place", placeSchema("the device says that it is here")},
 	{"schedule", textSchema("the time of this automation has come")},
 	{"webhook", textSchema("another system calls by this name")},
 	{"manual", textSchema("a person starts this automation")},
@@ -206,7 +213,7 @@ var testEventKeys = []fieldSpec{
 }
 
 // happenings are the keys of which an event has one.
-var happenings = []string{"event", "state", "offline", "online", "metrics", "schedule", "webhook", "manual"}
+var happenings = []string{"event", "state", "offline", "online", "metrics", "place", "schedule", "webhook", "manual"}
 
 func testEventSchema() schema {
 	return objectSchema("something that happens", []string{"at"}, testEventKeys)
@@ -291,6 +298,11 @@ func (c *checker) happening(kind string, n *yaml.Node, e *TestEvent) {
 	case "metrics":
 		e.Metrics = c.constantMap(n, "metrics")
 		e.Event.Type, e.Event.Data = deviceops.EventTelemetry, e.Metrics
+	case "place":
+		e.Event.Type = deviceops.EventPlace
+		if p, ok := c.placeOf(n); ok {
+			e.Event.Data = map[string]any{"latitude": p.Latitude, "longitude": p.Longitude}
+		}
 	case "schedule", "webhook", "manual":
 		e.Name = c.name(n, "the name of the "+kind)
 		e.Event.Type = Trigger{Kind: TriggerKind(kind)}.EventType()

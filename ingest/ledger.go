@@ -39,6 +39,7 @@ type ledger struct {
 	examined map[string]bool                // devices that may be degraded, or not any more
 	wellness map[string]deviceops.Wellness  // of devices whose wellness changed
 	flaps    map[string]deviceops.FlapState // that changed
+	placed   map[string]bool                // devices that are somewhere else
 
 	moves []deviceops.RolloutMove // of rows of rollouts, as commands ended
 	moved []deviceops.RolloutMove // those that took place
@@ -62,7 +63,7 @@ func newLedger(now time.Time, profile func(d *deviceops.Device) *deviceops.Profi
 		sessions: map[string]bool{}, glimpsed: map[string]time.Time{}, reported: map[string]bool{}, answered: map[string]bool{},
 		metrics: map[metricKey]deviceops.MetricValue{}, greeted: map[string]greeting{},
 		online: map[string]bool{}, freed: map[string]bool{}, lost: map[string]int{},
-		examined: map[string]bool{}, wellness: map[string]deviceops.Wellness{}, flaps: map[string]deviceops.FlapState{},
+		examined: map[string]bool{}, wellness: map[string]deviceops.Wellness{}, flaps: map[string]deviceops.FlapState{}, placed: map[string]bool{},
 	}
 }
 
@@ -126,7 +127,7 @@ func (l *ledger) apply(i item) {
 	case *protocol.Result:
 		l.result(i, d, m)
 	case *protocol.Reported:
-		l.report(i, d, m)
+		l.report(i, d, m, when)
 	}
 }
 
@@ -282,6 +283,7 @@ func (l *ledger) telemetry(i item, d *deviceops.Device, m *protocol.Telemetry, w
 	}
 	l.append(i, d, when, deviceops.EventTelemetry, "debug", kept)
 	l.examine(d, profile)
+	l.place(d, kept, when)
 	for name, value := range latest {
 		v := deviceops.MetricValue{Device: d.ID, Name: name, Value: value, At: when.at}
 		l.measured(v)
@@ -306,6 +308,7 @@ var engineTypes = map[string]bool{
 	deviceops.EventDeviceReported: true, deviceops.EventTelemetry: true, deviceops.EventProvision: true,
 	deviceops.EventCommand: true, deviceops.EventClock: true, deviceops.EventConnectivityDamped: true,
 	deviceops.EventDegraded: true, deviceops.EventRecovered: true, deviceops.EventFlapping: true, deviceops.EventStable: true,
+	deviceops.EventPlace:             true,
 	deviceops.EventAutomationStopped: true, deviceops.EventAutomationFailed: true,
 }
 
@@ -367,8 +370,9 @@ func (l *ledger) advanced(c *deviceops.Command, before deviceops.CommandStatus) 
 	}
 }
 
-func (l *ledger) report(i item, d *deviceops.Device, m *protocol.Reported) {
+func (l *ledger) report(i item, d *deviceops.Device, m *protocol.Reported, when moment) {
 	l.seen(i, "reported")
+	l.place(d, m.Attributes, when)
 	l.setReported(d, merge(d.Twin.Reported, m, i.at))
 	l.confirm(d, false)
 }

@@ -16,7 +16,7 @@ func saveLedger(ctx context.Context, tx deviceops.Tx, catalog deviceops.Catalog,
 		return err
 	}
 	steps := []func(context.Context, deviceops.Tx) error{
-		l.saveSessions, l.saveReported, l.saveMetrics, l.judgeWellness, l.saveSamples, l.saveEvents, l.saveCommands, l.saveRejected, l.saveRollouts, l.saveStarts,
+		l.saveSessions, l.saveReported, l.saveMetrics, l.savePlaces, l.judgeWellness, l.saveSamples, l.saveEvents, l.saveCommands, l.saveRejected, l.saveRollouts, l.saveStarts,
 	}
 	for _, step := range steps {
 		if err := step(ctx, tx); err != nil {

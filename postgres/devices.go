@@ -10,7 +10,7 @@ import (
 
 // deviceColumns are read by scanDevice from deviceTables.
 const deviceColumns = `
-	d.id, d.account, d.serial, d.profile, d.parent, d.tags, d.labels, d.attributes, d.zone, d.latitude, d.longitude,
+	d.id, d.account, d.serial, d.profile, d.parent, d.tags, d.labels, d.attributes, d.zone, d.latitude, d.longitude, d.place_at,
 	d.state, d.state_since, d.state_reason, d.claim_hash, d.created_at, d.updated_at,
 	t.version, t.configuration, t.software, t.heartbeat_every, t.offline_after,
 	t.config_version, t.reported_software, t.reported_attributes, t.reported_at,
@@ -187,7 +187,7 @@ func scanDevice(metrics bool) pgx.RowToFunc[deviceops.Device] {
 func deviceTargets(d *deviceops.Device, latitude, longitude **float64) []any {
 	desired, reported := &d.Twin.Desired, &d.Twin.Reported
 	return []any{
-		&d.ID, &d.Account, &d.Serial, &d.Profile, &d.Parent, &d.Tags, &d.Labels, &d.Attributes, &d.Zone, latitude, longitude,
+		&d.ID, &d.Account, &d.Serial, &d.Profile, &d.Parent, &d.Tags, &d.Labels, &d.Attributes, &d.Zone, latitude, longitude, moment{&d.PlaceAt},
 		&d.State, moment{&d.StateSince}, &d.StateReason, &d.ClaimHash, moment{&d.CreatedAt}, moment{&d.UpdatedAt},
 		&desired.Version, &desired.Configuration, &desired.Software, &desired.Heartbeat.Every, &desired.Heartbeat.OfflineAfter,
 		&reported.ConfigVersion, &reported.Software, &reported.Attributes, moment{&reported.At},

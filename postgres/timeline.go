@@ -28,8 +28,8 @@ func (t tx) DeviceTimeline(ctx context.Context, device string, limit int) ([]dev
 
 func (t tx) eventEntries(ctx context.Context, device string, limit int) ([]deviceops.TimelineEntry, error) {
 	events, err := list(ctx, t, "find events", scanEvent, `
-		select `+eventColumns+` from events where device = $1 and type <> $2 order by id desc limit $3`,
-		device, deviceops.EventTelemetry, limit)
+		select `+eventColumns+` from events where device = $1 and type <> all($2) order by id desc limit $3`,
+		device, []string{deviceops.EventTelemetry, deviceops.EventPlace}, limit)
 	return entries(events, func(e deviceops.Event) []deviceops.TimelineEntry {
 		return []deviceops.TimelineEntry{{At: e.At, Kind: "event", Subject: e.Type, Text: e.Tell(), Data: e.Data}}
 	}), err

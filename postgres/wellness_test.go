@@ -166,3 +166,23 @@ func TestFleetHealthByGroup(t *testing.T) {
 	require.Empty(t, none.ByState)
 	require.Empty(t, none.Versions)
 }
+
+func TestPlaces(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		online(t, s, "k1", "k2")
+		here := deviceops.Place{Latitude: 53.5, Longitude: -179.5}
+		require.NoError(t, s.SavePlaces(t.Context(), nil))
+		require.NoError(t, s.SavePlaces(t.Context(), []deviceops.PlaceFix{{Device: "k1", Place: here, At: noon}, {Device: "nobody", Place: here, At: noon}}))
+		d, err := s.FindDevice(t.Context(), "k1")
+		require.NoError(t, err)
+		require.Equal(t, &here, d.Place)
+		require.Equal(t, noon, d.PlaceAt)
+		require.NoError(t, s.SaveDevice(t.Context(), &d))
+		d, err = s.FindDevice(t.Context(), "k1")
+		require.NoError(t, err)
+		require.Equal(t, noon, d.PlaceAt)
+		other, err := s.FindDevice(t.Context(), "k2")
+		require.NoError(t, err)
+		require.Nil(t, other.Place)
+	})
+}

@@ -137,6 +137,9 @@ func (d *driver) tick(ctx workflow.Context) {
 
 // happen lets one event come in.
 func (d *driver) happen(ctx workflow.Context, e dsl.TestEvent) {
+	if e.Event.Type == deviceops.EventPlace && !d.move(&e) {
+		return
+	}
 	d.apply(e)
 	event := e.Event
 	event.At, event.ReceivedAt = d.now.Add(-e.Age), d.now
@@ -145,6 +148,19 @@ func (d *driver) happen(ctx workflow.Context, e dsl.TestEvent) {
 			d.sample(ctx, d.rules[a.Name], e, event)
 		}
 	}
+}
+
+// move has a device be somewhere else, and the event tell from where; false if it
+// is where it was.
+func (d *driver) move(e *dsl.TestEvent) (moved bool) {
+	device, data := d.device(e.Event.Device), e.Event.Data
+	latitude, _ := data["latitude"].(float64)
+	longitude, _ := data["longitude"].(float64)
+	to := deviceops.Place{Latitude: latitude, Longitude: longitude}
+	if e.Event.Data, moved = deviceops.Move(device.Place, to); moved {
+		device.Place = &to
+	}
+	return moved
 }
 
 // apply changes the device as the event says.
@@ -196,7 +212,10 @@ func (d *driver) sample(ctx workflow.Context, a *deviceops.Automation, e dsl.Tes
 	if d.keys[s] == nil {
 		d.keys[s] = &deviceops.AutomationKey{}
 	}
-	sample := deviceops.Sample{At: event.At, Holds: d.holds(a, event.Device, judged), Event: data}
+	if judged.Silent {
+		return
+	}
+	sample := deviceops.Sample{At: event.At, Holds: d.holds(a, event.Device, judged), Arms: judged.Arms, Event: data}
 	d.noFault(s, a.Take(d.keys[s], sample, d.now, d.play(ctx, s)))
 }
 

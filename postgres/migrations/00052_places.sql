@@ -1,0 +1,4 @@
+-- +goose Up
+
+-- When a device was where it said that it is.
+alter table devices add column place_at timestamptz;
