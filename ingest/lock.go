@@ -72,11 +72,14 @@ func (t *transaction) busy() (busy map[string]bool, others map[string]sayings) {
 }
 
 // harmless reports whether a message changes no more of an online device than
-// when it was last seen, and is acknowledged some time.
+// when it was last seen, and is acknowledged some time. Telemetry that says where
+// it is may.
 func (i item) harmless() bool {
-	switch i.message.Leaf() {
-	case protocol.LeafEvent, protocol.LeafTelemetry:
+	switch m := i.message.(type) {
+	case *protocol.Event:
 		return i.own == nil && i.origin == i.subject && i.sequenced()
+	case *protocol.Telemetry:
+		return i.own == nil && i.origin == i.subject && i.sequenced() && m.Metrics["latitude"] == nil
 	default:
 		return false
 	}
@@ -116,7 +119,7 @@ func (t *transaction) guard(context.Context) error {
 	l := t.ledger
 	for id := range t.unlocked {
 		_, glimpsed := l.glimpsed[id]
-		if glimpsed || l.sessions[id] || l.reported[id] || l.examined[id] {
+		if glimpsed || l.sessions[id] || l.reported[id] || l.examined[id] || l.placed[id] {
 			return errUnlocked
 		}
 	}

@@ -138,3 +138,18 @@ func TestAutomationsDoNotHearEachFlap(t *testing.T) {
 	}
 	require.Equal(t, map[float64]int{1: 6, 2: 1, 3: 1}, started(), "it is gone, 30 minutes after it was lost")
 }
+
+// TestMovesAreLocked looks that what a numbered message says of a place is stored,
+// although other numbered messages lock nothing.
+func TestMovesAreLocked(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, nil)
+	b.device("k1", deviceops.Active)
+	b.say("k1", "hello", fullHello)
+	for n, north := range []float64{0.5, 0.6, 0.7} {
+		b.clock.advance(time.Second)
+		b.say("k1", "telemetry", fmt.Sprintf(`{"boot":"b1","seq":%d,"metrics":{"latitude":%v,"longitude":10}}`, n+1, 53+north))
+	}
+	require.Equal(t, 53.7, b.find("k1").Place.Latitude)
+	require.Len(t, b.events("k1", deviceops.EventPlace), 3)
+}
