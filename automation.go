@@ -1,6 +1,9 @@
 package deviceops
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Automation is a published automation, compiled: when a run is started, of what.
 // It is shared and must not be changed.
@@ -21,6 +24,10 @@ type Automation struct {
 
 	Workflow        string
 	WorkflowVersion int // 0: the newest when a run starts
+
+	// OpensTicket says that it opens a ticket in place of starting a run, and
+	// closes it when the condition no longer holds.
+	OpensTicket bool
 
 	Rules AutomationRules
 }
@@ -43,6 +50,10 @@ type AutomationRules interface {
 
 	// InputsFor gives the inputs of the run that an occasion starts. EINVALID.
 	InputsFor(o Occasion) (map[string]any, error)
+
+	// TicketFor gives what an occasion tells of a problem: the texts, severity,
+	// channels and folding of the ticket. EINVALID.
+	TicketFor(o Occasion) (TicketOpening, error)
 }
 
 // Occasion is what happened, as the expressions of an automation see it. Values
@@ -75,6 +86,11 @@ type AutomationKey struct {
 	Window   WindowState      `json:"window"`
 	Runs     ConcurrencyState `json:"runs"`
 	Deadline time.Time        `json:"-"` // when Tick is due; zero: it is not
+
+	// Ticket is the ticket that is open for as long as the condition holds, and
+	// HeldAt when it was last known to.
+	Ticket string    `json:"ticket,omitempty"`
+	HeldAt time.Time `json:"held_at,omitzero"` // zero: there is no ticket
 }
 
 // AutomationPlay carries out what an automation decides: in the store, or in a
@@ -88,12 +104,25 @@ type AutomationPlay interface {
 
 	// Cancel asks a run to end.
 	Cancel(run string) error
+
+	// OpenTicket opens the ticket of a firing. False: it could not be.
+	OpenTicket(samples []Sample, d WindowDecision) (bool, error)
+
+	// TicketOver closes it: a sample says that the condition no longer holds.
+	TicketOver(s Sample)
 }
 
 // Take judges a sample that came in at now.
 func (a *Automation) Take(k *AutomationKey, s Sample, now time.Time, p AutomationPlay) error {
 	a.adopt(k)
-	return a.decide(k, a.Window.Take(k.Window, s, now), p)
+	if err := a.decide(k, a.Window.Take(k.Window, s, now), p); err != nil {
+		return err
+	}
+	if over := !s.Holds && !k.HeldAt.IsZero() && !s.At.Before(k.HeldAt); over {
+		k.HeldAt = time.Time{}
+		p.TicketOver(s)
+	}
+	return nil
 }
 
 // Tick judges that the clock reads now.
@@ -132,9 +161,12 @@ func (a *Automation) decide(k *AutomationKey, step WindowStep, p AutomationPlay)
 
 // become does what follows from one decision.
 func (a *Automation) become(k *AutomationKey, d WindowDecision, p AutomationPlay) error {
-	if d.Outcome != WindowFired {
+	switch {
+	case d.Outcome != WindowFired:
 		p.Decided(d, "")
 		return nil
+	case a.OpensTicket:
+		return a.openTicket(k, d, p)
 	}
 	runs, admission := a.Concurrency.Admit(k.Runs, d.Samples)
 	k.Runs = runs
@@ -152,6 +184,15 @@ func (a *Automation) become(k *AutomationKey, d WindowDecision, p AutomationPlay
 	return nil
 }
 
+func (a *Automation) openTicket(k *AutomationKey, d WindowDecision, p AutomationPlay) error {
+	p.Decided(d, AdmitStart)
+	opened, err := p.OpenTicket(d.Samples, d)
+	if err == nil && opened {
+		k.HeldAt = d.Samples[len(d.Samples)-1].At
+	}
+	return err
+}
+
 func (a *Automation) launch(k *AutomationKey, samples []Sample, at time.Time, p AutomationPlay) error {
 	run, err := p.Launch(samples, at)
 	if err == nil && run != "" {
@@ -160,6 +201,9 @@ func (a *Automation) launch(k *AutomationKey, samples []Sample, at time.Time, p 
 	return err
 }
 
-// Wakes reports whether a sample that says no can change what is made of others:
-// it breaks a hold off, and nothing else.
-func (a *Automation) Wakes(holds bool) bool { return holds || a.Window.For > 0 }
+// Wakes reports whether a sample that says no can change anything: it breaks a
+// hold off, and closes a ticket.
+func (a *Automation) Wakes(holds bool) bool { return holds || a.Window.For > 0 || a.OpensTicket }
+
+// actor names the automation where it does something by itself.
+func (a *Automation) actor() string { return fmt.Sprintf("automation:%s@%d", a.Name, a.Version) }

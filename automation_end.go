@@ -57,7 +57,7 @@ func (h *hearing) finish(ctx context.Context) (AutomationEffects, error) {
 	if err := h.save(ctx); err != nil {
 		return AutomationEffects{}, err
 	}
-	more, err := h.Hear(ctx, h.tx, said)
+	more, err := h.Hear(ctx, h.tx, slices.Concat(said, h.said))
 	return AutomationEffects{Starts: append(h.effects.Starts, more.Starts...), Cancels: append(h.effects.Cancels, more.Cancels...)}, err
 }
 

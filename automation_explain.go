@@ -10,9 +10,9 @@ import (
 type AutomationView struct {
 	AutomationRef
 	Version  int    `json:"version"`
-	Hears    string `json:"hears"` // the type of the events
-	Workflow string `json:"workflow"`
-	Status   string `json:"status"` // enabled, disabled, stopped (by its brake) or broken
+	Hears    string `json:"hears"`    // the type of the events
+	Workflow string `json:"workflow"` // that it starts; "": it opens tickets
+	Status   string `json:"status"`   // enabled, disabled, stopped (by its brake) or broken
 
 	Since   time.Time `json:"since,omitzero"`    // of disabled or stopped
 	By      string    `json:"by,omitempty"`      // who enabled or disabled it last
@@ -31,7 +31,7 @@ const (
 // View shows an automation with what people and its brake decided.
 func (a *Automation) View(s AutomationState) AutomationView {
 	v := AutomationView{
-		AutomationRef: a.Ref(), Version: a.Version, Hears: a.Event, Workflow: reference(a.Workflow, a.WorkflowVersion),
+		AutomationRef: a.Ref(), Version: a.Version, Hears: a.Event, Workflow: a.runs(),
 		Status: AutomationEnabled, By: s.ChangedBy, Reason: s.Reason, Refused: s.Brake.Refused,
 	}
 	switch {
@@ -44,6 +44,14 @@ func (a *Automation) View(s AutomationState) AutomationView {
 		v.Reason = a.Limit.exceeded()
 	}
 	return v
+}
+
+// runs names the workflow that the automation starts; "": it opens tickets.
+func (a *Automation) runs() string {
+	if a.OpensTicket {
+		return ""
+	}
+	return reference(a.Workflow, a.WorkflowVersion)
 }
 
 func reference(workflow string, version int) string {
@@ -68,11 +76,12 @@ type AutomationKeyView struct {
 	Silent  time.Time `json:"silent,omitzero"`  // until when
 	Running []string  `json:"running,omitempty"`
 	Queued  int       `json:"queued,omitempty"`
+	Ticket  string    `json:"ticket,omitempty"` // that is open while the condition holds
 }
 
 // View shows what is remembered of a key.
 func (k *AutomationKey) View(key string) AutomationKeyView {
-	v := AutomationKeyView{Key: key, Due: k.Deadline, Silent: k.Window.Silent, Running: k.Runs.Running, Queued: len(k.Runs.Queue)}
+	v := AutomationKeyView{Key: key, Due: k.Deadline, Silent: k.Window.Silent, Running: k.Runs.Running, Queued: len(k.Runs.Queue), Ticket: k.Ticket}
 	if len(k.Window.Samples) > 0 {
 		v.Holding = k.Window.Samples[0].At
 		if !k.Window.Since.IsZero() {
@@ -112,6 +121,10 @@ func (d AutomationDecision) text() string {
 	switch d.Outcome {
 	case OutcomeStarted:
 		return "it started run " + d.Run
+	case OutcomeTicket:
+		return "it opened ticket " + d.Detail + ", or told it again"
+	case OutcomeRecovered:
+		return "the condition no longer holds: it closed ticket " + d.Detail
 	case OutcomeQueued:
 		return "it waits for the end of run " + d.Run
 	case OutcomeSkipped:
@@ -174,12 +187,15 @@ func (a *Automation) Rejudge(o Occasion, s AutomationState) AutomationReason {
 func ExplainEvent(e Event, automations []*Automation, decisions []AutomationDecision, rejudge func(*Automation) AutomationReason) EventExplanation {
 	x := EventExplanation{Event: e, Automations: []AutomationReason{}}
 	decided := map[AutomationRef]bool{}
-	started := 0
+	started, tickets := 0, 0
 	for _, d := range decisions {
 		decided[d.AutomationRef] = true
 		x.Automations = append(x.Automations, d.Reason())
-		if d.Outcome == OutcomeStarted {
+		switch d.Outcome {
+		case OutcomeStarted:
 			started++
+		case OutcomeTicket, OutcomeRecovered:
+			tickets++
 		}
 	}
 	for _, a := range automations {
@@ -192,6 +208,8 @@ func ExplainEvent(e Event, automations []*Automation, decisions []AutomationDeci
 		x.Summary = fmt.Sprintf("Event %d (%s) started a run.", e.ID, e.Type)
 	case started > 1:
 		x.Summary = fmt.Sprintf("Event %d (%s) started %d runs.", e.ID, e.Type, started)
+	case tickets > 0:
+		x.Summary = fmt.Sprintf("Event %d (%s) opened or closed a ticket.", e.ID, e.Type)
 	case len(x.Automations) == 0:
 		x.Summary = fmt.Sprintf("Event %d (%s) started nothing: no automation listens to it.", e.ID, e.Type)
 	default:

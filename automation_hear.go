@@ -46,6 +46,8 @@ type hearing struct {
 	runs      []Run
 	owners    map[string]AutomationSlot // of runs
 	events    []Event                   // that automations make
+	tickets   []ticketTurn
+	said      []Event // that are stored already, and not heard yet
 	effects   AutomationEffects
 }
 
@@ -83,8 +85,8 @@ func (a *Automations) Hear(ctx context.Context, tx Tx, events []Event) (Automati
 		if err := h.decide(ctx); err != nil {
 			return AutomationEffects{}, err
 		}
-		events = h.events
-		h.events, h.heard = nil, nil
+		events = slices.Concat(h.events, h.said)
+		h.events, h.said, h.heard = nil, nil, nil
 	}
 	return h.effects, nil
 }

@@ -174,7 +174,7 @@ func (p *automationPlay) plan(samples []Sample, at time.Time) (Run, error) {
 	}
 	return Run{
 		ID: automationRun(p.slot, at, samples[len(samples)-1].ID), Account: account, Workflow: a.Workflow, Version: plan.Version, Hash: plan.Hash,
-		Device: device, Inputs: inputs, Status: RunPending, StartedBy: fmt.Sprintf("automation:%s@%d", a.Name, a.Version), StartedAt: p.now,
+		Device: device, Inputs: inputs, Status: RunPending, StartedBy: a.actor(), StartedAt: p.now,
 	}, nil
 }
 
@@ -225,6 +225,9 @@ func (h *hearing) lockKeys(ctx context.Context, slots []AutomationSlot) error {
 
 // save writes what was decided. What automations said is stored like any event.
 func (h *hearing) save(ctx context.Context) error {
+	if err := h.saveTickets(ctx); err != nil {
+		return err
+	}
 	if err := h.tx.SaveAutomationKeys(ctx, h.keys, h.now); err != nil {
 		return err
 	}

@@ -38,6 +38,8 @@ type AutomationOutcome string
 // Outcomes.
 const (
 	OutcomeStarted   AutomationOutcome = "started"
+	OutcomeTicket    AutomationOutcome = "ticket"    // Detail is the ticket that was opened, or told again
+	OutcomeRecovered AutomationOutcome = "recovered" // the ticket Detail was closed: the condition no longer holds
 	OutcomeQueued    AutomationOutcome = "queued"    // behind a run of the same key
 	OutcomeSkipped   AutomationOutcome = "skipped"   // a run of the same key goes on
 	OutcomeReplacing AutomationOutcome = "replacing" // the run of the same key is canceled first

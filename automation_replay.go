@@ -155,6 +155,15 @@ func (p *replayPlay) Launch(samples []Sample, at time.Time) (string, error) {
 	return "replayed", nil
 }
 
+// OpenTicket implements AutomationPlay.
+func (p *replayPlay) OpenTicket(samples []Sample, d WindowDecision) (bool, error) {
+	run, err := p.Launch(samples, d.At)
+	return run != "", err
+}
+
+// TicketOver implements AutomationPlay.
+func (p *replayPlay) TicketOver(Sample) { p.report.Outcomes[OutcomeRecovered]++ }
+
 // Cancel implements AutomationPlay.
 func (p *replayPlay) Cancel(string) error { return nil }
 

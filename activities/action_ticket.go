@@ -133,7 +133,7 @@ func (c *Call) reaches(ctx context.Context, account string, args openTicketArgs)
 	for _, need := range []struct{ channel, operation, fix string }{
 		{args.Channel, deviceops.ChannelOpen, "opens no tickets; give it ticket:"}, {args.Notify, deviceops.ChannelNotify, "cannot notify; give it notify:"},
 	} {
-		if need.channel == "" {
+		if need.channel == "" || need.channel == deviceops.ChannelLog && need.operation == deviceops.ChannelNotify {
 			continue
 		}
 		info, err := c.deps.channel(ctx, account, need.channel)

@@ -28,6 +28,9 @@ func (s *ticketSync) notify(ctx context.Context, e deviceops.TicketEntry) error 
 	if e.Kind == deviceops.EntryRecovered || e.Kind == deviceops.EntryClosed {
 		n.Severity = "info"
 	}
+	if n.Channel == deviceops.ChannelLog {
+		return s.log(ctx, n)
+	}
 	limit := deviceops.DefaultNoticeLimit
 	info, err := s.deps.channel(ctx, s.ticket.Account, s.ticket.Notify)
 	switch code := deviceops.ErrorCode(err); {
@@ -37,4 +40,14 @@ func (s *ticketSync) notify(ctx context.Context, e deviceops.TicketEntry) error 
 		return err
 	}
 	return s.deps.Store.QueueNotice(ctx, n, limit)
+}
+
+// log tells of a ticket on the channel that every installation has.
+func (s *ticketSync) log(ctx context.Context, n deviceops.Notice) error {
+	return s.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		return tx.AppendEvents(ctx, []deviceops.Event{{
+			Account: n.Account, Device: n.Device, Type: EventNotification, Severity: n.Severity, At: n.QueuedAt, ReceivedAt: n.QueuedAt,
+			Data: map[string]any{"channel": n.Channel, "title": n.Title, "text": n.Text, "ticket": s.ticket.ID},
+		}})
+	})
 }

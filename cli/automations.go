@@ -130,7 +130,7 @@ are kept for 7 days. The ids of events are in: deviceops events tail -o json`,
 func (w *screen) automations(all []deviceops.AutomationView) {
 	rows := make([][]string, len(all))
 	for i, v := range all {
-		rows[i] = []string{v.Name, fmt.Sprint(v.Version), v.Account, v.Status, w.when(v.Since), v.Hears, dash(v.Workflow), cut(v.Reason, 60)}
+		rows[i] = []string{v.Name, fmt.Sprint(v.Version), v.Account, v.Status, w.when(v.Since), v.Hears, orTicket(v), cut(v.Reason, 60)}
 	}
 	w.table([]string{"NAME", "VERSION", "ACCOUNT", "STATUS", "SINCE", "HEARS", "RUNS", "WHY"}, rows)
 }
@@ -142,7 +142,7 @@ func (w *screen) automation(d deviceops.AutomationDetail) {
 	}
 	w.fields(
 		"automation", fmt.Sprintf("%s@%d", d.Name, d.Version), "account", d.Account, "status", d.Status, "since", w.when(d.Since), "hears", d.Hears,
-		"runs", d.Workflow, "refused", refused, "changed by", d.By, "why", d.Reason,
+		"runs", orTicket(d.AutomationView), "refused", refused, "changed by", d.By, "why", d.Reason,
 	)
 	var rows [][]string
 	for _, k := range d.Keys {
@@ -200,4 +200,12 @@ func (w *screen) eventExplanation(x deviceops.EventExplanation) {
 		w.line("%s@%d: %s", r.Name, r.Version, r.Outcome)
 		w.line("  %s", r.Text)
 	}
+}
+
+// orTicket says what an automation starts.
+func orTicket(v deviceops.AutomationView) string {
+	if v.Workflow == "" && v.Status != deviceops.AutomationBroken {
+		return "(a ticket)"
+	}
+	return dash(v.Workflow)
 }

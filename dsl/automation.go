@@ -28,6 +28,8 @@ type Automation struct {
 	WorkflowVersion int    // 0: the newest when a run starts
 	Inputs          *Value // a map; nil: none
 
+	Ticket *AutomationTicket // that it opens in place of a run; nil: it runs a workflow
+
 	key   *Expression   // nil: the device of the event
 	where []*Expression // all have to hold; none: always
 }
@@ -45,6 +47,7 @@ var automationKeys = []fieldSpec{
 	{"limit", schema{"type": "string", "pattern": `^\d+ per \S+$`, "description": "at most so many starts, as in 50 per 10m; beyond it the automation stops and asks a person"}},
 	{"run", schema{"type": "string", "pattern": `^[a-z0-9][a-z0-9._-]*@([0-9]+|latest)$`, "description": "NAME@VERSION or NAME@latest"}},
 	{"with", argumentsSchema("inputs of the run")},
+	{"ticket", automationTicketSchema()},
 }
 
 var debounceKeys = []fieldSpec{
@@ -64,7 +67,9 @@ func debounceSchema() schema {
 }
 
 func automationSchema() schema {
-	return objectSchema("when a run is started", []string{"automation", "trigger", "run"}, automationKeys)
+	s := objectSchema("when a run is started, or a ticket opened", []string{"automation", "trigger"}, automationKeys)
+	s["oneOf"] = []any{schema{"required": []string{"run"}}, schema{"required": []string{"ticket"}}}
+	return s
 }
 
 func concurrencyNames() []string {
@@ -210,11 +215,15 @@ func (c *checker) limit(n *yaml.Node) deviceops.Limit {
 // maxLimit bounds what the brake of an automation has to remember.
 const maxLimit = 10_000
 
-// starts reads what is run.
+// starts reads what is run, or the ticket that is opened.
 func (c *checker) starts(o *object, a *Automation) {
 	n := o.get("run")
-	if n == nil {
-		c.report(o.keys["automation"], "missing-key", "add run: NAME@VERSION", "an automation needs a workflow to run")
+	switch {
+	case o.has("ticket"):
+		c.opensTicket(o, a)
+		return
+	case n == nil:
+		c.report(o.keys["automation"], "missing-key", "add run: NAME@VERSION, or ticket: { title: ... }", "an automation needs a workflow to run, or a ticket to open")
 		return
 	}
 	if text, ok := c.text(n, "the workflow to run"); ok {
@@ -303,7 +312,7 @@ func (a *Automation) usesDevice() bool {
 func (a *Automation) Rules() deviceops.Automation {
 	return deviceops.Automation{
 		Name: a.Name, Version: a.Version, Hash: a.Hash, Event: a.Trigger.EventType(), Addressed: a.Trigger.addressed(), UsesDevice: a.usesDevice(),
-		Window: a.Window, Concurrency: a.Concurrency, Limit: a.Limit, Workflow: a.Workflow, WorkflowVersion: a.WorkflowVersion, Rules: a,
+		Window: a.Window, Concurrency: a.Concurrency, Limit: a.Limit, Workflow: a.Workflow, WorkflowVersion: a.WorkflowVersion, OpensTicket: a.Ticket != nil, Rules: a,
 	}
 }
 

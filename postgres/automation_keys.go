@@ -91,7 +91,7 @@ func (t tx) PruneAutomations(ctx context.Context, before, keysBefore time.Time) 
 		return err
 	}
 	_, err := t.exec(ctx, "prune keys of automations", `
-		delete from automation_keys k where used_at < $1 and deadline is null
+		delete from automation_keys k where used_at < $1 and deadline is null and not state ? 'ticket'
 			and not exists (select from automation_runs r where r.account = k.account and r.automation = k.automation and r.key = k.key)`, keysBefore)
 	return err
 }

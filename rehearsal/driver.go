@@ -24,11 +24,13 @@ const month = 30 * 24 * time.Hour
 // windows and starts runs as its children, all on one virtual clock.
 type driver struct {
 	*world
-	about   subject
-	rules   map[string]*deviceops.Automation // by name
-	keys    map[slot]*deviceops.AutomationKey
-	brakes  map[string]deviceops.LimitState // by automation
-	running map[string]workflow.CancelFunc  // by id of run
+	about subject
+	rules map[string]*deviceops.Automation // by name
+	keys  map[slot]*deviceops.AutomationKey
+
+	problems map[slot]*problemState          // that automations opened tickets for
+	brakes   map[string]deviceops.LimitState // by automation
+	running  map[string]workflow.CancelFunc  // by id of run
 }
 
 // slot is one key of one automation.
@@ -36,7 +38,7 @@ type slot struct{ automation, key string }
 
 func (w *world) driver(about subject) *driver {
 	d := &driver{
-		world: w, about: about, rules: map[string]*deviceops.Automation{}, keys: map[slot]*deviceops.AutomationKey{},
+		world: w, about: about, rules: map[string]*deviceops.Automation{}, keys: map[slot]*deviceops.AutomationKey{}, problems: map[slot]*problemState{},
 		brakes: map[string]deviceops.LimitState{}, running: map[string]workflow.CancelFunc{},
 	}
 	for _, a := range about.automations {

@@ -56,24 +56,79 @@ func (p *play) Cancel(run string) error {
 // Launch implements deviceops.AutomationPlay.
 func (p *play) Launch(samples []deviceops.Sample, _ time.Time) (string, error) {
 	a := p.automation
-	brake, ok := a.Limit.Take(p.brakes[a.Name], p.now)
-	p.brakes[a.Name] = brake
-	if !ok {
-		p.note("%s: stopped, since more than %d runs in %s were to start; a person has to resume it", a.Name, a.Limit.N, dsl.FormatDuration(a.Limit.Per))
+	if p.stopped() {
 		return "", nil
 	}
-	occasion, err := a.Rules.Occasion(samples)
+	occasion, err := p.occasion(samples)
 	if err != nil {
 		return "", err
 	}
 	device := occasion.DeviceID()
-	occasion.Device = p.facts(device)
 	inputs, err := a.Rules.InputsFor(occasion)
 	if err != nil {
 		return "", err
 	}
 	r := deviceops.Run{Inputs: inputs, Device: device, StartedBy: "automation:" + a.Name}
 	return p.begin(p.ctx, p.suite.workflow(a.Workflow, a.WorkflowVersion), r, func(ctx workflow.Context, id string) { p.ended(ctx, p.slot, id) }), nil
+}
+
+// stopped asks the brake.
+func (p *play) stopped() bool {
+	a := p.automation
+	brake, ok := a.Limit.Take(p.brakes[a.Name], p.now)
+	p.brakes[a.Name] = brake
+	if !ok {
+		p.note("%s: stopped, since more than %d runs in %s were to start; a person has to resume it", a.Name, a.Limit.N, dsl.FormatDuration(a.Limit.Per))
+	}
+	return !ok
+}
+
+// occasion gives back the events of samples, with what is known of their device.
+func (p *play) occasion(samples []deviceops.Sample) (deviceops.Occasion, error) {
+	occasion, err := p.automation.Rules.Occasion(samples)
+	occasion.Device = p.facts(occasion.DeviceID())
+	return occasion, err
+}
+
+// OpenTicket implements deviceops.AutomationPlay.
+func (p *play) OpenTicket(samples []deviceops.Sample, _ deviceops.WindowDecision) (bool, error) {
+	if p.stopped() {
+		return false, nil
+	}
+	occasion, err := p.occasion(samples)
+	if err != nil {
+		return false, err
+	}
+	opening, err := p.automation.Rules.TicketFor(occasion)
+	if err != nil {
+		return false, err
+	}
+	problem := p.problems[p.slot]
+	switch {
+	case problem == nil, problem.over && !p.now.Before(problem.since.Add(opening.Reopen)):
+		p.tickets = append(p.tickets, map[string]any{"title": opening.Ticket.Title})
+		p.note("ticket: %s", opening.Ticket.Title)
+	case problem.over:
+		p.note("ticket, open again: %s", opening.Ticket.Title)
+	default:
+		p.note("ticket, told again: %s", opening.Ticket.Title)
+	}
+	p.problems[p.slot] = &problemState{title: opening.Ticket.Title, since: p.now}
+	return true, nil
+}
+
+// TicketOver implements deviceops.AutomationPlay.
+func (p *play) TicketOver(deviceops.Sample) {
+	problem := p.problems[p.slot]
+	problem.over, problem.since = true, p.now
+	p.note("ticket, closed: %s", problem.title)
+}
+
+// problemState is what a rehearsal knows of the ticket of a key.
+type problemState struct {
+	title string
+	over  bool
+	since time.Time
 }
 
 // ended starts what waited for the end of a run.

@@ -185,7 +185,7 @@ func (s *Suite) tested(about subject, names []dsl.Named) (subject, *dsl.Diagnost
 			d := name.Diagnostic("unknown-name", "give the file of the automation too", "there is no automation %q in these files", name.Name)
 			return subject{}, &d
 		}
-		if s.workflow(a.Workflow, a.WorkflowVersion) == nil {
+		if a.Ticket == nil && s.workflow(a.Workflow, a.WorkflowVersion) == nil {
 			d := name.Diagnostic("unknown-name", "give the file of the workflow too", "the automation %s runs %s, which is not in these files", a.Name, reference(a.Workflow, a.WorkflowVersion))
 			return subject{}, &d
 		}

@@ -1,0 +1,123 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+)
+
+const linkDown = `automation: link-down
+trigger: { event: link.moved, where: event.data.up == false }
+ticket:
+  title: ${{ event.device }} has no link
+  body: Since ${{ event.at }}
+  severity: warning
+  channel: jira
+  reopen: 10m
+  fold: { by: "${{ event.data.site }}", at_least: 3, title: "No link at ${{ event.data.site }}", critical: 20 }
+`
+
+func (a *automated) link(device string, up bool, site string) {
+	a.t.Helper()
+	a.say(device, "event", fmt.Sprintf(`{"type":"link.moved","data":{"up":%t,"site":%q}}`, up, site))
+}
+
+func (a *automated) tickets(f deviceops.TicketFilter) []deviceops.Ticket {
+	a.t.Helper()
+	f.Limit = 1000
+	found, err := a.store.ListTickets(context.Background(), f)
+	require.NoError(a.t, err)
+	return found
+}
+
+func TestAConditionOpensATicketAndItsEndClosesIt(t *testing.T) {
+	t.Parallel()
+	a := newAutomated(t, linkDown)
+	a.register(deviceops.Registration{ID: "k1"})
+	a.link("k1", true, "")
+	require.Empty(t, a.tickets(deviceops.TicketFilter{}), "nothing was open that could be closed")
+	a.link("k1", false, "")
+	a.clock.advance(time.Minute)
+	a.link("k1", false, "")
+	found := a.tickets(deviceops.TicketFilter{})
+	require.Len(t, found, 1)
+	ticket := found[0]
+	require.Equal(t, "k1 has no link", ticket.Title)
+	require.Equal(t, "link-down|k1", ticket.Fingerprint)
+	require.Equal(t, "warning", ticket.Severity)
+	require.Equal(t, "acme", ticket.Account)
+	require.Equal(t, "k1", ticket.Device)
+	require.Equal(t, "automation:link-down@1", ticket.OpenedBy)
+	require.Equal(t, 2, ticket.Count)
+	require.Empty(t, ticket.Cause, "an empty cause folds nothing")
+	require.Empty(t, a.runs())
+	require.Eventually(t, func() bool { return a.orch.started()["sync-"+ticket.ID] > 0 }, 5*time.Second, 5*time.Millisecond, "the other system is told after the commit")
+
+	a.say("k1", "event", `{"type":"link.moved","data":{"up":true},"age_ms":90000}`)
+	require.Equal(t, deviceops.TicketOpen, a.tickets(deviceops.TicketFilter{})[0].Status, "it was up before it was down")
+	a.link("k1", true, "")
+	a.link("k1", true, "")
+	closed, err := a.store.FindTicket(t.Context(), ticket.ID)
+	require.NoError(t, err)
+	require.Equal(t, deviceops.TicketClosed, closed.Status)
+	require.Equal(t, "the condition no longer holds", closed.Resolution)
+	require.Equal(t, "automation:link-down@1", closed.ClosedBy)
+	require.Equal(t, []string{"ticket", "ticket", "recovered"}, a.outcomes())
+	require.Equal(t, ticket.ID, a.lastDecision().Detail)
+
+	a.clock.advance(9 * time.Minute)
+	a.link("k1", false, "")
+	require.Equal(t, 1, a.tickets(deviceops.TicketFilter{})[0].Relapses)
+	a.link("k1", true, "")
+	a.clock.advance(11 * time.Minute)
+	a.link("k1", false, "")
+	require.Len(t, a.tickets(deviceops.TicketFilter{}), 2)
+}
+
+func TestAStormOfEventsIsOneTicket(t *testing.T) {
+	t.Parallel()
+	a := newAutomated(t, linkDown)
+	ids := make([]string, 30)
+	for n := range ids {
+		ids[n] = fmt.Sprintf("k%02d", n)
+		a.register(deviceops.Registration{ID: ids[n]})
+	}
+	for _, id := range ids {
+		a.link(id, false, "mall")
+	}
+	alone := a.tickets(deviceops.TicketFilter{Alone: true})
+	require.Len(t, alone, 1)
+	parent := alone[0]
+	require.Equal(t, "No link at mall", parent.Title)
+	require.Equal(t, 30, parent.Members)
+	require.Equal(t, "critical", parent.Severity)
+	require.Len(t, a.tickets(deviceops.TicketFilter{Parent: parent.ID}), 30)
+	for _, id := range ids {
+		require.Equal(t, deviceops.TicketOpen, a.tickets(deviceops.TicketFilter{Alone: true})[0].Status)
+		a.link(id, true, "mall")
+	}
+	parent = a.tickets(deviceops.TicketFilter{Alone: true})[0]
+	require.Equal(t, deviceops.TicketClosed, parent.Status)
+	require.Equal(t, "all 30 are closed", parent.Resolution)
+	require.Empty(t, a.tickets(deviceops.TicketFilter{Status: deviceops.TicketOpen}))
+}
+
+// What a ticket's end says is heard like anything else.
+func TestTheEndOfATicketIsHeard(t *testing.T) {
+	t.Parallel()
+	a := newAutomated(t, linkDown, `automation: after
+trigger: { event: ticket.closed, where: event.data.fingerprint startsWith "link-down" }
+run: reboot@1
+with: { device: "${{ event.device }}", battery: 1 }
+`)
+	a.register(deviceops.Registration{ID: "k1"})
+	a.link("k1", false, "")
+	require.Empty(t, a.runs())
+	a.link("k1", true, "")
+	require.Len(t, a.runs(), 1)
+}
