@@ -28,7 +28,7 @@ type ActionSpec struct {
 // Formats of text in the schemas of an ActionSpec, beside those of JSON Schema.
 const (
 	FormatSecret   = "secret"   // a reference: secret:path
-	FormatChannel  = "channel"  // the name of a channel, or log
+	FormatChannel  = "channel"  // the name of a channel; "operation" is what it has to be able to do, "": anything
 	FormatDuration = "duration" // 500ms, 30s, 1h30m, 7d
 	FormatDevice   = "device"   // of an object: a device as expressions see it
 )

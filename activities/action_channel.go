@@ -22,7 +22,7 @@ var _ = addAction(NewAction(About{
 }, callChannel))
 
 type callChannelArgs struct {
-	Channel string         `json:"channel" required:"true" max:"64" doc:"the channel"`
+	Channel string         `json:"channel" required:"true" max:"64" channel:"" doc:"the channel"`
 	Action  string         `json:"action" required:"true" max:"64" doc:"the action that it declares"`
 	Args    map[string]any `json:"args" doc:"the arguments of the action"`
 }

@@ -27,7 +27,7 @@ type notifyArgs struct {
 	Text     string `json:"text" required:"true" max:"4000" doc:"what people are told"`
 	Title    string `json:"title" max:"200" doc:"the same in a few words"`
 	Severity string `json:"severity" enum:"info,warning,error,critical" default:"info" doc:"how much it matters"`
-	Channel  string `json:"channel" max:"64" default:"log" channel:"true" doc:"where it goes: log, or a published channel"`
+	Channel  string `json:"channel" max:"64" default:"log" channel:"notify" doc:"where it goes: log, or a published channel"`
 	Key      string `json:"key" max:"200" doc:"what it is about, for the limit of the channel; left out: the workflow and the step"`
 }
 

@@ -66,8 +66,8 @@ func typeSchema(t reflect.Type, tag reflect.StructTag) map[string]any {
 	if tag.Get("secret") == "true" {
 		s["format"], s["pattern"] = deviceops.FormatSecret, "^"+deviceops.SecretScheme
 	}
-	if tag.Get("channel") == "true" {
-		s["format"] = deviceops.FormatChannel
+	if operation, ok := tag.Lookup("channel"); ok {
+		s["format"], s["operation"] = deviceops.FormatChannel, operation
 	}
 	if text, ok := tag.Lookup("default"); ok {
 		s["default"] = defaultValue(t, text)

@@ -58,8 +58,8 @@ type openTicketArgs struct {
 	Severity    string      `json:"severity" enum:"info,warning,error,critical" default:"error" doc:"how much it matters"`
 	Fingerprint string      `json:"fingerprint" max:"500" doc:"what names the problem; left out: the device and the title"`
 	Assignee    string      `json:"assignee" max:"200" doc:"who is to look into it, such as user:maria"`
-	Channel     string      `json:"channel" max:"64" channel:"true" doc:"the channel whose system has the ticket too; left out: it is kept here alone"`
-	Notify      string      `json:"notify" max:"64" channel:"true" doc:"the channel on which people are told when it is opened, matters more, and is closed"`
+	Channel     string      `json:"channel" max:"64" channel:"ticket.open" doc:"the channel whose system has the ticket too; left out: it is kept here alone"`
+	Notify      string      `json:"notify" max:"64" channel:"notify" doc:"the channel on which people are told when it is opened, matters more, and is closed"`
 	Reopen      Duration    `json:"reopen" default:"1h" doc:"a ticket that was closed no longer ago is opened again when the problem is back"`
 	Fold        *ticketFold `json:"fold" doc:"when tickets of one cause are one storm"`
 }

@@ -81,34 +81,20 @@ type checkedDocument struct {
 	found dsl.Diagnostics
 }
 
-// check compiles the files, each against the profiles of the others and those
+// check compiles the files, each against the documents of the others and those
 // that are published.
 func (d documentService) check(ctx context.Context, account string, files []deviceops.ApplyFile) ([]checkedDocument, error) {
-	given := map[string]*deviceops.Profile{}
+	published := &dsl.Published{Catalog: d.Catalog, Store: d.Store, Account: account, Actions: d.Actions}
 	for _, file := range files {
 		compiled, _ := dsl.CheckFile(file.Name, file.Source, dsl.Options{})
-		for _, c := range compiled {
-			if c.Profile != nil {
-				given[c.Name] = c.Profile
-			}
-		}
+		published.Given = append(published.Given, compiled...)
 	}
-	var failed error
-	options := dsl.Options{Actions: d.Actions, Profile: func(name string) *deviceops.Profile {
-		if given[name] != nil {
-			return given[name]
-		}
-		profile, err := d.Catalog.Profile(ctx, account, name)
-		if code := deviceops.ErrorCode(err); err != nil && code != deviceops.ENOTFOUND && code != deviceops.EINVALID {
-			failed = err
-		}
-		return profile
-	}}
+	options := published.Options(ctx)
 	var docs []checkedDocument
 	for _, file := range files {
 		docs = append(docs, checkFile(file, options)...)
 	}
-	return docs, failed
+	return docs, published.Failed()
 }
 
 // checkFile hands each document its diagnostics. Those about no document come

@@ -159,6 +159,9 @@ func (r actionReader) textArgument(n *yaml.Node, s argSchema, path string) *Valu
 		return r.durationValue(n, path, r.scope)
 	}
 	v := r.textValue(n, path, r.scope)
+	if name, ok := v.literal.(string); ok && s.text("format") == deviceops.FormatChannel {
+		r.channelName(n, name, s.text("operation"))
+	}
 	text, ok := v.literal.(string)
 	values := s.texts("enum")
 	switch high, bounded := s["maxLength"].(float64); {

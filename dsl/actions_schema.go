@@ -38,6 +38,9 @@ func templated(s argSchema) schema {
 		return written
 	case deviceops.FormatDuration:
 		return described(refTo("duration"), s.text("description"))
+	case deviceops.FormatChannel: // editors do not know which there are
+		delete(written, "format")
+		delete(written, "operation")
 	}
 	for _, key := range []string{"items", "additionalProperties"} {
 		if inner := s.below(key); inner != nil {

@@ -74,10 +74,13 @@ func (c *checker) opensTicket(o *object, a *Automation) {
 		}
 	}
 	c.ticketSeverity(t.get("severity"))
-	for key, into := range map[string]*string{"channel": &a.Ticket.Channel, "notify": &a.Ticket.Notify} {
-		if n := t.get(key); n != nil {
-			*into = c.name(n, "the name of a channel")
-		}
+	if n := t.get("channel"); n != nil {
+		a.Ticket.Channel = c.name(n, "the name of a channel")
+		c.channelName(n, a.Ticket.Channel, deviceops.ChannelOpen)
+	}
+	if n := t.get("notify"); n != nil {
+		a.Ticket.Notify = c.name(n, "the name of a channel")
+		c.channelName(n, a.Ticket.Notify, deviceops.ChannelNotify)
 	}
 	if n := t.get("reopen"); n != nil {
 		a.Ticket.Reopen = c.duration(n, "reopen")

@@ -21,7 +21,7 @@ type call struct {
 // checkCalls compares what calls give with the inputs of the workflows.
 func checkCalls(calls []call, compiled []Compiled) {
 	for _, c := range calls {
-		p := c.target(compiled)
+		p := newestProgram(compiled, c.workflow, c.version)
 		if p == nil {
 			p = c.published()
 		}
@@ -44,11 +44,12 @@ func (c call) published() *Program {
 	return p
 }
 
-// target finds the workflow that is run; nil if it is not in the file.
-func (c call) target(compiled []Compiled) *Program {
+// newestProgram finds a version of a workflow among documents, 0 for the newest;
+// nil if it is not there.
+func newestProgram(compiled []Compiled, name string, version int) *Program {
 	var newest *Program
 	for _, d := range compiled {
-		if d.Program == nil || d.Name != c.workflow || c.version != 0 && d.Version != c.version {
+		if d.Program == nil || d.Name != name || version != 0 && d.Version != version {
 			continue
 		}
 		if newest == nil || d.Version > newest.Version {

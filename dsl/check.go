@@ -26,10 +26,16 @@ type Options struct {
 	Workflow func(name string, version int) *Program
 	Calendar func(name string) *deviceops.Calendar
 
+	// Channel gives a published channel, or nil if there is none. Channels of the
+	// file itself come first. When Channel is nil, channels outside the file are
+	// not checked.
+	Channel func(name string) *Channel
+
 	local     map[string]*deviceops.Profile
 	calendars map[string]bool                      // of the file
 	releases  map[string]*deviceops.ReleaseRequest // of the file, by project@version
 	calls     []call
+	uses      []channelUse
 	ringSizes []int // devices of each ring of a rollout; nil: as its manifest says
 }
 
@@ -137,6 +143,7 @@ func checkSource(src *source, opts *Options) []Compiled {
 		}
 	}
 	checkCalls(opts.calls, compiled)
+	checkChannels(opts.uses, compiled)
 	repeated(src, docs, compiled)
 	dropBroken(docs, compiled)
 	return withKind(compiled)

@@ -106,6 +106,7 @@ func (b *builder) approvalRules(s *reading, op *Approve) {
 	}
 	if n := s.get("notify"); n != nil {
 		op.Notify = b.name(n, "the name of a channel")
+		b.toldOn(n, op.Notify)
 	}
 	if n := s.get("escalate"); n != nil {
 		op.Escalate = b.escalations(n, op.Expires)
@@ -187,6 +188,7 @@ func (c *checker) escalation(n *yaml.Node, before, expires time.Duration) (e Esc
 	}
 	if v := o.get("notify"); v != nil {
 		e.Notify = c.name(v, "the name of a channel")
+		c.toldOn(v, e.Notify)
 	}
 	at := o.get("after")
 	e.After = c.positive(at, "after")
