@@ -62,6 +62,10 @@ type Occasion struct {
 	Event  map[string]any
 	Events []any // the samples that were collected, oldest first; Event is the last
 	Device map[string]any
+
+	// Screen is what its maker keeps with an occasion, so that many automations
+	// can be asked at little cost whether they deny it. One at a time may be asked.
+	Screen any
 }
 
 // DeviceID gives the device that the occasion is about; "": none.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/expr-lang/expr/vm"
 	"go.yaml.in/yaml/v4"
 
 	"github.com/deviceops/deviceops"
@@ -292,15 +293,37 @@ func (a *Automation) Denies(o deviceops.Occasion) bool {
 	if a.Trigger.denies(o.Event) {
 		return true
 	}
+	s, kept := o.Screen.(*screen)
+	if !kept {
+		s = newScreen(o)
+	}
 	for _, part := range a.where {
 		if part.readsDevice {
 			continue
 		}
-		if v, err := part.verdict(occasionVariables(o)); err == nil && v == deviceops.No {
+		if v, err := part.judge(s.run(part)); err == nil && v == deviceops.No {
 			return true
 		}
 	}
 	return false
+}
+
+// screen evaluates one condition after the other on the same occasion.
+type screen struct {
+	variables map[string]any
+	machine   vm.VM
+	budget    budget
+}
+
+func newScreen(o deviceops.Occasion) *screen {
+	s := &screen{variables: occasionVariables(o), machine: vm.VM{MemoryBudget: memoryBudget}}
+	s.variables[budgetName] = &s.budget
+	return s
+}
+
+func (s *screen) run(e *Expression) (any, error) {
+	s.budget = *newBudget()
+	return e.runOn(&s.machine, s.variables, &s.budget)
 }
 
 // usesDevice reports whether the condition or the key reads the device.

@@ -152,6 +152,7 @@ func (c *Catalog) Occasion(e deviceops.Event, d *deviceops.Device) deviceops.Occ
 	if d != nil {
 		o.Device = DeviceFacts(d)
 	}
+	o.Screen = newScreen(o)
 	return o
 }
 
