@@ -30,28 +30,22 @@ func (t tx) OpenRoute(ctx context.Context, account, route string, targets []stri
 	})
 }
 
-// heldTarget is a row as leases see it.
-type heldTarget struct {
-	Account, Route, Target, Holder string
-	Lapsed                         bool
-}
-
 // HoldTargets implements deviceops.Routes. Calls take turns.
 func (t tx) HoldTargets(ctx context.Context, holder string, now time.Time, ttl time.Duration) (held []deviceops.RouteTarget, err error) {
 	err = t.atomically(ctx, func(t tx) error {
 		if err := t.lock(ctx, "routes"); err != nil {
 			return err
 		}
-		live, err := t.renewRouteHolder(ctx, holder, now, ttl)
+		live, err := t.renewHolder(ctx, routeHolders, holder, now, ttl)
 		if err != nil {
 			return err
 		}
-		all, err := list(ctx, t, "read targets", pgx.RowToStructByPos[heldTarget], `
+		all, err := list(ctx, t, "read targets", scanHeldTarget, `
 			select account, route, target, holder, coalesce(held_until <= $1, true) from route_targets order by account, route, target`, now)
 		if err != nil {
 			return err
 		}
-		if err := t.writeHolders(ctx, holder, shareTargets(all, holder, live), now.Add(ttl)); err != nil {
+		if err := t.writeHolders(ctx, holder, fairShare(all, holder, live), now.Add(ttl)); err != nil {
 			return err
 		}
 		held, err = list(ctx, t, "read held targets", scanTarget, `
@@ -61,37 +55,16 @@ func (t tx) HoldTargets(ctx context.Context, holder string, now time.Time, ttl t
 	return held, err
 }
 
-// renewRouteHolder notes that holder lives and gives the number of those that do.
-func (t tx) renewRouteHolder(ctx context.Context, holder string, now time.Time, ttl time.Duration) (live int, err error) {
-	live, _, err = first(ctx, t, "renew holder", pgx.RowTo[int], `
-		with gone as (
-			delete from route_holders where alive_until <= $2 and holder <> $1),
-		renewed as (
-			insert into route_holders (holder, alive_until) values ($1, $3)
-			on conflict (holder) do update set alive_until = excluded.alive_until)
-		select 1 + count(*)::int from route_holders where holder <> $1 and alive_until > $2`, holder, now, now.Add(ttl))
-	return live, err
-}
+// targetRow names a row of route_targets.
+type targetRow struct{ account, route, target string }
 
-// shareTargets gives the targets that holder has from now on: of its own as many
-// as are fair, then free and lapsed ones.
-func shareTargets(all []heldTarget, holder string, live int) []heldTarget {
-	var own, free []heldTarget
-	for _, target := range all {
-		switch {
-		case target.Holder == holder:
-			own = append(own, target)
-		case target.Holder == "" || target.Lapsed:
-			free = append(free, target)
-		}
-	}
-	fair := (len(all) + live - 1) / live
-	held := append(own, free...)
-	return held[:min(fair, len(held))]
+func scanHeldTarget(row pgx.CollectableRow) (h holding[targetRow], err error) {
+	err = row.Scan(&h.what.account, &h.what.route, &h.what.target, &h.holder, &h.lapsed)
+	return h, err
 }
 
 // writeHolders makes these, and no other, targets be held by holder.
-func (t tx) writeHolders(ctx context.Context, holder string, held []heldTarget, until time.Time) error {
+func (t tx) writeHolders(ctx context.Context, holder string, held []targetRow, until time.Time) error {
 	_, err := t.exec(ctx, "hold targets", `
 		with held as (select * from unnest($2::text[], $3::text[], $4::text[]) as h(account, route, target)),
 		given_up as (
@@ -99,8 +72,8 @@ func (t tx) writeHolders(ctx context.Context, holder string, held []heldTarget, 
 			where holder = $1 and not exists (select from held h where (h.account, h.route, h.target) = (t.account, t.route, t.target)))
 		update route_targets t set holder = $1, held_until = $5
 		from held h where (h.account, h.route, h.target) = (t.account, t.route, t.target)`,
-		holder, column(held, func(h *heldTarget) string { return h.Account }), column(held, func(h *heldTarget) string { return h.Route }),
-		column(held, func(h *heldTarget) string { return h.Target }), until)
+		holder, column(held, func(r *targetRow) string { return r.account }), column(held, func(r *targetRow) string { return r.route }),
+		column(held, func(r *targetRow) string { return r.target }), until)
 	return err
 }
 
