@@ -93,6 +93,24 @@ type MetricRetention struct {
 // DefaultMetricRetention applies where nothing else is configured.
 var DefaultMetricRetention = MetricRetention{Raw: 48 * time.Hour, Fives: 30 * 24 * time.Hour, Hours: 400 * 24 * time.Hour}
 
+// MinRawRetention is the least time for which single samples are kept: they are
+// summed up once a minute, by sweepers that may be down for a while.
+const MinRawRetention = time.Hour
+
+// Check gives EINVALID unless what is coarser is kept for at least as long.
+func (keep MetricRetention) Check() error {
+	switch {
+	case keep.Raw < MinRawRetention:
+		return Errorf(EINVALID, "samples are kept for %s: keep them for %s or longer", keep.Raw, MinRawRetention)
+	case keep.Fives < keep.Raw:
+		return Errorf(EINVALID, "sums of five minutes are kept for %s and samples for %s: keep the sums for as long, or longer", keep.Fives, keep.Raw)
+	case keep.Hours < keep.Fives:
+		return Errorf(EINVALID, "sums of hours are kept for %s and those of five minutes for %s: keep those of hours for as long, or longer", keep.Hours, keep.Fives)
+	default:
+		return nil
+	}
+}
+
 // MetricWindow is a part of the history and how it is cut up.
 type MetricWindow struct {
 	Since, Until time.Time

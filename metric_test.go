@@ -86,3 +86,19 @@ func TestParseGrouping(t *testing.T) {
 		require.Equal(t, deviceops.EINVALID, deviceops.ErrorCode(err), text)
 	}
 }
+
+func TestMetricRetentionCheck(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	require.NoError(t, deviceops.DefaultMetricRetention.Check())
+	require.NoError(t, deviceops.MetricRetention{Raw: day, Fives: day, Hours: day}.Check())
+	for want, keep := range map[string]deviceops.MetricRetention{
+		"samples are kept for 0s: keep them for 1h0m0s or longer":                                                              {},
+		"sums of five minutes are kept for 24h0m0s and samples for 48h0m0s: keep the sums for as long, or longer":              {Raw: 2 * day, Fives: day, Hours: 9 * day},
+		"sums of hours are kept for 24h0m0s and those of five minutes for 72h0m0s: keep those of hours for as long, or longer": {Raw: day, Fives: 3 * day, Hours: day},
+	} {
+		err := keep.Check()
+		require.Equal(t, deviceops.EINVALID, deviceops.ErrorCode(err))
+		require.Equal(t, want, deviceops.ErrorMessage(err))
+	}
+}

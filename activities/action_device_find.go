@@ -16,13 +16,14 @@ var _ = addAction(NewAction(About{
 }, findDevices))
 
 type findArgs struct {
-	Profile      string                 `json:"profile" doc:"the profile that they have"`
-	State        deviceops.State        `json:"state" enum:"escrow,discovered,provisioning,active,maintenance,quarantined,retired" doc:"the state that they are in"`
-	Connectivity deviceops.Connectivity `json:"connectivity" enum:"never,online,offline,sleeping,unreachable" doc:"how they are reachable"`
-	Tag          string                 `json:"tag" doc:"a tag that they have"`
-	Labels       map[string]string      `json:"labels" doc:"labels that they have, all of them"`
-	Parent       string                 `json:"parent" doc:"the gateway through which they are reached"`
-	Limit        int                    `json:"limit" default:"100" min:"1" max:"1000" doc:"how many at most"`
+	Profile      string                   `json:"profile" doc:"the profile that they have"`
+	State        deviceops.State          `json:"state" enum:"escrow,discovered,provisioning,active,maintenance,quarantined,retired" doc:"the state that they are in"`
+	Connectivity deviceops.Connectivity   `json:"connectivity" enum:"never,online,offline,sleeping,unreachable" doc:"how they are reachable"`
+	Wellness     deviceops.WellnessStatus `json:"wellness" enum:"well,degraded,flapping" doc:"how they do"`
+	Tag          string                   `json:"tag" doc:"a tag that they have"`
+	Labels       map[string]string        `json:"labels" doc:"labels that they have, all of them"`
+	Parent       string                   `json:"parent" doc:"the gateway through which they are reached"`
+	Limit        int                      `json:"limit" default:"100" min:"1" max:"1000" doc:"how many at most"`
 }
 
 type findOutput struct {
@@ -38,6 +39,7 @@ type foundDevice struct {
 	Profile      string            `json:"profile"`
 	State        string            `json:"state"`
 	Connectivity string            `json:"connectivity"`
+	Wellness     string            `json:"wellness"`
 	Tags         []string          `json:"tags"`
 	Labels       map[string]string `json:"labels"`
 	Attributes   map[string]any    `json:"attributes"`
@@ -45,14 +47,14 @@ type foundDevice struct {
 
 func findDevices(ctx context.Context, c *Call, args findArgs) (findOutput, error) {
 	found, err := c.deps.Store.ListDevices(ctx, deviceops.DeviceFilter{
-		Account: c.Account, Profile: args.Profile, State: args.State, Connectivity: args.Connectivity,
+		Account: c.Account, Profile: args.Profile, State: args.State, Connectivity: args.Connectivity, Wellness: args.Wellness,
 		Tag: args.Tag, Labels: args.Labels, Parent: args.Parent, Limit: args.Limit + 1,
 	})
 	out := findOutput{Devices: []foundDevice{}, More: len(found) > args.Limit}
 	for _, d := range found[:min(len(found), args.Limit)] {
 		out.Devices = append(out.Devices, foundDevice{
 			ID: d.ID, Serial: d.Serial, Account: d.Account, Profile: d.Profile, State: string(d.State),
-			Connectivity: string(d.Session.Connectivity), Tags: d.Tags, Labels: d.Labels, Attributes: d.Attributes,
+			Connectivity: string(d.Session.Connectivity), Wellness: string(d.Wellness.Status), Tags: d.Tags, Labels: d.Labels, Attributes: d.Attributes,
 		})
 	}
 	out.Count = len(out.Devices)

@@ -125,11 +125,14 @@ func TestDeviceFind(t *testing.T) {
 	other.Account = "globex"
 	require.NoError(t, w.store.SaveDevice(t.Context(), &other))
 
+	require.NoError(t, w.store.SaveWellness(t.Context(), map[string]deviceops.Wellness{"k2": {Status: deviceops.Degraded, DegradedSince: noon}}))
+
 	for name, c := range map[string]struct {
 		args map[string]any
 		want []string
 		more bool
 	}{
+		"by wellness":           {map[string]any{"wellness": "degraded"}, []string{"k2"}, false},
 		"by state":              {map[string]any{"state": "active"}, []string{"k1", "k2", "k3"}, false},
 		"by label":              {map[string]any{"labels": map[string]any{"site": "paris"}}, []string{"k4"}, false},
 		"bounded":               {map[string]any{"limit": 2, "profile": "kiosk"}, []string{"k1", "k2"}, true},

@@ -40,6 +40,10 @@ type Config struct {
 	// Version of the product, for /openapi.json. Default "dev".
 	Version string
 
+	// KeepMetrics is how long the sweeper keeps the history of metrics. Default
+	// deviceops.DefaultMetricRetention.
+	KeepMetrics deviceops.MetricRetention
+
 	// Checks decide /readyz, by name: store, orchestrator, gateway. A check
 	// that gives an error, or nothing within CheckTimeout, makes it 503.
 	Checks map[string]Check
@@ -64,6 +68,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Version == "" {
 		c.Version = "dev"
+	}
+	if c.KeepMetrics == (deviceops.MetricRetention{}) {
+		c.KeepMetrics = deviceops.DefaultMetricRetention
 	}
 	if c.Registry == nil {
 		c.Registry = prometheus.NewRegistry()

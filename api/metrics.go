@@ -17,7 +17,7 @@ func (s *server) metricRoutes(m metricService) {
 	handle(s, route{
 		id: "device-metric", method: http.MethodGet, path: "/v1/devices/{id}/metrics/{name}", role: deviceops.RoleViewer,
 		summary: "Show the history of a metric of a device",
-		about:   "A point for each step in which there was a sample. Single samples are kept for two days, sums of five minutes for 30 days and of hours for 400 days: longer ago, steps are rounded up to those.",
+		about:   "A point for each step in which there was a sample. Single samples are kept for two days, sums of five minutes for 30 days and of hours for 400 days, unless the server is told otherwise: longer ago, steps are rounded up to those.",
 	}, m.device)
 	handle(s, route{
 		id: "fleet-metric", method: http.MethodGet, path: "/v1/metrics/{name}", role: deviceops.RoleViewer,
@@ -34,7 +34,7 @@ type MetricSpan struct {
 	Step  string    `query:"step" doc:"Time that a point stands for; left out: what gives a readable number of points" example:"15m"`
 }
 
-func (m MetricSpan) window(now time.Time, points int, fleet bool) (deviceops.MetricWindow, error) {
+func (m MetricSpan) window(now time.Time, keep deviceops.MetricRetention, points int, fleet bool) (deviceops.MetricWindow, error) {
 	r := deviceops.MetricRequest{Since: m.Since, Until: m.Until, Points: points, Fleet: fleet}
 	if m.Step != "" {
 		step, err := time.ParseDuration(m.Step)
@@ -43,7 +43,7 @@ func (m MetricSpan) window(now time.Time, points int, fleet bool) (deviceops.Met
 		}
 		r.Step = step
 	}
-	return r.Window(now, deviceops.DefaultMetricRetention)
+	return r.Window(now, keep)
 }
 
 type deviceMetricInput struct {
@@ -56,7 +56,7 @@ func (m metricService) device(ctx context.Context, p deviceops.Principal, in *de
 	if err != nil {
 		return deviceops.DeviceMetric{}, err
 	}
-	w, err := in.window(m.Now(), 120, false)
+	w, err := in.window(m.Now(), m.KeepMetrics, 120, false)
 	if err != nil {
 		return deviceops.DeviceMetric{}, err
 	}
@@ -119,7 +119,7 @@ func (m metricService) fleet(ctx context.Context, p deviceops.Principal, in *fle
 	if err != nil {
 		return deviceops.FleetMetric{}, err
 	}
-	w, err := in.window(m.Now(), fleetPoints, true)
+	w, err := in.window(m.Now(), m.KeepMetrics, fleetPoints, true)
 	if err != nil {
 		return deviceops.FleetMetric{}, err
 	}

@@ -32,7 +32,7 @@ Without a device, the latest values of all devices are summed up by group, with
 the history of their average beside it.
 
 Single samples are kept for 2 days, sums of five minutes for 30 days and sums of
-hours for 400 days. Times are UTC.`,
+hours for 400 days, unless the server was told otherwise. Times are UTC.`,
 		Example: `  deviceops metrics kiosk-0001 battery_pct --since 24h
   deviceops metrics kiosk-0001 battery_pct --since 2026-05-01T00:00:00Z --until 2026-05-08T00:00:00Z --step 1h -o json
   deviceops metrics battery_pct --profile kiosk --by label:site

@@ -48,6 +48,7 @@ type simulation struct {
 	duration      time.Duration
 	registrations string
 	trust         []string
+	bad           []string
 	verbose       bool
 }
 
@@ -93,6 +94,10 @@ func (s *simulation) flags(cmd *cobra.Command) {
 	f.Float64Var(&b.WrongClocks, "wrong-clocks", 0, "share of devices with a wrong clock")
 	f.StringVar(&b.Degrade.Component, "degrade-component", "", "component whose new version makes devices crash")
 	f.StringVar(&b.Degrade.Version, "degrade-version", "", "that version")
+	f.StringArrayVar(&s.bad, "bad-version", nil, "a version that cannot be installed: os@2.4.0=fail, or =retry if the device says that it may be tried again; repeat for more")
+	f.Float64Var(&b.Ail.Share, "ail", 0, "share of devices whose disk is full now and then (disk_free_pct)")
+	f.DurationVar(&b.Ail.Every, "ail-every", 0, "mean time until it is full (default: 5m)")
+	f.DurationVar(&b.Ail.For, "ail-for", 0, "mean time until it is cleaned (default: 30s)")
 }
 
 func (a *app) simulate(ctx context.Context, s simulation) error {
@@ -101,6 +106,13 @@ func (a *app) simulate(ctx context.Context, s simulation) error {
 		return err
 	}
 	s.config.Topics = topics
+	for _, text := range s.bad {
+		bad, err := simulator.ParseBadVersion(text)
+		if err != nil {
+			return Usage(err)
+		}
+		s.config.Behavior.Bad = append(s.config.Behavior.Bad, bad)
+	}
 	for _, file := range s.trust {
 		key, err := readReleaseKey(file)
 		if err != nil {

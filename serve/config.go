@@ -44,6 +44,10 @@ type Config struct {
 	AdminToken string        // an API token with all rights; default: none is made
 	KeepEvents time.Duration // default: DefaultKeepEvents
 
+	// KeepMetrics is how long the history of metrics is kept, the same in every
+	// process. Default: deviceops.DefaultMetricRetention.
+	KeepMetrics deviceops.MetricRetention
+
 	// Vault gives the secrets if it has an address; else SecretsFile does, for
 	// development. Default: no secrets.
 	Vault       vault.Config
@@ -86,6 +90,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.TemporalNamespace = cmp.Or(c.TemporalNamespace, "default")
 	c.KeepEvents = cmp.Or(c.KeepEvents, DefaultKeepEvents)
+	c.KeepMetrics = cmp.Or(c.KeepMetrics, deviceops.DefaultMetricRetention)
 	c.Patience = cmp.Or(c.Patience, time.Minute)
 	c.Version = cmp.Or(c.Version, "dev")
 	c.Log = cmp.Or(c.Log, slog.Default())
@@ -120,6 +125,9 @@ func (c Config) check() error {
 		}
 	}
 	if _, err := c.networks(); err != nil {
+		return err
+	}
+	if err := c.KeepMetrics.Check(); err != nil {
 		return err
 	}
 	if err := c.checkArtifacts(); err != nil {

@@ -100,7 +100,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 	}
 	sweeper := ingest.NewSweeper(ingest.SweeperConfig{
 		Store: s.automations, Gateway: s.gateway, Orchestrator: s.Orchestrator, Catalog: s.catalog, Automations: &s.automations,
-		KeepEvents: s.config.KeepEvents, Log: s.config.Log, Registerer: s.registry,
+		KeepEvents: s.config.KeepEvents, KeepMetrics: s.config.KeepMetrics, Log: s.config.Log, Registerer: s.registry,
 	})
 	s.checks["lanes"] = func(context.Context) error { return lanes.Ready() }
 	s.roles.Go(func() error { return sweeper.Run(ctx) })
@@ -140,7 +140,7 @@ func (s *Server) startWorker(ctx context.Context) {
 func (s *Server) startHTTP(ctx context.Context) {
 	config := api.Config{
 		Store: s.automations, Orchestrator: s.Orchestrator, Gateway: s.gateway, Catalog: s.catalog, DecisionKey: s.decisionKey,
-		Channels: s.channels, Actions: activities.ActionsWith(s.config.Actions...), Version: s.config.Version, Checks: s.checks, Registry: s.registry, Log: s.config.Log,
+		Channels: s.channels, Actions: activities.ActionsWith(s.config.Actions...), Version: s.config.Version, KeepMetrics: s.config.KeepMetrics, Checks: s.checks, Registry: s.registry, Log: s.config.Log,
 	}
 	if s.artifacts != nil {
 		config.Artifacts, config.Downloads = s.artifacts, s.signer

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"time"
@@ -249,7 +250,7 @@ func (d *device) progress(x *execution, s stage) {
 
 // complete is the moment of the effect.
 func (d *device) complete(x *execution) {
-	if failure := x.fault.failure(); failure != nil {
+	if failure := cmp.Or(x.plan.failure, x.fault.failure()); failure != nil {
 		if x.plan.fall != nil {
 			x.plan.fall()
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/deviceops/deviceops"
@@ -99,6 +100,10 @@ type Behavior struct {
 	WrongProfiles int
 	// Degrade is a version that makes devices worse.
 	Degrade Degrade
+	// Bad are versions that cannot be installed.
+	Bad []BadVersion
+	// Ail are devices whose disk is full now and then: disk_free_pct tells.
+	Ail Cycle
 }
 
 // Latency is a log-normal distribution.
@@ -135,6 +140,27 @@ type Degrade struct {
 	Share              float64 // default, when a version is named: 1
 }
 
+// BadVersion is a version whose installation fails.
+type BadVersion struct {
+	Component string // "": any
+	Version   string
+	Retryable bool // a higher attempt is worth it, and fails, too
+}
+
+// ParseBadVersion reads [COMPONENT@]VERSION=HOW, where HOW is fail or retry.
+// EINVALID.
+func ParseBadVersion(text string) (BadVersion, error) {
+	what, how, ok := strings.Cut(text, "=")
+	component, version, named := strings.Cut(what, "@")
+	if !named {
+		component, version = "", what
+	}
+	if !ok || version == "" || how != "fail" && how != "retry" {
+		return BadVersion{}, deviceops.Errorf(deviceops.EINVALID, "%q is no bad version: write os@2.4.0=fail, 2.4.0=fail or app@1.1.0=retry", text)
+	}
+	return BadVersion{Component: component, Version: version, Retryable: how == "retry"}, nil
+}
+
 func (c Config) withDefaults() Config {
 	c.Prefix = or(c.Prefix, "sim")
 	c.Profile = or(c.Profile, "kiosk")
@@ -160,7 +186,7 @@ func (b Behavior) withDefaults() Behavior {
 	b.Heartbeat = or(b.Heartbeat, time.Minute)
 	b.Telemetry = or(b.Telemetry, time.Minute)
 	b.Faults.DeferFor = or(b.Faults.DeferFor, 2*time.Second)
-	b.Churn, b.Sleep = b.Churn.withDefaults(), b.Sleep.withDefaults()
+	b.Churn, b.Sleep, b.Ail = b.Churn.withDefaults(), b.Sleep.withDefaults(), b.Ail.withDefaults()
 	if b.Degrade.Version != "" {
 		b.Degrade.Share = or(b.Degrade.Share, 1)
 	}
@@ -204,7 +230,7 @@ func (c Config) check() error {
 		return deviceops.Errorf(deviceops.EINVALID, "prefix %q makes no valid device id: use A-Z a-z 0-9 . _ : -", c.Prefix)
 	}
 	for name, p := range map[string]float64{"duplicated": b.Duplicated, "reordered": b.Reordered, "wrong clocks": b.WrongClocks,
-		"churn": b.Churn.Share, "sleep": b.Sleep.Share, "degrade": b.Degrade.Share} {
+		"churn": b.Churn.Share, "sleep": b.Sleep.Share, "ailing": b.Ail.Share, "degrade": b.Degrade.Share} {
 		if !shares(p) {
 			return deviceops.Errorf(deviceops.EINVALID, "share of %s is %v: use 0 to 1", name, p)
 		}

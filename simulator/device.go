@@ -26,6 +26,7 @@ type device struct {
 	running   map[string]*execution
 	deferrals map[string]int
 	lost      map[string]bool // commands whose first delivery got lost
+	ailing    bool
 	stored    map[string]bool // what was downloaded and not installed so far: component@version
 
 	// What follows is gone with the connection.
@@ -48,9 +49,10 @@ type outgoing struct {
 
 // traits are what makes devices of a fleet differ.
 type traits struct {
-	churns, sleeps, degrades bool
-	clock                    time.Duration // how far the clock is off
-	battery                  float64
+	churns, sleeps, degrades, ails bool
+
+	clock   time.Duration // how far the clock is off
+	battery float64
 }
 
 func newDevice(s *Simulator, identity Identity) (*device, error) {
@@ -67,6 +69,7 @@ func newDevice(s *Simulator, identity Identity) (*device, error) {
 func drawTraits(c chance, b Behavior) traits {
 	t := traits{churns: c.happens(b.Churn.Share), sleeps: c.happens(b.Sleep.Share),
 		degrades: c.happens(b.Degrade.Share), battery: 40 + 60*c.Float64()}
+	t.ails = c.happens(b.Ail.Share)
 	if c.happens(b.WrongClocks) {
 		year := 1970
 		if c.happens(0.5) {
@@ -118,6 +121,8 @@ func (d *device) powerOn() {
 	d.boot, d.bootedAt, d.seq = d.fleet.fresh("b"), time.Now(), 0
 	d.running, d.deferrals = map[string]*execution{}, map[string]int{}
 	d.lost, d.stored = map[string]bool{}, map[string]bool{}
+	d.ailing = false
+	d.ailLater()
 	for _, e := range d.memory.Journal {
 		if e.Answer == nil && e.Attempt > 0 {
 			d.settle(e)

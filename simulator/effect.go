@@ -21,6 +21,8 @@ type plan struct {
 	apply func() protocol.Object
 	// outside is the effect in place of apply where another party takes part.
 	outside func() (protocol.Object, *protocol.DeviceError)
+	// failure is how it fails in the end, whatever chance says; nil: it does not.
+	failure *protocol.DeviceError
 	// fall is what a failure leaves behind; nil: nothing.
 	fall    func()
 	reboots bool
@@ -147,6 +149,7 @@ func (d *device) planInstall(args protocol.Object, wait time.Duration) (plan, *p
 		d.fetching(p.stages, in)
 	}
 	p.holdUntil(in, time.Now())
+	p.failure = d.bad(batches)
 	p.apply = func() protocol.Object { return d.activate(batches, p.reboots, in) }
 	if len(batches) > 1 && !p.reboots {
 		unconfigured := in
@@ -154,6 +157,18 @@ func (d *device) planInstall(args protocol.Object, wait time.Duration) (plan, *p
 		p.fall = func() { d.activate(batches[:len(batches)-1], false, unconfigured) }
 	}
 	return p, nil
+}
+
+// bad says why one of the components cannot be installed; nil: all can.
+func (d *device) bad(batches [][]deviceops.ComponentChange) *protocol.DeviceError {
+	for _, c := range slices.Concat(batches...) {
+		for _, b := range d.fleet.cfg.Behavior.Bad {
+			if b.Version == c.To && (b.Component == "" || b.Component == c.Name) {
+				return &protocol.DeviceError{Code: "install_failed", Message: c.Name + " " + c.To + " does not start", Retryable: b.Retryable}
+			}
+		}
+	}
+	return nil
 }
 
 // missing gives the batches that hold a component which isn't there yet.

@@ -192,3 +192,53 @@ func pass(c net.Conn, address string) {
 	go func() { _, _ = io.Copy(to, c) }()
 	_, _ = io.Copy(c, to)
 }
+
+func TestBadVersionsCannotBeInstalled(t *testing.T) {
+	t.Parallel()
+	e := startEngine(t)
+	s := e.online(func(c *Config) {
+		c.Behavior.Bad = []BadVersion{{Component: "app", Version: "2"}, {Version: "9", Retryable: true}}
+	})
+	install := func(id, component, to string, attempt int) *protocol.Command {
+		return &protocol.Command{ID: id, Name: "install", Attempt: attempt, Args: protocol.Object{
+			"release": "r", "components": []any{map[string]any{"name": component, "to": to}}}}
+	}
+	e.send(first, install("c1", "app", "2", 1))
+	require.Equal(t, &protocol.DeviceError{Code: "install_failed", Message: "app 2 does not start"}, e.awaitResult(first, "c1", protocol.ResultFailed, 1).Error)
+	e.send(first, install("c2", "font", "9", 1))
+	require.True(t, e.awaitResult(first, "c2", protocol.ResultFailed, 1).Error.Retryable)
+	e.send(first, install("c2", "font", "9", 2))
+	e.awaitResult(first, "c2", protocol.ResultFailed, 2)
+	e.send(first, install("c3", "font", "2", 1))
+	e.awaitResult(first, "c3", protocol.ResultSucceeded, 1)
+	require.Len(t, s.Ledger().Effects(), 4)
+}
+
+func TestParseBadVersion(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]BadVersion{
+		"os@2.4.0=fail": {Component: "os", Version: "2.4.0"}, "2.4.0=fail": {Version: "2.4.0"}, "app@1=retry": {Component: "app", Version: "1", Retryable: true},
+	} {
+		got, err := ParseBadVersion(text)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	for _, text := range []string{"", "os@2.4.0", "os@=fail", "2=explode", "=fail"} {
+		_, err := ParseBadVersion(text)
+		require.Equal(t, deviceops.EINVALID, deviceops.ErrorCode(err), text)
+	}
+}
+
+func TestDisksFillUpAndAreCleaned(t *testing.T) {
+	t.Parallel()
+	e := startEngine(t)
+	e.online(func(c *Config) {
+		c.Behavior.Telemetry = 20 * time.Millisecond
+		c.Behavior.Ail = Cycle{Share: 1, Every: 100 * time.Millisecond, For: 100 * time.Millisecond}
+	})
+	free := func(pct int64) func(*protocol.Telemetry) bool {
+		return func(m *protocol.Telemetry) bool { return m.Metrics["disk_free_pct"] == pct }
+	}
+	awaitCount(e, first, 2, free(60))
+	awaitCount(e, first, 2, free(3))
+}

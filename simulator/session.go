@@ -270,6 +270,23 @@ func (d *device) beat() {
 	d.say(&protocol.Heartbeat{Header: protocol.Header{Boot: d.boot, Time: d.now()}, UptimeS: d.uptime()})
 }
 
+// ailLater fills the disk of a device that ails, and then has it cleaned, again and
+// again.
+func (d *device) ailLater() {
+	b := d.fleet.cfg.Behavior.Ail
+	if !d.traits.ails {
+		return
+	}
+	wait := b.Every
+	if d.ailing {
+		wait = b.For
+	}
+	d.after(d.chance.around(wait), func() {
+		d.ailing = !d.ailing
+		d.ailLater()
+	})
+}
+
 // backlog is how many unacknowledged messages stop a device from measuring: it
 // would have to drop some.
 const backlog = 1000
@@ -298,10 +315,18 @@ func (d *device) metrics() protocol.Object {
 		d.memory.Crashes += 1 + d.chance.Int64N(3)
 	}
 	return protocol.Object{
-		"battery_pct": float64(int(d.traits.battery*10)) / 10,
-		"crashes":     d.memory.Crashes,
-		"in_use":      d.chance.happens(0.3),
-		"cpu_pct":     float64(d.chance.IntN(1000)) / 10,
-		"temp_c":      20 + float64(d.chance.IntN(300))/10,
+		"battery_pct":   float64(int(d.traits.battery*10)) / 10,
+		"crashes":       d.memory.Crashes,
+		"in_use":        d.chance.happens(0.3),
+		"disk_free_pct": d.freeDisk(),
+		"cpu_pct":       float64(d.chance.IntN(1000)) / 10,
+		"temp_c":        20 + float64(d.chance.IntN(300))/10,
 	}
+}
+
+func (d *device) freeDisk() float64 {
+	if d.ailing {
+		return 3
+	}
+	return 60
 }

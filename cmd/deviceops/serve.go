@@ -77,7 +77,15 @@ func (f *serveFlags) register(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.AllowNetworks, "allow-network", nil, "a private network that http.request and routes may reach, such as 10.1.0.0/16; repeat for more")
 	flags.StringVar(&f.RouteFolder, "route-folder", "", "where routes write their files (default: they write none)")
 	flags.DurationVar(&f.KeepEvents, "keep-events", serve.DefaultKeepEvents, "how long events are kept")
+	f.registerMetrics(flags)
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+func (f *serveFlags) registerMetrics(flags *pflag.FlagSet) {
+	keep := deviceops.DefaultMetricRetention
+	flags.DurationVar(&f.KeepMetrics.Raw, "keep-samples", keep.Raw, "how long single samples of metrics are kept; the same in every process")
+	flags.DurationVar(&f.KeepMetrics.Fives, "keep-samples-5m", keep.Fives, "how long their sums of five minutes are kept")
+	flags.DurationVar(&f.KeepMetrics.Hours, "keep-samples-1h", keep.Hours, "how long their sums of hours are kept")
 }
 
 func (f *serveFlags) registerArtifacts(flags *pflag.FlagSet) {

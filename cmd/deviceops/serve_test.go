@@ -181,6 +181,7 @@ func TestServeRefusesWhatCannotServe(t *testing.T) {
 		{servers, 1, "--database-url is missing"},
 		{servers + "--database-url postgres://127.0.0.1:1/x --roles cook", 1, `there is no role "cook"; roles are api, gateway, worker`},
 		{servers + "--database-url postgres://127.0.0.1:1/x --listen nowhere", 1, "listen on nowhere"},
+		{servers + "--database-url postgres://127.0.0.1:1/x --keep-samples 5m", 1, "samples are kept for 5m0s: keep them for 1h0m0s or longer"},
 		{servers + "--config /nowhere.yaml", 2, "there is no settings file /nowhere.yaml"},
 		{servers + "--log-level loud", 2, "use debug, info, warn or error"},
 		{servers + "--lanes many", 2, "invalid argument"},
