@@ -39,6 +39,9 @@ func (s AutomationStore) InTx(ctx context.Context, f func(ctx context.Context, t
 // settle decides what follows from a transaction. It comes last, so that keys are
 // locked after everything else.
 func (s AutomationStore) settle(ctx context.Context, tx Tx, l *listeningTx) (AutomationEffects, error) {
+	if err := recoverOnline(ctx, l, l.said, s.Automations.Now()); err != nil {
+		return AutomationEffects{}, err
+	}
 	freed, err := s.Automations.Ended(ctx, tx, l.ended)
 	if err != nil || len(l.said) == 0 {
 		return freed, err

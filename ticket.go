@@ -40,6 +40,8 @@ type Ticket struct {
 	OpenMembers int `json:"open_members,omitempty"`
 	ToldMembers int `json:"-"` // how many people were told of last
 
+	Recover string `json:"recover,omitempty"` // RecoverOnline, or "": it does not close itself
+
 	Assignee   string    `json:"assignee,omitempty"`
 	Run        string    `json:"run,omitempty"` // that opened it
 	OpenedBy   string    `json:"opened_by"`
@@ -74,6 +76,9 @@ const (
 	EntryReopened  = "reopened"
 	EntryRefused   = "refused" // the other system did not take something
 )
+
+// RecoverOnline has a ticket close itself when its device is online.
+const RecoverOnline = "online"
 
 // ticketSeverities are in order.
 var ticketSeverities = []string{"info", "warning", "error", "critical"}

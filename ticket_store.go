@@ -62,6 +62,10 @@ type Tickets interface {
 	// ENOTFOUND.
 	FindOpenTicket(ctx context.Context, p TicketProblem) (Ticket, error)
 
+	// RecoveringTickets gives the ids of the open tickets that close themselves when
+	// one of the devices is online, with that device.
+	RecoveringTickets(ctx context.Context, devices []string) (map[string]string, error)
+
 	// LinkTicket writes what is known of the ticket in the other system.
 	LinkTicket(ctx context.Context, id string, remote RemoteTicket) error
 

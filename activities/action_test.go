@@ -207,6 +207,11 @@ func TestTicketActions(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "it is over", stored.Resolution)
 	require.Equal(t, deviceops.EntryRecovered, stored.Entries[5].Kind)
+	back, err := w.perform("ticket.open", "k", map[string]any{"title": "It was offline", "recover": "online"})
+	require.NoError(t, err)
+	late, err := w.store.FindTicket(t.Context(), back["id"].(string))
+	require.NoError(t, err)
+	require.Equal(t, deviceops.TicketClosed, late.Status, "the device was back before it was opened")
 	for _, args := range []map[string]any{{}, {"ticket": id, "fingerprint": "x"}} {
 		_, err = w.perform("ticket.close", "j", args)
 		require.Equal(t, deviceops.EINVALID, activities.Cause(err).Code)

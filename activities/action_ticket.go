@@ -61,6 +61,7 @@ type openTicketArgs struct {
 	Channel     string      `json:"channel" max:"64" channel:"ticket.open" doc:"the channel whose system has the ticket too; left out: it is kept here alone"`
 	Notify      string      `json:"notify" max:"64" channel:"notify" doc:"the channel on which people are told when it is opened, matters more, and is closed"`
 	Reopen      Duration    `json:"reopen" default:"1h" doc:"a ticket that was closed no longer ago is opened again when the problem is back"`
+	Recover     string      `json:"recover" enum:"online" doc:"the ticket closes itself when the device of the step is online"`
 	Fold        *ticketFold `json:"fold" doc:"when tickets of one cause are one storm"`
 }
 
@@ -101,18 +102,38 @@ func openTicket(ctx context.Context, c *Call, args openTicketArgs) (openTicketOu
 	if err := c.reaches(ctx, account, args); err != nil {
 		return openTicketOutput{}, err
 	}
-	var opened deviceops.TicketOpened
-	err = c.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) (err error) {
-		opened, err = deviceops.OpenTicket(ctx, tx, deviceops.TicketOpening{
-			Ticket: deviceops.Ticket{
-				ID: "ticket-" + shortHash(c.ID), Account: account, Device: c.in.Device, Title: args.Title, Body: args.Body, Severity: args.Severity,
-				Fingerprint: withoutNUL(fingerprint), Assignee: args.Assignee, Run: c.Run, Channel: args.Channel, Notify: args.Notify,
-			},
-			Entry: c.entry("", "", args.Body), Fold: args.Fold.rule(), Reopen: time.Duration(args.Reopen),
-		}, c.Now())
-		return err
+	if args.Recover != "" && c.in.Device == "" {
+		return openTicketOutput{}, deviceops.Errorf(deviceops.EINVALID, "recover: %s needs a device: set `device` at the step or for the workflow", args.Recover)
+	}
+	opened, err := c.open(ctx, deviceops.TicketOpening{
+		Ticket: deviceops.Ticket{
+			ID: "ticket-" + shortHash(c.ID), Account: account, Device: c.in.Device, Title: args.Title, Body: args.Body, Severity: args.Severity,
+			Fingerprint: withoutNUL(fingerprint), Assignee: args.Assignee, Run: c.Run, Channel: args.Channel, Notify: args.Notify, Recover: args.Recover,
+		},
+		Entry: c.entry("", "", args.Body), Fold: args.Fold.rule(), Reopen: time.Duration(args.Reopen),
 	})
 	return openTicketOutput{ID: opened.Ticket.ID, Created: opened.Created, Count: opened.Ticket.Count, Parent: opened.Ticket.Parent}, err
+}
+
+// open opens a ticket. One that is over when its device is online is closed at once
+// if it is; the device is locked meanwhile, so that it cannot come back unseen.
+func (c *Call) open(ctx context.Context, o deviceops.TicketOpening) (opened deviceops.TicketOpened, err error) {
+	err = c.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		var device *deviceops.Device
+		if o.Ticket.Recover != "" {
+			locked, err := tx.LockDevices(ctx, []string{o.Ticket.Device})
+			if err != nil {
+				return err
+			}
+			device = locked[o.Ticket.Device]
+		}
+		if opened, err = deviceops.OpenTicket(ctx, tx, o, c.Now()); err != nil || device == nil || device.Session.Connectivity != deviceops.Online {
+			return err
+		}
+		_, err = deviceops.TellTicket(ctx, tx, deviceops.OnlineAgain(opened.Ticket.ID, c.Now()))
+		return err
+	})
+	return opened, err
 }
 
 // ticketAccount gives the account whose tickets the step is about: that of its

@@ -121,3 +121,37 @@ with: { device: "${{ event.device }}", battery: 1 }
 	a.link("k1", true, "")
 	require.Len(t, a.runs(), 1)
 }
+
+// A ticket that a workflow opened for a device that is offline closes itself when
+// that is back, and so does the storm that it is part of.
+func TestTicketsCloseThemselvesWhenTheirDeviceIsBack(t *testing.T) {
+	t.Parallel()
+	a := newAutomated(t)
+	var openings []deviceops.TicketOpening
+	for n := range 4 {
+		id := fmt.Sprintf("k%d", n)
+		a.register(deviceops.Registration{ID: id})
+		recover := deviceops.RecoverOnline
+		if n == 3 {
+			recover = ""
+		}
+		openings = append(openings, deviceops.TicketOpening{
+			Ticket: deviceops.Ticket{ID: "of-" + id, Account: "acme", Device: id, Title: id, Severity: "error", Fingerprint: id, Recover: recover},
+			Entry:  deviceops.TicketEntry{ID: id, At: a.clock.Now(), By: "run:r1"}, Fold: deviceops.Fold{By: "offline", AtLeast: 4},
+		})
+	}
+	_, err := deviceops.OpenTickets(t.Context(), a.store, openings, a.clock.Now())
+	require.NoError(t, err)
+	a.clock.advance(time.Minute)
+	for n := range 4 {
+		a.say(fmt.Sprintf("k%d", n), "hello", fullHello)
+	}
+	parent := a.tickets(deviceops.TicketFilter{Alone: true})[0]
+	require.Equal(t, deviceops.TicketOpen, parent.Status)
+	require.Equal(t, 1, parent.OpenMembers)
+	open := a.tickets(deviceops.TicketFilter{Parent: parent.ID, Status: deviceops.TicketOpen})
+	require.Equal(t, "k3", open[0].Device, "nobody said that it closes itself")
+	closed := a.tickets(deviceops.TicketFilter{Device: "k0"})[0]
+	require.Equal(t, "the device is online", closed.Resolution)
+	require.Equal(t, "engine", closed.ClosedBy)
+}

@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/deviceops/deviceops"
 )
 
@@ -27,6 +29,18 @@ func (t tx) FindRemoteTicket(ctx context.Context, account, channel, remoteID str
 		return deviceops.Ticket{}, missing(err, "no ticket is known to the channel %s as %s", channel, remoteID)
 	}
 	return t.FindTicket(ctx, found[0].ID)
+}
+
+// RecoveringTickets implements deviceops.Tickets.
+func (t tx) RecoveringTickets(ctx context.Context, devices []string) (map[string]string, error) {
+	type recovering struct{ ID, Device string }
+	found, err := list(ctx, t, "find recovering tickets", pgx.RowToStructByPos[recovering],
+		`select id, device from tickets where device = any($1) and status = 'open' and recover = $2`, devices, deviceops.RecoverOnline)
+	byID := make(map[string]string, len(found))
+	for _, r := range found {
+		byID[r.ID] = r.Device
+	}
+	return byID, err
 }
 
 // UnsentEntries implements deviceops.Tickets.

@@ -13,7 +13,7 @@ const ticketColumns = `
 	id, account, device, title, body, severity, status, fingerprint, count, assignee, run,
 	opened_by, opened_at, updated_at, closed_by, closed_at, resolution,
 	channel, remote_id, remote_url, remote_status, remote_state,
-	relapses, cause, parent, members, open_members, told_members, notify, open_since`
+	relapses, cause, parent, members, open_members, told_members, notify, open_since, recover`
 
 type ticketRecord struct {
 	ID          string    `json:"id"`
@@ -48,6 +48,7 @@ type ticketRecord struct {
 	ToldMembers int       `json:"told_members"`
 	Notify      string    `json:"notify"`
 	OpenSince   time.Time `json:"open_since"`
+	Recover     string    `json:"recover"`
 }
 
 // SaveTickets implements deviceops.Tickets.
@@ -64,7 +65,7 @@ func (t tx) SaveTickets(ctx context.Context, tickets []deviceops.Ticket) error {
 			assignee text, run text, opened_by text, opened_at timestamptz, updated_at timestamptz, closed_by text,
 			closed_at timestamptz, resolution text,
 			channel text, remote_id text, remote_url text, remote_status text, remote_state text,
-			relapses bigint, cause text, parent text, members bigint, open_members bigint, told_members bigint, notify text, open_since timestamptz)
+			relapses bigint, cause text, parent text, members bigint, open_members bigint, told_members bigint, notify text, open_since timestamptz, recover text)
 		on conflict (id) do update set
 			severity = excluded.severity, status = excluded.status, count = excluded.count, assignee = excluded.assignee, updated_at = excluded.updated_at,
 			closed_by = excluded.closed_by, closed_at = excluded.closed_at, resolution = excluded.resolution,
@@ -162,7 +163,7 @@ func recordTicket(t deviceops.Ticket) ticketRecord {
 		UpdatedAt: t.UpdatedAt, ClosedBy: t.ClosedBy, ClosedAt: t.ClosedAt, Resolution: t.Resolution,
 		Channel: t.Channel, RemoteID: t.Remote.ID, RemoteURL: t.Remote.URL, RemoteStatus: t.Remote.Status, RemoteState: string(t.Remote.State),
 		Relapses: t.Relapses, Cause: t.Cause, Parent: t.Parent, Members: t.Members, OpenMembers: t.OpenMembers, ToldMembers: t.ToldMembers,
-		Notify: t.Notify, OpenSince: t.OpenSince,
+		Notify: t.Notify, OpenSince: t.OpenSince, Recover: t.Recover,
 	}
 }
 
@@ -170,7 +171,7 @@ func scanTicket(row pgx.CollectableRow) (t deviceops.Ticket, err error) {
 	err = row.Scan(&t.ID, &t.Account, &t.Device, &t.Title, &t.Body, &t.Severity, &t.Status, &t.Fingerprint, &t.Count, &t.Assignee, &t.Run,
 		&t.OpenedBy, moment{&t.OpenedAt}, moment{&t.UpdatedAt}, &t.ClosedBy, moment{&t.ClosedAt}, &t.Resolution,
 		&t.Channel, &t.Remote.ID, &t.Remote.URL, &t.Remote.Status, &t.Remote.State,
-		&t.Relapses, &t.Cause, &t.Parent, &t.Members, &t.OpenMembers, &t.ToldMembers, &t.Notify, moment{&t.OpenSince})
+		&t.Relapses, &t.Cause, &t.Parent, &t.Members, &t.OpenMembers, &t.ToldMembers, &t.Notify, moment{&t.OpenSince}, &t.Recover)
 	return t, err
 }
 
