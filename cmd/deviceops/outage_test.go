@@ -158,6 +158,9 @@ func TestARegionalOutageIsOneTicket(t *testing.T) {
 		return len(jira.Tickets()) > 0
 	}, time.Minute, 250*time.Millisecond, "nothing stays open in Jira: %+v", jira.Tickets())
 	require.LessOrEqual(t, len(jira.Tickets()), 5, "the parent, and at most those that made it a storm")
+	runs, err := o.client().ListRuns(t.Context(), deviceops.RunFilter{}, "")
+	require.NoError(t, err)
+	require.Empty(t, runs.Items, "members have no workflow, nor has what opens them")
 	told := o.notifications()
 	require.NotEmpty(t, told)
 	require.LessOrEqual(t, len(told), 12, "%q", told)
