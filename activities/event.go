@@ -66,8 +66,12 @@ const (
 // when there are none, so that Temporal runs it again; nothing is held until
 // then.
 func (a *Runs) Watch(ctx context.Context, in WatchInput) (WatchOutput, error) {
+	after := in.After
+	if after == 0 {
+		after = -1 // from the first on
+	}
 	events, err := a.deps.Store.ListEvents(ctx, deviceops.EventFilter{
-		Account: in.Account, Device: in.Device, Type: in.Type, Since: in.Since, After: max(in.After, 1), Limit: watchBatch + len(in.Seen),
+		Account: in.Account, Device: in.Device, Type: in.Type, Since: in.Since, After: after, Limit: watchBatch + len(in.Seen),
 	})
 	if err != nil {
 		return WatchOutput{}, Failure(err)

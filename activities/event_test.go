@@ -73,6 +73,19 @@ func TestWatch(t *testing.T) {
 	requireCode(t, deviceops.EUNAVAILABLE, err)
 }
 
+// The very first event of an installation has the id 1.
+func TestWatchSeesTheFirstEvent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.now = noon
+	_, err := do[any](w, activities.NameEmitEvent, emit(0))
+	require.NoError(t, err)
+	out, err := do[activities.WatchOutput](w, activities.NameWatchEvents, activities.WatchInput{Account: "acme", Type: "store.closed", Since: noon})
+	require.NoError(t, err)
+	require.Len(t, out.Events, 1)
+	require.Equal(t, int64(1), out.Events[0].ID)
+}
+
 func TestCommandThatDoesNotWaitForItsDevice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
