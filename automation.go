@@ -14,9 +14,13 @@ type Automation struct {
 	Hash    string
 	Fault   string // why this version of the engine cannot use it; it then hears nothing
 
-	Event      string // the type of the events that it hears
-	Addressed  bool   // it hears only what is meant for it: a time, a call, a person
+	Event      string // the type of the events that it hears; "": of any that is meant for it
 	UsesDevice bool   // its condition or key reads the device
+
+	// What calls it. One of them, or nothing: it then listens.
+	Webhook  *Webhook
+	Schedule *Schedule
+	Manual   bool
 
 	Window      Window
 	Concurrency Concurrency

@@ -48,7 +48,7 @@ func (h *hearing) find(ctx context.Context, ref AutomationRef) (*Automation, err
 	if err != nil {
 		return nil, err
 	}
-	return index.byRef[ref], nil
+	return index.find(ref), nil
 }
 
 // finish writes what was decided, and lets what automations said be heard.

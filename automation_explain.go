@@ -10,7 +10,7 @@ import (
 type AutomationView struct {
 	AutomationRef
 	Version  int    `json:"version"`
-	Hears    string `json:"hears"`    // the type of the events
+	Hears    string `json:"hears"`    // the type of the events, or what calls it
 	Workflow string `json:"workflow"` // that it starts; "": it opens tickets
 	Status   string `json:"status"`   // enabled, disabled, stopped (by its brake) or broken
 
@@ -18,6 +18,8 @@ type AutomationView struct {
 	By      string    `json:"by,omitempty"`      // who enabled or disabled it last
 	Reason  string    `json:"reason,omitempty"`  // why, or what is broken
 	Refused int       `json:"refused,omitempty"` // starts that the brake refused
+
+	Next []time.Time `json:"next,omitempty"` // of a schedule: when it is called next
 }
 
 // Statuses of an automation.
@@ -31,7 +33,7 @@ const (
 // View shows an automation with what people and its brake decided.
 func (a *Automation) View(s AutomationState) AutomationView {
 	v := AutomationView{
-		AutomationRef: a.Ref(), Version: a.Version, Hears: a.Event, Workflow: a.runs(),
+		AutomationRef: a.Ref(), Version: a.Version, Hears: a.trigger(), Workflow: a.runs(),
 		Status: AutomationEnabled, By: s.ChangedBy, Reason: s.Reason, Refused: s.Brake.Refused,
 	}
 	switch {
@@ -52,6 +54,19 @@ func (a *Automation) runs() string {
 		return ""
 	}
 	return reference(a.Workflow, a.WorkflowVersion)
+}
+
+// trigger says in a few words what the automation listens to, or what calls it.
+func (a *Automation) trigger() string {
+	switch {
+	case a.Webhook != nil:
+		return "webhook " + a.Webhook.Name
+	case a.Schedule != nil:
+		return a.Schedule.String()
+	case a.Manual:
+		return "deviceops automations run"
+	}
+	return a.Event
 }
 
 func reference(workflow string, version int) string {
@@ -139,6 +154,10 @@ func (d AutomationDecision) text() string {
 		return "it failed: " + d.Detail
 	case OutcomeHolding:
 		return d.holding()
+	case OutcomeExcluded:
+		return "it was kept free by " + d.Detail
+	case OutcomeMissed:
+		return "it came too late: " + d.Detail
 	case OutcomeSilenced:
 		return "it was silenced by dedupe until " + d.Until.UTC().Format(time.RFC3339)
 	case OutcomeStale:
@@ -199,7 +218,7 @@ func ExplainEvent(e Event, automations []*Automation, decisions []AutomationDeci
 		}
 	}
 	for _, a := range automations {
-		if a.Fault == "" && !a.Addressed && a.Event == e.Type && !decided[a.Ref()] {
+		if a.Fault == "" && a.Hears(&e) && !decided[a.Ref()] {
 			x.Automations = append(x.Automations, rejudge(a))
 		}
 	}

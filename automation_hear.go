@@ -91,27 +91,6 @@ func (a *Automations) Hear(ctx context.Context, tx Tx, events []Event) (Automati
 	return h.effects, nil
 }
 
-// HearFor lets one automation alone hear an event: a time, a call, a person. The
-// event was stored in tx. ENOTFOUND if there is no such automation, ECONFLICT if it
-// is disabled.
-func (a *Automations) HearFor(ctx context.Context, tx Tx, ref AutomationRef, event Event) (AutomationEffects, error) {
-	h := a.hearing(tx)
-	index, err := a.index(ctx, tx, ref.Account, h.now)
-	if err != nil {
-		return AutomationEffects{}, err
-	}
-	automation := index.byRef[ref]
-	switch {
-	case automation == nil:
-		return AutomationEffects{}, Errorf(ENOTFOUND, "account %s has no automation %s", ref.Account, ref.Name)
-	case index.disabled[ref]:
-		return AutomationEffects{}, Errorf(ECONFLICT, "the automation %s is disabled: deviceops automations enable %s", ref.Name, ref.Name)
-	}
-	h.heard = append(h.heard, heard{automation: automation, event: &event, occasion: a.Catalog.Occasion(event, nil)})
-	err = h.decide(ctx)
-	return h.effects, err
-}
-
 // listen finds who hears the events. What cannot hold is dropped at once, where
 // that changes nothing.
 func (h *hearing) listen(ctx context.Context, events []Event) error {
@@ -121,7 +100,7 @@ func (h *hearing) listen(ctx context.Context, events []Event) error {
 		if err != nil {
 			return err
 		}
-		listeners := index.byType[e.Type]
+		listeners := index.listeners(e)
 		if len(listeners) == 0 {
 			continue
 		}

@@ -16,8 +16,8 @@ const maxIndexes = 1000
 type automationIndex struct {
 	revision int64
 	until    time.Time
-	byType   map[string][]*Automation // that hear, unaddressed
-	byRef    map[AutomationRef]*Automation
+	byType   map[string][]*Automation // that listen and are enabled
+	byName   map[string]*Automation
 	disabled map[AutomationRef]bool
 }
 
@@ -40,6 +40,37 @@ func (c *automationIndexes) keep(account string, x *automationIndex) {
 		c.known = map[string]*automationIndex{}
 	}
 	c.known[account] = x
+}
+
+// doubt has changes looked for at the next use.
+func (c *automationIndexes) doubt(account string) {
+	if known := c.get(account); known != nil {
+		doubted := *known
+		doubted.until = time.Time{}
+		c.keep(account, &doubted)
+	}
+}
+
+// listeners gives the enabled automations that an event is for.
+func (x *automationIndex) listeners(e *Event) []*Automation {
+	if e.Call == nil {
+		return x.byType[e.Type]
+	}
+	var called []*Automation
+	for _, name := range e.Call.To {
+		if a := x.byName[name]; a != nil && a.Hears(e) && !x.disabled[a.Ref()] {
+			called = append(called, a)
+		}
+	}
+	return called
+}
+
+// find gives an automation of its very account; nil if there is none.
+func (x *automationIndex) find(ref AutomationRef) *Automation {
+	if a := x.byName[ref.Name]; a != nil && a.Ref() == ref {
+		return a
+	}
+	return nil
 }
 
 // index gives the automations of an account. It looks for changes once a second,
@@ -78,7 +109,7 @@ func (a *Automations) read(ctx context.Context, tx Tx, account string) (*automat
 	if err != nil {
 		return nil, err
 	}
-	x := &automationIndex{byType: map[string][]*Automation{}, byRef: map[AutomationRef]*Automation{}, disabled: map[AutomationRef]bool{}}
+	x := &automationIndex{byType: map[string][]*Automation{}, byName: map[string]*Automation{}, disabled: map[AutomationRef]bool{}}
 	for _, s := range states {
 		x.disabled[s.AutomationRef] = s.Disabled
 	}
@@ -86,8 +117,8 @@ func (a *Automations) read(ctx context.Context, tx Tx, account string) (*automat
 		if automation.Fault != "" {
 			continue
 		}
-		x.byRef[automation.Ref()] = automation
-		if !automation.Addressed && !x.disabled[automation.Ref()] {
+		x.byName[automation.Name] = automation
+		if automation.CalledBy() == nil && !x.disabled[automation.Ref()] {
 			x.byType[automation.Event] = append(x.byType[automation.Event], automation)
 		}
 	}

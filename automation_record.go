@@ -50,7 +50,9 @@ const (
 	OutcomeSilenced  AutomationOutcome = "silenced"
 	OutcomeStale     AutomationOutcome = "stale"
 	OutcomeLapsed    AutomationOutcome = "lapsed"
-	OutcomeNo        AutomationOutcome = "no" // of explanations: no row is kept of it
+	OutcomeExcluded  AutomationOutcome = "excluded" // by a calendar: of schedules
+	OutcomeMissed    AutomationOutcome = "missed"   // its time was over by more than catch_up: of schedules
+	OutcomeNo        AutomationOutcome = "no"       // of explanations: no row is kept of it
 )
 
 // AutomationDecision is one line of what an automation decided.
@@ -113,6 +115,17 @@ type AutomationRecords interface {
 	// those due longest first. Keys that others hold are left out.
 	DueAutomationKeys(ctx context.Context, now time.Time, limit int) (map[AutomationSlot]*AutomationKey, error)
 
+	// DisabledAutomations gives the automations of all accounts that are disabled.
+	DisabledAutomations(ctx context.Context) ([]AutomationRef, error)
+
+	// ClaimCall enters the key of a call, which is known for AutomationsKept. When
+	// it is known already, fresh is false, and event the event that it became; 0:
+	// none.
+	ClaimCall(ctx context.Context, account, key string, now time.Time) (event int64, fresh bool, err error)
+
+	// SettleCall notes the event that a call became.
+	SettleCall(ctx context.Context, key string, event int64) error
+
 	// EnterAutomationRuns notes to which keys runs belong.
 	EnterAutomationRuns(ctx context.Context, runs map[string]AutomationSlot) error
 
@@ -133,7 +146,7 @@ type AutomationRecords interface {
 	// ListAutomationDecisions gives decisions.
 	ListAutomationDecisions(ctx context.Context, f AutomationDecisionFilter) ([]AutomationDecision, error)
 
-	// PruneAutomations removes decisions that were made before the limit, and keys
+	// PruneAutomations removes decisions and calls that were made before the limit, and keys
 	// that were last used before keysBefore and remember nothing that counts.
 	PruneAutomations(ctx context.Context, before, keysBefore time.Time) error
 }

@@ -86,6 +86,10 @@ type Catalog interface {
 	// transaction.
 	Automations(ctx context.Context, docs Documents, account string) ([]*Automation, error)
 
+	// Scheduled gives the newest versions of the automations of all accounts that
+	// have a schedule.
+	Scheduled(ctx context.Context, docs Documents) ([]*Automation, error)
+
 	// PlanRun gives a version of a workflow as seen from account, read from docs;
 	// version 0 means the newest. Errors are those of Profile.
 	PlanRun(ctx context.Context, docs Documents, account, workflow string, version int) (RunPlan, error)

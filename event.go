@@ -19,6 +19,7 @@ type Event struct {
 	ClaimedAt  string         `json:"claimed_at,omitempty"`  // the time that was not believed, as sent
 	Boot       string         `json:"boot,omitempty"`
 	Seq        int64          `json:"seq,omitempty"`
+	Call       *Call          `json:"call,omitempty"` // it is meant for certain automations alone
 }
 
 // Types of the events that the engine writes.
@@ -39,14 +40,28 @@ const (
 	EventPlace              = "device.place_changed"       // it said that it is somewhere else
 	EventConnectivityDamped = "device.connectivity_damped" // a change of connectivity while it flaps
 
-	EventApprovalOpened    = "approval.opened"    // somebody is asked
-	EventApprovalEscalated = "approval.escalated" // time has passed: more are asked
-	EventApprovalDelegated = "approval.delegated" // it was handed on
-	EventAutomationStopped = "automation.stopped" // by its brake: it waits for a person
-	EventAutomationFailed  = "automation.failed"  // it fired, and its run could not be made
+	EventApprovalOpened    = "approval.opened"     // somebody is asked
+	EventApprovalEscalated = "approval.escalated"  // time has passed: more are asked
+	EventApprovalDelegated = "approval.delegated"  // it was handed on
+	EventAutomationStopped = "automation.stopped"  // by its brake: it waits for a person
+	EventAutomationFailed  = "automation.failed"   // it fired, and its run could not be made
+	EventSchedule          = "automation.schedule" // a time has come
+	EventManual            = "automation.manual"   // a person called an automation
 
 	EventBreakGlass = "approval.broken_glass" // critical: approved in an emergency
 )
+
+// engineTypes are the types of events that nobody else may say: who could say them
+// would speak in the engine's name.
+var engineTypes = map[string]bool{
+	EventDeviceState: true, EventDeviceConnectivity: true, EventDeviceBooted: true, EventDeviceReported: true, EventTelemetry: true,
+	EventProvision: true, EventCommand: true, EventClock: true, EventAutomationStopped: true, EventAutomationFailed: true,
+	EventDegraded: true, EventRecovered: true, EventFlapping: true, EventStable: true, EventConnectivityDamped: true, EventPlace: true,
+	EventSchedule: true, EventManual: true, EventApprovalOpened: true, EventApprovalEscalated: true, EventApprovalDelegated: true, EventBreakGlass: true,
+}
+
+// SaidByEngine reports whether events of this type are written by the engine alone.
+func SaidByEngine(eventType string) bool { return engineTypes[eventType] }
 
 // ClockTolerance is how far in the future, and ClockHistory how far in the
 // past, a device's time may lie to be believed.
@@ -95,6 +110,7 @@ type EventFilter struct {
 	Device  string
 	Type    string // exact, or a prefix ending in "."
 	Since   time.Time
+	Call    *Call // calls of this kind and name
 	// After gives events with a higher id, oldest first; 0 gives the newest
 	// Limit, newest first. Ids are given out before the commit: who follows
 	// events reads the last moments again, for lower ids that come late. Below

@@ -110,4 +110,20 @@ type Orchestrator interface {
 
 	// Describe gives the state of a workflow. ENOTFOUND.
 	Describe(ctx context.Context, workflowID string) (Execution, error)
+
+	// Schedule makes a timetable, or changes the one of its id. Times that come
+	// while the workflow of the one before goes on wait, in order. EINVALID,
+	// EUNAVAILABLE.
+	Schedule(ctx context.Context, t Timetable) error
+
+	// Unschedule removes a timetable; one that is not there is no error.
+	Unschedule(ctx context.Context, id string) error
+
+	// Timetables gives the digests of the timetables of automations by id. One
+	// that was changed a moment ago may be given as it was before.
+	Timetables(ctx context.Context) (map[string]string, error)
+
+	// NextTimes gives the next few times of a timetable; none while it is paused.
+	// ENOTFOUND.
+	NextTimes(ctx context.Context, id string) ([]time.Time, error)
 }

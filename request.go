@@ -231,6 +231,13 @@ type ReleaseKeyRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+// AutomationRequest calls an automation by hand.
+type AutomationRequest struct {
+	Device string         `json:"device,omitempty" maxLength:"128" doc:"What it is about: event.device"`
+	Inputs map[string]any `json:"inputs,omitempty" doc:"event.data"`
+	Reason string         `json:"reason,omitempty" doc:"event.reason; kept in the audit log"`
+}
+
 // ReplayRequest asks what an automation would have started.
 type ReplayRequest struct {
 	Since time.Time `json:"since,omitzero" doc:"Events received from then on. Default: the last 24 hours"`

@@ -20,6 +20,9 @@ type Deps struct {
 	// Channels reach other systems. Nil: there are none.
 	Channels deviceops.Channels
 
+	// Automations hear the times of their schedules. Nil: there are none.
+	Automations *deviceops.AutomationStore
+
 	// Actions are more actions than every installation has.
 	Actions []Action
 	// Networks are the private networks that http.request may reach.

@@ -35,6 +35,8 @@ const (
 	NameSyncTicket     = "SyncTicket"       // TicketInput → TicketOutput
 
 	NamePumpRollout = "PumpRollout" // PumpInput → PumpOutput
+
+	NameFireSchedule = "FireSchedule" // FireInput → nothing
 )
 
 // Registry takes activities: a worker or a test environment.
@@ -71,6 +73,7 @@ func Register(r Registry, d Deps) {
 		{NameWatchEvents, runs.Watch},
 		{NamePumpRollout, pumps.Pump},
 		{NameSyncTicket, tickets.Sync},
+		{NameFireSchedule, (&Schedules{deps: d}).Fire},
 		{NamePinRollout, rollouts.Pin},
 		{NamePlanRollout, rollouts.Plan},
 		{NameCountRollout, rollouts.Count},

@@ -24,6 +24,14 @@ type Config struct {
 	// Channels reach other systems. Default: none are reached.
 	Channels deviceops.Channels
 
+	// Automations hear what other systems, times and people call them for.
+	// Default: nobody can call any.
+	Automations *deviceops.AutomationStore
+
+	// Secrets are those by which messages of other systems are verified. Default:
+	// there are none, and no such message is believed.
+	Secrets deviceops.Secrets
+
 	// Actions are those that documents may use. Default: those that every
 	// installation has.
 	Actions []deviceops.ActionSpec
@@ -103,6 +111,7 @@ func New(c Config) http.Handler {
 	s.routes()
 	s.artifactRoutes(mux, artifactService{s.core})
 	s.hookRoute(mux, channelService{s.core})
+	s.webhookRoutes(mux, webhookService{s.core})
 	serveHealth(mux, c.Checks, c.Registry)
 	mux.HandleFunc("/", noRoute)
 	return recoverer{next: mux, log: c.Log}

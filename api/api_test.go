@@ -25,6 +25,7 @@ import (
 	"github.com/deviceops/deviceops/dsl"
 	"github.com/deviceops/deviceops/outbound"
 	"github.com/deviceops/deviceops/postgres/postgrestest"
+	"github.com/deviceops/deviceops/workflows"
 )
 
 func TestMain(m *testing.M) { os.Exit(cluster.RunTests(m)) }
@@ -37,6 +38,7 @@ var now = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 type rig struct {
 	*testing.T
 	store        deviceops.Store
+	automations  *deviceops.AutomationStore
 	orchestrator *orchestrator
 	gateway      *gateway
 	signer       *artifact.Signer
@@ -71,10 +73,15 @@ func newRig(t *testing.T) *rig {
 		Records: store, Key: []byte("downloads"), BaseURL: "https://devices.example.com",
 		Now: func() time.Time { return now.Add(time.Duration(r.clock.Load())) },
 	})
+	catalog := &dsl.Catalog{Documents: store}
+	r.automations = &deviceops.AutomationStore{Store: store, Automations: &deviceops.Automations{
+		Catalog: catalog, Start: workflows.RunStart, Now: func() time.Time { return now },
+	}}
 	server := httptest.NewServer(api.New(api.Config{
+		Automations: r.automations, Secrets: hookSecrets{},
 		Artifacts: openArtifacts(t, store), Downloads: r.signer,
-		Store: store, Orchestrator: r.orchestrator, Gateway: r.gateway, Catalog: &dsl.Catalog{Documents: store}, DecisionKey: decisionKey,
-		Channels: channel.New(channel.Config{Source: &dsl.Catalog{Documents: store}, Guard: outbound.NewGuard(nil), Secrets: hookSecrets{}}),
+		Store: store, Orchestrator: r.orchestrator, Gateway: r.gateway, Catalog: catalog, DecisionKey: decisionKey,
+		Channels: channel.New(channel.Config{Source: catalog, Guard: outbound.NewGuard(nil), Secrets: hookSecrets{}}),
 		Now:      func() time.Time { return now }, Poll: 10 * time.Millisecond, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Checks: map[string]api.Check{"store": func(context.Context) error { return nil }, "gateway": r.gateway.check},
 	}))
@@ -214,6 +221,7 @@ type orchestrator struct {
 	updateID []string
 	ended    bool                     // no workflow is running any more
 	runs     map[string]deviceops.Run // answers of the query run
+	tables   map[string]deviceops.Timetable
 	down     bool
 }
 
@@ -272,6 +280,46 @@ func (o *orchestrator) Complete(context.Context, deviceops.ActivityRef, deviceop
 
 func (o *orchestrator) Describe(context.Context, string) (deviceops.Execution, error) {
 	return deviceops.Execution{}, nil
+}
+
+func (o *orchestrator) Schedule(_ context.Context, t deviceops.Timetable) error {
+	defer o.locked()()
+	if o.down {
+		return deviceops.Errorf(deviceops.EUNAVAILABLE, "Temporal does not answer")
+	}
+	if o.tables == nil {
+		o.tables = map[string]deviceops.Timetable{}
+	}
+	o.tables[t.ID] = t
+	return nil
+}
+
+func (o *orchestrator) Unschedule(_ context.Context, id string) error {
+	defer o.locked()()
+	delete(o.tables, id)
+	return nil
+}
+
+func (o *orchestrator) Timetables(context.Context) (map[string]string, error) {
+	defer o.locked()()
+	digests := map[string]string{}
+	for id, t := range o.tables {
+		digests[id] = t.Digest()
+	}
+	return digests, nil
+}
+
+// NextTimes gives the noons of the coming days.
+func (o *orchestrator) NextTimes(_ context.Context, id string) ([]time.Time, error) {
+	defer o.locked()()
+	if _, there := o.tables[id]; !there {
+		return nil, deviceops.Errorf(deviceops.ENOTFOUND, "there is no timetable %s", id)
+	}
+	var noons []time.Time
+	for day := range 10 {
+		noons = append(noons, now.AddDate(0, 0, day+1))
+	}
+	return noons, nil
 }
 
 // gateway notes what it publishes.

@@ -68,8 +68,12 @@ func (d documentService) apply(ctx context.Context, p deviceops.Principal, in *a
 		return deviceops.ApplyReport{}, err
 	}
 	a := application{core: d.core, principal: p, account: account, reason: in.Reason, dryRun: in.DryRun, docs: docs}
-	if err := d.Store.InTx(ctx, a.inTx); err != nil && !errors.Is(err, errNotPublished) {
+	switch err := d.Store.InTx(ctx, a.inTx); {
+	case errors.Is(err, errNotPublished):
+	case err != nil:
 		return deviceops.ApplyReport{}, err
+	default:
+		d.settleAll(ctx, account, docs)
 	}
 	return a.report, nil
 }
@@ -179,10 +183,6 @@ func (a *application) publish(ctx context.Context, tx deviceops.Tx, d checkedDoc
 		return report, nil
 	}
 	switch d.Kind {
-	case deviceops.KindAutomation:
-		if d.Automation.Rules().Addressed {
-			report.Diagnostics = append(report.Diagnostics, notTriggered(d))
-		}
 	case deviceops.KindRelease:
 		return a.createRelease(ctx, tx, d, report)
 	case deviceops.KindRollout:
@@ -238,12 +238,6 @@ func refusal(d checkedDocument, code, message string) deviceops.DiagnosticText {
 	return deviceops.DiagnosticText{
 		File: d.file, Line: d.Line, Column: 1, Severity: string(dsl.SeverityError), Code: code, Message: message, Text: message + "\n",
 	}
-}
-
-// notTriggered says of an automation what publishing it does not do yet.
-func notTriggered(d checkedDocument) deviceops.DiagnosticText {
-	return d.warning("not-triggered",
-		fmt.Sprintf("the automation %s is kept, and this version does not start runs by %s yet; rehearse it with: deviceops test", d.Name, d.Automation.Trigger.Kind))
 }
 
 // notStarted says of a rollout that it was checked and that nothing begins.

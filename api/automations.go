@@ -31,6 +31,12 @@ func (s *server) automationRoutes(a automationService) {
 		summary: "Let an automation start nothing until it is enabled", about: "Runs that go on are left alone.",
 	}, a.disable)
 	handle(s, route{
+		id: "run-automation", method: http.MethodPost, path: "/v1/automations/{name}/run", role: deviceops.RoleOperator,
+		summary: "Call an automation whose trigger is manual",
+		about: "It hears an event with what is given as event.data, the device if one is named, and event.by and event.reason. " +
+			"Its condition, windows, concurrency and brake decide as for any other event; the answer says what they did.",
+	}, a.run)
+	handle(s, route{
 		id: "replay-automation", method: http.MethodPost, path: "/v1/automations/{name}/replay", role: deviceops.RoleViewer,
 		summary: "Tell what an automation would have started by the events that are stored",
 		about: "Nothing is started. Windows and the brake decide as in earnest, by the times of the events; devices are taken to be as they are now, " +
@@ -121,6 +127,10 @@ func (a automationService) get(ctx context.Context, p deviceops.Principal, in *A
 	slices.SortFunc(detail.Keys, func(x, y deviceops.AutomationKeyView) int { return strings.Compare(x.Key, y.Key) })
 	decisions, err := a.Store.ListAutomationDecisions(ctx, deviceops.AutomationDecisionFilter{AutomationRef: automation.Ref(), Limit: shownDecisions})
 	detail.Decisions = orEmpty(decisions)
+	if err != nil {
+		return detail, err
+	}
+	detail.Next, err = a.nextTimes(ctx, automation)
 	return detail, err
 }
 
@@ -166,6 +176,9 @@ func (a automationService) change(ctx context.Context, p deviceops.Principal, in
 		}
 		return tx.AppendAudit(ctx, a.entry(p, switched(ref, what, in.Reason, evidence)))
 	})
+	if err == nil && automation.Schedule != nil {
+		a.settle(ctx, automation, after.Disabled)
+	}
 	return automation.View(after), err
 }
 
@@ -192,8 +205,6 @@ func (a automationService) replay(ctx context.Context, p deviceops.Principal, in
 		return deviceops.AutomationReplayed{}, err
 	case automation.Fault != "":
 		return deviceops.AutomationReplayed{}, deviceops.Errorf(deviceops.EINVALID, "%s", automation.Fault)
-	case automation.Addressed:
-		return deviceops.AutomationReplayed{}, deviceops.Errorf(deviceops.EINVALID, "automation %s does not listen to events: there is nothing to replay", automation.Name)
 	}
 	account, err := scope(p, in.Account)
 	if err != nil {
@@ -203,7 +214,7 @@ func (a automationService) replay(ctx context.Context, p deviceops.Principal, in
 	if since.IsZero() {
 		since = a.Now().Add(-replayDefault)
 	}
-	filter := deviceops.EventFilter{Account: account, Type: automation.Event, Since: since, After: -1, Limit: replayPage}
+	filter := deviceops.EventFilter{Account: account, Type: automation.Event, Call: automation.CalledBy(), Since: since, After: -1, Limit: replayPage}
 	return a.play(ctx, deviceops.NewAutomationReplay(automation, a.Catalog, since), filter)
 }
 

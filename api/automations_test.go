@@ -6,25 +6,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Automations that listen begin with their publication. Whoever publishes one of
-// another kind learns that its trigger does nothing yet.
-func TestApplyTellsThatTriggersAreNotRun(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	const automations = "automation: watch\ntrigger: { offline: 30m }\nrun: check@latest\n---\nautomation: nightly\ntrigger: { schedule: 0 3 * * * }\nrun: check@latest\n"
-	refused := r.publish(anna, "?file=watch.yaml", automations)
-	require.True(t, refused.Refused)
-	require.Contains(t, refused.Documents[0].Diagnostics[0].Text, "watch.yaml:3:6: error: there is no workflow check@latest")
-	r.publish(anna, "", "workflow: check\nsteps: [ { wait: 1s } ]\n")
-	report := r.publish(anna, "?file=watch.yaml", automations)
-	require.Equal(t, []string{"automation watch created", "automation nightly created"}, outcomes(report))
-	require.False(t, report.Refused)
-	require.Empty(t, report.Documents[0].Diagnostics)
-	require.Len(t, report.Documents[1].Diagnostics, 1)
-	require.Equal(t, "not-triggered", report.Documents[1].Diagnostics[0].Code)
-	require.Contains(t, report.Documents[1].Diagnostics[0].Text, "watch.yaml:5:1: warning: the automation nightly is kept, and this version does not start runs by schedule yet")
-}
-
 // A rollout beside other documents is checked, and neither kept nor started.
 func TestApplyStartsNoRollout(t *testing.T) {
 	t.Parallel()

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"time"
 
@@ -33,15 +32,11 @@ func (c channelService) hear(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxHook))
+	body, err := readHook(w, r)
 	if err != nil {
-		return deviceops.Errorf(deviceops.EINVALID, "the message cannot be read, or has more than %d bytes", maxHook)
+		return err
 	}
-	account := r.URL.Query().Get("account")
-	if account == "" {
-		account = deviceops.RootAccount
-	}
-	hook := deviceops.ChannelHook{Account: account, Channel: r.PathValue("name"), Header: r.Header, Body: body, At: c.Now()}
+	hook := deviceops.ChannelHook{Account: hookAccount(r), Channel: r.PathValue("name"), Header: r.Header, Body: body, At: c.Now()}
 	news, err := channels.Hear(r.Context(), hook)
 	if err != nil || news.Remote.ID == "" {
 		return err

@@ -29,10 +29,20 @@ webhook:
 // hookKey is what the ticket system signs with.
 const hookKey = "key-of-the-desk"
 
-// hookSecrets give it for every reference.
+// hookSecrets give it for every reference that does not say otherwise.
 type hookSecrets struct{}
 
-func (hookSecrets) Secret(context.Context, string, string) (string, error) { return hookKey, nil }
+func (hookSecrets) Secret(_ context.Context, account, reference string) (string, error) {
+	switch reference {
+	case "secret:webhooks/missing":
+		return "", deviceops.Errorf(deviceops.ENOTFOUND, "there is no secret %s for %s", reference, account)
+	case "secret:webhooks/sealed":
+		return "", deviceops.Errorf(deviceops.EUNAVAILABLE, "the vault is sealed")
+	case "secret:webhooks/old":
+		return "key-of-yesterday", nil
+	}
+	return hookKey, nil
+}
 
 // news sends a message of the ticket system, signed with a key.
 func (r *rig) news(key, body string) int {

@@ -16,13 +16,13 @@ import (
 )
 
 func (a *app) automationsCommand() *cobra.Command {
-	return group("automations", "See and steer what events start", a.automationsList(), a.automationsShow(),
+	return group("automations", "See and steer what events, times and calls start", a.automationsList(), a.automationsShow(),
 		a.automationSwitch("enable", `Lets an automation start runs again after somebody disabled it, or its brake
 (limit:) stopped it. It then counts anew; what was refused meanwhile is not made
 up for.`, (*client.Client).EnableAutomation),
 		a.automationSwitch("disable", `Lets an automation start nothing until it is enabled. It is seen by all processes
 within a second. Runs that go on are left alone: deviceops runs cancel.`, (*client.Client).DisableAutomation),
-		a.automationsReplay())
+		a.automationsRun(), a.automationsReplay())
 }
 
 func (a *app) automationsList() *cobra.Command {
@@ -105,6 +105,66 @@ once.`,
 	return cmd
 }
 
+// automationsRun makes the command that calls an automation by hand.
+func (a *app) automationsRun() *cobra.Command {
+	var account, key string
+	var r deviceops.AutomationRequest
+	var inputs []string
+	var wait bool
+	cmd := &cobra.Command{
+		Use: "run NAME", Short: "Call an automation whose trigger is manual", Args: args(1, 1),
+		Long: `Lets the automation hear that you want it: its condition, its windows, concurrency
+and brake decide as for any other event. Inputs are event.data, as text; the device
+is event.device. Exits with 1 if nothing was started, and nothing waits.`,
+		Example: `  deviceops automations run clean-screens -i site=berlin --reason "the fair begins"
+  deviceops automations run collect-logs --device kiosk-0001 --wait`,
+		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
+			given, err := pairs(inputs)
+			if err != nil {
+				return err
+			}
+			if len(given) > 0 {
+				r.Inputs = anyMap(given)
+			}
+			answer, err := c.RunAutomation(ctx, account, args[0], r, key)
+			if err != nil {
+				return err
+			}
+			return a.called(ctx, c, answer, wait)
+		}),
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVarP(&inputs, "input", "i", nil, "an input key=value; repeat for more")
+	flags.StringVar(&r.Device, "device", "", "the device that it is about")
+	flags.BoolVar(&wait, "wait", false, "wait for the end of the run")
+	flags.StringVar(&key, "key", "", "idempotency key: the same key calls once")
+	accountFlag(cmd, &account)
+	reasonFlag(cmd, &r.Reason)
+	return cmd
+}
+
+// called shows what became of a call, and follows the run that it started.
+func (a *app) called(ctx context.Context, c *client.Client, answer deviceops.CallAnswer, wait bool) error {
+	decided := answer.Automations[0]
+	if wait && decided.Run != "" {
+		return a.followRun(ctx, c, decided.Run)
+	}
+	err := a.show(answer, func(w *screen) {
+		w.line("%s: %s", decided.Name, decided.Text)
+		if decided.Run != "" {
+			w.line("Follow it: deviceops runs watch %s", decided.Run)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	switch decided.Outcome {
+	case deviceops.OutcomeStarted, deviceops.OutcomeQueued, deviceops.OutcomeReplacing, deviceops.OutcomeHolding:
+		return nil
+	}
+	return failed("%s started nothing: %s; deviceops explain event %d says more", decided.Name, decided.Text, answer.Event)
+}
+
 func (a *app) explainEvent() *cobra.Command {
 	return &cobra.Command{
 		Use: "event ID", Short: "Tell why an event did, or did not, start runs", Args: args(1, 1),
@@ -142,7 +202,7 @@ func (w *screen) automation(d deviceops.AutomationDetail) {
 	}
 	w.fields(
 		"automation", fmt.Sprintf("%s@%d", d.Name, d.Version), "account", d.Account, "status", d.Status, "since", w.when(d.Since), "hears", d.Hears,
-		"runs", orTicket(d.AutomationView), "refused", refused, "changed by", d.By, "why", d.Reason,
+		"runs", orTicket(d.AutomationView), "next", w.times(d.Next), "refused", refused, "changed by", d.By, "why", d.Reason,
 	)
 	var rows [][]string
 	for _, k := range d.Keys {
@@ -156,6 +216,15 @@ func (w *screen) automation(d deviceops.AutomationDetail) {
 		w.line("")
 		w.table(decisionColumns, w.decisions(d.Decisions))
 	}
+}
+
+// times gives moments of the future in a line.
+func (w *screen) times(all []time.Time) string {
+	texts := make([]string, len(all))
+	for i, at := range all {
+		texts[i] = at.UTC().Format("2006-01-02 15:04:05")
+	}
+	return strings.Join(texts, ", ")
 }
 
 var decisionColumns = []string{"WHEN", "KEY", "EVENT", "OUTCOME", "RUN", "WHY"}

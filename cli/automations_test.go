@@ -68,3 +68,45 @@ func TestAutomations(t *testing.T) {
 	require.Equal(t, 2, m.run("explain", "event", "soon").code)
 	require.Equal(t, 1, m.run("automations", "show", "cold").code)
 }
+
+const calledYAML = `workflow: tidy
+version: 1
+inputs: { site: string }
+steps: [ { wait: 1s } ]
+---
+automation: tidy
+trigger: { manual: true, where: event.data.site != "closed" }
+key: event.data.site
+run: tidy@1
+with: { site: "${{ event.data.site }}" }
+---
+automation: nightly
+trigger: { schedule: { cron: "0 3 * * *", zone: Europe/Berlin } }
+run: tidy@1
+with: { site: all }
+---
+automation: orders
+trigger: { webhook: orders }
+run: tidy@1
+with: { site: all }
+`
+
+func TestAutomationsThatAreCalled(t *testing.T) {
+	t.Parallel()
+	m := newTerminal(t)
+	m.run("apply", "-f", m.file("called.yaml", calledYAML)).done()
+	listed := m.run("automations", "list").done()
+	for _, text := range []string{"deviceops automations run", "0 3 * * * Europe/Berlin", "webhook orders"} {
+		require.Contains(t, listed, text)
+	}
+	require.Contains(t, m.run("automations", "show", "nightly").done(), "2030-10-27 01:00:00, 2030-10-28 02:00:00")
+	called := m.run("automations", "run", "tidy", "-i", "site=berlin", "--reason", "the fair begins").done()
+	require.Contains(t, called, "tidy: it started run auto-")
+	require.Contains(t, called, "deviceops runs watch auto-")
+	require.Contains(t, m.run("automations", "run", "tidy", "-i", "site=paris", "--wait").done(), "succeeded")
+	require.Contains(t, m.run("automations", "run", "tidy", "-i", "site=closed").failed(1), "tidy started nothing: the condition does not hold; deviceops explain event")
+	require.Contains(t, m.run("automations", "run", "nightly").failed(1), "its trigger is not manual: true")
+	answer := decoded[deviceops.CallAnswer](m.run("automations", "run", "tidy", "-i", "site=rome", "-o", "json"))
+	require.Equal(t, deviceops.OutcomeStarted, answer.Automations[0].Outcome)
+	require.Equal(t, 2, m.run("automations", "run", "tidy", "-i", "berlin").code)
+}

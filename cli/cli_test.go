@@ -48,9 +48,16 @@ func newTerminal(t *testing.T) *terminal {
 	}))
 	require.NoError(t, store.MaintainEvents(t.Context(), time.Now(), time.Hour))
 	e := &engine{store: store}
+	catalog := &dsl.Catalog{Documents: store}
+	automations := &deviceops.AutomationStore{Store: store, Automations: &deviceops.Automations{Catalog: catalog, Start: workflows.RunStart, Now: time.Now}}
+	automations.Do = func(effects deviceops.AutomationEffects) {
+		for _, start := range effects.Starts {
+			_, _ = e.Start(t.Context(), start)
+		}
+	}
 	server := httptest.NewServer(api.New(api.Config{
-		Artifacts: openArtifacts(t, store),
-		Store:     store, Orchestrator: e, Gateway: e, Catalog: &dsl.Catalog{Documents: store}, Poll: 10 * time.Millisecond,
+		Artifacts: openArtifacts(t, store), Automations: automations,
+		Store: store, Orchestrator: e, Gateway: e, Catalog: catalog, Poll: 10 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Checks: map[string]api.Check{"store": func(context.Context) error { return nil }},
 	}))
 	t.Cleanup(server.Close)
@@ -194,6 +201,16 @@ func (e *engine) Complete(context.Context, deviceops.ActivityRef, deviceops.Comm
 
 func (e *engine) Describe(context.Context, string) (deviceops.Execution, error) {
 	return deviceops.Execution{}, nil
+}
+
+func (e *engine) Schedule(context.Context, deviceops.Timetable) error { return nil }
+
+func (e *engine) Unschedule(context.Context, string) error { return nil }
+
+func (e *engine) Timetables(context.Context) (map[string]string, error) { return nil, nil }
+
+func (e *engine) NextTimes(context.Context, string) ([]time.Time, error) {
+	return []time.Time{time.Date(2030, 10, 27, 1, 0, 0, 0, time.UTC), time.Date(2030, 10, 28, 2, 0, 0, 0, time.UTC)}, nil
 }
 
 func (e *engine) PublishCommands(ctx context.Context, commands []deviceops.Command, now time.Time) ([]deviceops.Sent, error) {

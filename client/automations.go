@@ -39,6 +39,15 @@ func (c *Client) switchAutomation(ctx context.Context, account, name, what, reas
 	})
 }
 
+// RunAutomation calls an automation whose trigger is manual, and gives what it
+// decided. key, if not empty, makes repeats harmless. ENOTFOUND, EINVALID, ECONFLICT
+// if it is disabled.
+func (c *Client) RunAutomation(ctx context.Context, account, name string, r deviceops.AutomationRequest, key string) (deviceops.CallAnswer, error) {
+	return do[deviceops.CallAnswer](ctx, c, call{
+		method: http.MethodPost, path: "/v1/automations/" + url.PathEscape(name) + "/run", query: query("account", account), body: r, key: key,
+	})
+}
+
 // ReplayAutomation tells what an automation would have started by the events that
 // came in since a time. Nothing is started. ENOTFOUND, EINVALID.
 func (c *Client) ReplayAutomation(ctx context.Context, account, name string, since time.Time) (deviceops.AutomationReplayed, error) {

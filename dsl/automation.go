@@ -334,7 +334,8 @@ func (a *Automation) usesDevice() bool {
 // Rules gives the automation as the engine and rehearsals play it.
 func (a *Automation) Rules() deviceops.Automation {
 	return deviceops.Automation{
-		Name: a.Name, Version: a.Version, Hash: a.Hash, Event: a.Trigger.EventType(), Addressed: a.Trigger.addressed(), UsesDevice: a.usesDevice(),
+		Name: a.Name, Version: a.Version, Hash: a.Hash, Event: a.Trigger.EventType(), UsesDevice: a.usesDevice(),
+		Webhook: a.Trigger.Webhook, Schedule: a.Trigger.Schedule, Manual: a.Trigger.Kind == TriggerManual,
 		Window: a.Window, Concurrency: a.Concurrency, Limit: a.Limit, Workflow: a.Workflow, WorkflowVersion: a.WorkflowVersion, OpensTicket: a.Ticket != nil, Rules: a,
 	}
 }
@@ -370,10 +371,20 @@ func (a *Automation) InputsFor(o deviceops.Occasion) (map[string]any, error) {
 
 // EventFacts gives an event as expressions see it, in canonical form.
 func EventFacts(e deviceops.Event) map[string]any {
-	return map[string]any{
+	facts := map[string]any{
 		"type": e.Type, "device": e.Device, "account": e.Account, "severity": e.Severity,
 		"at": factTime(e.At), "data": anyMap(e.Data),
 	}
+	if e.Call == nil {
+		return facts
+	}
+	switch e.Call.Kind {
+	case deviceops.CallWebhook:
+		facts["id"], facts["source"], facts["subject"], facts["attributes"] = e.Call.ID, e.Call.Source, e.Call.Subject, anyMap(e.Call.Attributes)
+	case deviceops.CallManual:
+		facts["by"], facts["reason"] = e.Call.By, e.Call.Reason
+	}
+	return facts
 }
 
 // CompileAutomation compiles the source of one published automation.

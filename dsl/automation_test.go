@@ -1,6 +1,7 @@
 package dsl
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
@@ -46,8 +47,9 @@ func TestAutomation(t *testing.T) {
 	require.Equal(t, deviceops.Limit{N: 50, Per: 10 * time.Minute}, a.Limit)
 	require.Equal(t, "reboot", a.Workflow)
 	require.Equal(t, 3, a.WorkflowVersion)
-	require.True(t, a.Hears("device.battery"))
-	require.False(t, a.Hears("device.crash"))
+	rules := a.Rules()
+	require.True(t, rules.Hears(&deviceops.Event{Type: "device.battery"}))
+	require.False(t, rules.Hears(&deviceops.Event{Type: "device.crash"}))
 }
 
 // battery makes an occasion; nil tags are those of a device of which nothing is
@@ -106,6 +108,16 @@ func TestAutomationMakesKeyAndInputs(t *testing.T) {
 	require.Equal(t, deviceops.ConcurrencySkip, plain.Concurrency)
 }
 
+func at(s deviceops.Schedule) Trigger {
+	s.CatchUp = cmp.Or(s.CatchUp, deviceops.DefaultCatchUp)
+	return Trigger{Kind: TriggerSchedule, Schedule: &s}
+}
+
+func by(w deviceops.Webhook) Trigger {
+	w.ID = cmp.Or(w.ID, DefaultWebhookID)
+	return Trigger{Kind: TriggerWebhook, Webhook: &w}
+}
+
 func TestTriggers(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -122,12 +134,18 @@ func TestTriggers(t *testing.T) {
 		"dwells": {"{ enters: { polygon: [[0, 0], [0, 1], [1.5, 1]], margin: 2.5 }, for: 30m }",
 			Trigger{Kind: TriggerEnters, Fence: deviceops.Fence{Polygon: []deviceops.Place{{}, {Longitude: 1}, {Latitude: 1.5, Longitude: 1}}}, Margin: 2.5},
 			deviceops.Window{Once: true, For: 30 * time.Minute, Gap: MaxDuration}, deviceops.EventPlace},
-		"schedule": {`{ schedule: "*/5 0-6 1,15 jan-mar mon-fri" }`, Trigger{Kind: TriggerSchedule, Cron: "*/5 0-6 1,15 jan-mar mon-fri"}, deviceops.Window{}, EventSchedule},
-		"schedule in a zone": {`{ schedule: { cron: "0 3 * * 7", zone: America/Argentina/Ushuaia } }`,
-			Trigger{Kind: TriggerSchedule, Cron: "0 3 * * 7", Zone: "America/Argentina/Ushuaia"}, deviceops.Window{}, EventSchedule},
-		"every":   {"{ schedule: { every: 6h } }", Trigger{Kind: TriggerSchedule, Every: 6 * time.Hour}, deviceops.Window{}, EventSchedule},
-		"webhook": {"{ webhook: spare-parts }", Trigger{Kind: TriggerWebhook, Path: "spare-parts"}, deviceops.Window{}, EventWebhook},
-		"manual":  {"{ manual: true }", Trigger{Kind: TriggerManual}, deviceops.Window{}, EventManual},
+		"schedule": {`{ schedule: "*/5 0-6 1,15 jan-mar mon-fri" }`, at(deviceops.Schedule{Cron: "*/5 0-6 1,15 jan-mar mon-fri"}), deviceops.Window{}, deviceops.EventSchedule},
+		"schedule in a zone": {`{ schedule: { cron: "0 3 * * 7", zone: America/Argentina/Ushuaia, calendars: [fair], catch_up: 1h } }`,
+			at(deviceops.Schedule{Cron: "0 3 * * 7", Zone: "America/Argentina/Ushuaia", Calendars: []string{"fair"}, CatchUp: time.Hour}), deviceops.Window{}, deviceops.EventSchedule},
+		"every":   {"{ schedule: { every: 2s } }", at(deviceops.Schedule{Every: 2 * time.Second}), deviceops.Window{}, deviceops.EventSchedule},
+		"webhook": {"{ webhook: spare-parts }", by(deviceops.Webhook{Name: "spare-parts", Proof: deviceops.DefaultProof("secret:webhooks/spare-parts")}), deviceops.Window{}, ""},
+		"webhook with secrets": {"{ webhook: { secret: [secret:shop/new, secret:shop/old] } }",
+			by(deviceops.Webhook{Name: "a", Proof: deviceops.DefaultProof("secret:shop/new", "secret:shop/old")}), deviceops.Window{}, ""},
+		"webhook of another system": {"{ webhook: { name: push, id: X-GitHub-Delivery, verify: { hmac: { header: X-Hub-Signature-256, prefix: sha256=, secret: secret:github/hook } } } }",
+			by(deviceops.Webhook{Name: "push", ID: "X-GitHub-Delivery", Proof: deviceops.MessageProof{
+				Header: "X-Hub-Signature-256", Secrets: []string{"secret:github/hook"}, Prefix: "sha256=", Algorithm: "sha256", Encoding: "hex",
+			}}), deviceops.Window{}, ""},
+		"manual": {"{ manual: true }", Trigger{Kind: TriggerManual}, deviceops.Window{}, deviceops.EventManual},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -137,6 +155,23 @@ func TestTriggers(t *testing.T) {
 			require.Equal(t, c.hears, a.Trigger.EventType())
 		})
 	}
+}
+
+func TestCalendarsOfSchedulesHaveToBeThere(t *testing.T) {
+	t.Parallel()
+	const source = "automation: a\ntrigger: { schedule: { every: 1h, calendars: [fair, peaks, fairr] } }\nrun: w@latest\n---\ncalendar: fair\nblackout: [ { from: 2026-11-27, to: 2026-11-30 } ]\n"
+	published := func(name string) *deviceops.Calendar {
+		if name == "peaks" {
+			return &deviceops.Calendar{Name: name}
+		}
+		return nil
+	}
+	_, found := CheckFile("a.yaml", source, Options{Calendar: published})
+	require.Len(t, found, 1)
+	require.Equal(t, `there is no calendar "fairr"`, found[0].Message)
+	require.Equal(t, 2, found[0].Line)
+	_, found = CheckFile("a.yaml", source, Options{})
+	require.Empty(t, found, "nothing can be said about what is published")
 }
 
 func TestStateAndOfflineTriggersReadTheirEvents(t *testing.T) {

@@ -61,7 +61,7 @@ func (c *checker) opensTicket(o *object, a *Automation) {
 	if t == nil {
 		return
 	}
-	if !a.Trigger.aboutDevice() {
+	if a.Trigger.called() {
 		c.report(o.keys["ticket"], "no-meaning", "run a workflow with ticket.open", "a %s says nothing of when the problem is over", a.Trigger.Kind)
 	}
 	if !t.has("title") {

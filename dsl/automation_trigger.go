@@ -2,7 +2,6 @@ package dsl
 
 import (
 	"strings"
-	"time"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/parser"
@@ -17,40 +16,31 @@ type TriggerKind string
 
 // Kinds of triggers.
 const (
-	TriggerEvent    TriggerKind = "event"    // something that a device or the engine said
-	TriggerState    TriggerKind = "state"    // a device entered a state
-	TriggerOffline  TriggerKind = "offline"  // a device was offline for a time
-	TriggerEnters   TriggerKind = "enters"   // a device came into an area
-	TriggerLeaves   TriggerKind = "leaves"   // a device went out of an area
-	TriggerSchedule TriggerKind = "schedule" // a time
-	TriggerWebhook  TriggerKind = "webhook"  // another system called
-	TriggerManual   TriggerKind = "manual"   // a person pressed the button
+	TriggerEvent    TriggerKind = "event"                // something that a device or the engine said
+	TriggerState    TriggerKind = "state"                // a device entered a state
+	TriggerOffline  TriggerKind = "offline"              // a device was offline for a time
+	TriggerEnters   TriggerKind = "enters"               // a device came into an area
+	TriggerLeaves   TriggerKind = "leaves"               // a device went out of an area
+	TriggerSchedule TriggerKind = deviceops.CallSchedule // a time
+	TriggerWebhook  TriggerKind = deviceops.CallWebhook  // another system called
+	TriggerManual   TriggerKind = deviceops.CallManual   // a person pressed the button
 )
 
 // Trigger is what an automation listens to. Of its fields those of its kind are
 // set.
 type Trigger struct {
-	Kind  TriggerKind
-	Event string          // TriggerEvent: the type of event
-	State deviceops.State // TriggerState: that a device enters
-	Cron  string          // TriggerSchedule: five fields; "" with Every
-	Every time.Duration   // TriggerSchedule
-	Zone  string          // TriggerSchedule: an IANA zone; "" means UTC
-	Path  string          // TriggerWebhook: the last part of its address
+	Kind     TriggerKind
+	Event    string              // TriggerEvent: the type of event
+	State    deviceops.State     // TriggerState: that a device enters
+	Schedule *deviceops.Schedule // TriggerSchedule
+	Webhook  *deviceops.Webhook  // TriggerWebhook
 
 	Fence  deviceops.Fence // TriggerEnters, TriggerLeaves: the area
 	Margin float64         // around it, in meters, where a device is neither in nor out
 }
 
-// Types of the events by which triggers without an event of their own start
-// something.
-const (
-	EventSchedule = "automation.schedule"
-	EventWebhook  = "automation.webhook"
-	EventManual   = "automation.manual"
-)
-
-// EventType gives the type of the events that the trigger listens to.
+// EventType gives the type of the events that the trigger listens to; "" where
+// the caller chooses it.
 func (t Trigger) EventType() string {
 	switch t.Kind {
 	case TriggerState:
@@ -60,25 +50,22 @@ func (t Trigger) EventType() string {
 	case TriggerEnters, TriggerLeaves:
 		return deviceops.EventPlace
 	case TriggerSchedule:
-		return EventSchedule
-	case TriggerWebhook:
-		return EventWebhook
+		return deviceops.EventSchedule
 	case TriggerManual:
-		return EventManual
+		return deviceops.EventManual
 	}
 	return t.Event
 }
 
-// aboutDevice reports whether what the trigger listens to is about a device.
-func (t Trigger) aboutDevice() bool {
-	return t.Kind == TriggerEvent || t.Kind == TriggerState || t.Kind == TriggerOffline || t.fenced()
+// called reports whether the trigger is a call: nothing that holds, and may end.
+func (t Trigger) called() bool {
+	return t.Kind == TriggerSchedule || t.Kind == TriggerWebhook || t.Kind == TriggerManual
 }
 
-func (t Trigger) fenced() bool { return t.Kind == TriggerEnters || t.Kind == TriggerLeaves }
+// aboutDevice reports whether what the trigger listens to can be about a device.
+func (t Trigger) aboutDevice() bool { return t.Kind != TriggerSchedule && t.Kind != TriggerWebhook }
 
-// addressed reports whether the trigger hears only what is meant for it, and not
-// whatever is said.
-func (t Trigger) addressed() bool { return !t.aboutDevice() }
+func (t Trigger) fenced() bool { return t.Kind == TriggerEnters || t.Kind == TriggerLeaves }
 
 // denies reports whether an event says, by the trigger itself, that the
 // condition does not hold.
@@ -95,9 +82,6 @@ func (t Trigger) denies(event map[string]any) bool {
 	return false
 }
 
-// Hears reports whether events of a type are samples for the automation at all.
-func (a *Automation) Hears(eventType string) bool { return eventType == a.Trigger.EventType() }
-
 var triggerKeys = []fieldSpec{
 	{"event", textSchema("the type of event, such as device.battery")},
 	{"state", schema{"enum": stateNames(), "description": "a device enters this state"}},
@@ -105,7 +89,7 @@ var triggerKeys = []fieldSpec{
 	{"enters", fenceSchema("a device comes into this area; with for: it stays there as long")},
 	{"leaves", fenceSchema("a device goes out of this area; with for: it stays away as long")},
 	{"schedule", scheduleSchema()},
-	{"webhook", textSchema("the name by which other systems call")},
+	{"webhook", webhookTriggerSchema()},
 	{"manual", schema{"const": true, "description": "a person starts it"}},
 	{"where", expressionSchema("a condition over event and device")},
 	{"for", durationSchema("the condition must hold this long")},
@@ -114,16 +98,6 @@ var triggerKeys = []fieldSpec{
 
 // triggerKinds are the keys of which a trigger has one.
 var triggerKinds = []string{"event", "state", "offline", "enters", "leaves", "schedule", "webhook", "manual"}
-
-var scheduleKeys = []fieldSpec{
-	{"cron", textSchema("minute, hour, day, month, weekday")},
-	{"every", durationSchema("at least 1m")},
-	{"zone", textSchema("an IANA zone such as Europe/Berlin; left out: UTC")},
-}
-
-func scheduleSchema() schema {
-	return schema{"description": "a time: cron text, or a map", "anyOf": []any{textSchema(""), objectSchema("", nil, scheduleKeys)}}
-}
 
 func triggerSchema() schema {
 	s := objectSchema("what the automation listens to", nil, triggerKeys)
@@ -173,9 +147,9 @@ func (c *checker) triggerValue(n *yaml.Node, a *Automation) {
 		c.fence(n, t)
 		a.Window.Once, a.Window.Gap = true, MaxDuration // a device says nothing while it stands still
 	case TriggerSchedule:
-		c.schedule(n, t)
+		t.Schedule = c.schedule(n)
 	case TriggerWebhook:
-		t.Path = c.name(n, "the name of a webhook")
+		t.Webhook = c.webhookTrigger(n, a.Name)
 	case TriggerManual:
 		if !c.boolean(n, "manual") && n.Tag == "!!bool" {
 			c.report(n, "bad-argument", "write manual: true", "a trigger that is not manual listens to something else")
@@ -197,32 +171,6 @@ func (c *checker) state(n *yaml.Node) deviceops.State {
 		c.report(n, "unknown-state", orElse(fixWrite("", closest(s, states)), "use one of "+joinNames(states)), "there is no state %q%s", s, didYouMean(s, states))
 	}
 	return deviceops.State(s)
-}
-
-func (c *checker) schedule(n *yaml.Node, t *Trigger) {
-	if n.Kind == yaml.ScalarNode {
-		t.Cron = c.cron(n)
-		return
-	}
-	o := c.object(n, "schedule", fieldNames(scheduleKeys)...)
-	if o == nil {
-		return
-	}
-	if o.has("cron") == o.has("every") {
-		c.report(n, "missing-key", `write schedule: { cron: "0 3 * * *", zone: Europe/Berlin } or schedule: { every: 6h }`, "a schedule has cron or every, one of them")
-		return
-	}
-	if v := o.get("cron"); v != nil {
-		t.Cron = c.cron(v)
-	}
-	if v := o.get("every"); v != nil {
-		if t.Every = c.duration(v, "every"); t.Every < time.Minute && isText(v) {
-			c.report(v, "out-of-range", "write 1m or more", "a schedule starts something once a minute at most")
-		}
-	}
-	if v := o.get("zone"); v != nil {
-		t.Zone = c.zone(v)
-	}
 }
 
 // condition reads where, for and gap.
@@ -266,21 +214,32 @@ func (c *checker) mayHold(key *yaml.Node, name string, a *Automation) bool {
 	return false
 }
 
-// Types of what expressions of an automation see.
-var eventFactType = types.Map{
-	"type": types.String, "device": types.String, "account": types.String, "severity": types.String,
-	"at": types.Any, "data": openMap,
+// eventFactType is what the expressions of an automation see of an event, by what
+// the automation listens to.
+func eventFactType(kind TriggerKind) types.Map {
+	facts := types.Map{
+		"type": types.String, "device": types.String, "account": types.String, "severity": types.String,
+		"at": types.Any, "data": openMap,
+	}
+	switch kind {
+	case TriggerWebhook:
+		facts["id"], facts["source"], facts["subject"], facts["attributes"] = types.String, types.String, types.String, openMap
+	case TriggerManual:
+		facts["by"], facts["reason"] = types.String, types.String
+	}
+	return facts
 }
 
 // occasionScope gives what expressions of an automation may use; collected tells
 // whether the samples of collect are among it.
 func occasionScope(a *Automation, collected bool) *scope {
-	env := types.Map{"event": eventFactType}
+	event := eventFactType(a.Trigger.Kind)
+	env := types.Map{"event": event}
 	if a.Trigger.aboutDevice() {
 		env["device"] = deviceType(nil)
 	}
 	if collected && a.Window.Collect.AtLeast > 0 {
-		env["events"] = types.Array(eventFactType)
+		env["events"] = types.Array(event)
 	}
 	return newScope(env)
 }

@@ -56,12 +56,18 @@ func (c *checker) location(n *yaml.Node) *time.Location {
 
 // calendars reads the names of calendars.
 func (m *manifest) calendars(n *yaml.Node) {
-	for _, name := range m.textList(n, "calendars", "write calendars: [retail-peaks]") {
-		m.spec.Calendars = append(m.spec.Calendars, name)
-		if m.opts.Calendar != nil && !m.opts.calendars[name] && m.opts.Calendar(name) == nil {
-			m.report(m.itemOf(n, name), "unknown-name", "publish the calendar, or put it into this file", "there is no calendar %q", name)
+	m.spec.Calendars = append(m.spec.Calendars, m.calendarNames(n)...)
+}
+
+// calendarNames reads names of calendars, which have to be there.
+func (c *checker) calendarNames(n *yaml.Node) []string {
+	names := c.textList(n, "calendars", "write calendars: [retail-peaks]")
+	for _, name := range names {
+		if c.opts.Calendar != nil && !c.opts.calendars[name] && c.opts.Calendar(name) == nil {
+			c.report(c.itemOf(n, name), "unknown-name", "publish the calendar, or put it into this file", "there is no calendar %q", name)
 		}
 	}
+	return names
 }
 
 // CompileCalendar compiles the source of one published calendar.

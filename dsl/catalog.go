@@ -3,6 +3,7 @@ package dsl
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/deviceops/deviceops"
@@ -111,8 +112,24 @@ func (c *Catalog) Automations(ctx context.Context, docs deviceops.Documents, acc
 	if err != nil {
 		return nil, err
 	}
+	return c.rules(ctx, docs, heads)
+}
+
+// Scheduled implements deviceops.Catalog.
+func (c *Catalog) Scheduled(ctx context.Context, docs deviceops.Documents) ([]*deviceops.Automation, error) {
+	heads, err := docs.NewestDocuments(ctx, deviceops.KindAutomation)
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.rules(ctx, docs, heads)
+	return slices.DeleteFunc(all, func(a *deviceops.Automation) bool { return a.Schedule == nil }), err
+}
+
+// rules gives what automations compile to.
+func (c *Catalog) rules(ctx context.Context, docs deviceops.Documents, heads []deviceops.Document) ([]*deviceops.Automation, error) {
 	all := make([]*deviceops.Automation, 0, len(heads))
 	for _, d := range heads {
+		var err error
 		compiled := c.automations.find(d.Hash)
 		if compiled == nil {
 			if d, err = docs.FindDocument(ctx, d.Account, d.Kind, d.Name, d.Version); err != nil {

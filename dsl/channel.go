@@ -186,18 +186,6 @@ func (r channelReader) headers(n *yaml.Node) {
 }
 
 // reference reads a reference to a secret.
-func (r channelReader) reference(n *yaml.Node, what string) string {
-	const fix = "write secret: and the path of the secret, such as secret:ticketing/api-token"
-	if !isText(n) || !strings.HasPrefix(n.Value, secretPrefix) {
-		r.report(n, "secret-place", fix, "%s takes a reference to a secret, never its value", what)
-		return ""
-	}
-	if _, err := deviceops.ParseSecretRef(n.Value); err != nil {
-		r.report(n, "secret-place", fix, "%s", err)
-	}
-	return n.Value
-}
-
 func (r channelReader) ticket(n *yaml.Node) {
 	o := r.object(n, "ticket", fieldNames(ticketChannelKeys)...)
 	if o == nil {

@@ -149,8 +149,8 @@ func TestChannelAnswers(t *testing.T) {
 func TestChannelWebhookReads(t *testing.T) {
 	t.Parallel()
 	w := compileChannel(t, deskSource).Webhook
-	require.Equal(t, ChannelVerify{
-		Header: "X-Sig", Secret: "secret:desk/hook", Algorithm: "sha512", Encoding: "base64", Timestamp: "X-Time", MaxAge: 5 * time.Minute,
+	require.Equal(t, deviceops.MessageProof{
+		Header: "X-Sig", Secrets: []string{"secret:desk/hook"}, Algorithm: "sha512", Encoding: "base64", Timestamp: "X-Time", MaxAge: 5 * time.Minute,
 	}, w.Verify)
 	said, err := w.Read(nil, map[string]any{"kind": "ticket", "id": int64(7), "state": "done"}, "")
 	require.NoError(t, err)

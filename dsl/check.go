@@ -81,14 +81,14 @@ type kind struct {
 }
 
 // kinds are in the order in which a file is read: workflows may use the file's
-// profiles, rollouts its releases and calendars.
+// profiles, automations its calendars, rollouts its releases and calendars.
 func kinds() []kind {
 	return []kind{
 		{deviceops.KindProfile, readProfile, profileSchema},
 		{deviceops.KindWorkflow, readWorkflow, workflowSchema},
+		{deviceops.KindCalendar, readCalendar, calendarSchema},
 		{deviceops.KindAutomation, readAutomation, automationSchema},
 		{deviceops.KindTest, readTest, testSchema},
-		{deviceops.KindCalendar, readCalendar, calendarSchema},
 		{deviceops.KindChannel, readChannel, channelSchema},
 		{deviceops.KindRelease, readRelease, releaseSchema},
 		{deviceops.KindRollout, readRollout, rolloutSchema},

@@ -72,7 +72,6 @@ type TestEvent struct {
 	At      time.Duration // when it comes in
 	Event   deviceops.Event
 	Age     time.Duration  // how long before it happened
-	Name    string         // schedule, webhook and manual: of whom; "": any
 	Metrics map[string]any // what the device reports by it; nil: nothing
 }
 

@@ -207,6 +207,8 @@ var testEventKeys = []fieldSpec{
 	{"schedule", textSchema("the time of this automation has come")},
 	{"webhook", textSchema("another system calls by this name")},
 	{"manual", textSchema("a person starts this automation")},
+	{"type", textSchema("of a webhook: the type of its CloudEvent; left out: the name of the webhook")},
+	{"by", textSchema("of manual: who it is")},
 	{"device", textSchema("which device says it")},
 	{"severity", textSchema("")},
 	{"data", schema{"type": "object"}},
@@ -279,6 +281,7 @@ func (c *checker) testEvent(o *object) (TestEvent, bool) {
 		return e, false
 	}
 	c.happening(given[0], o.get(given[0]), &e)
+	c.caller(o, &e)
 	if e.Event.Device == "" && !contains([]string{"event", "schedule", "webhook", "manual"}, given[0]) {
 		c.report(o.node, "missing-key", "add device: k1", "it is not said to which device it happens")
 	}
@@ -303,8 +306,25 @@ func (c *checker) happening(kind string, n *yaml.Node, e *TestEvent) {
 		if p, ok := c.placeOf(n); ok {
 			e.Event.Data = map[string]any{"latitude": p.Latitude, "longitude": p.Longitude}
 		}
-	case "schedule", "webhook", "manual":
-		e.Name = c.name(n, "the name of the "+kind)
-		e.Event.Type = Trigger{Kind: TriggerKind(kind)}.EventType()
+	case deviceops.CallSchedule, deviceops.CallWebhook, deviceops.CallManual:
+		name := c.name(n, "the name of the "+kind)
+		e.Event.Type = orElse(Trigger{Kind: TriggerKind(kind)}.EventType(), name)
+		e.Event.Call = &deviceops.Call{Kind: kind, Name: name}
+	}
+}
+
+// caller reads what is said of a call besides: by whom, or of which type.
+func (c *checker) caller(o *object, e *TestEvent) {
+	call := e.Event.Call
+	for key, kind := range map[string]string{"type": deviceops.CallWebhook, "by": deviceops.CallManual} {
+		switch n := o.get(key); {
+		case n == nil:
+		case call == nil || call.Kind != kind:
+			c.report(o.keys[key], "no-meaning", "remove it", "%s goes with %s", key, kind)
+		case key == "type":
+			e.Event.Type = c.eventType(n)
+		default:
+			call.By, _ = c.text(n, key)
+		}
 	}
 }

@@ -81,8 +81,8 @@ func TestTestEvents(t *testing.T) {
 	require.Equal(t, deviceops.EventTelemetry, events[4].Event.Type)
 	require.Equal(t, map[string]any{"battery_pct": int64(9)}, events[4].Metrics)
 	require.Equal(t, map[string]any{"to": "offline"}, events[5].Event.Data)
-	require.Equal(t, "nightly", events[6].Name)
-	require.Equal(t, EventSchedule, events[6].Event.Type)
+	require.Equal(t, &deviceops.Call{Kind: deviceops.CallSchedule, Name: "nightly"}, events[6].Event.Call)
+	require.Equal(t, deviceops.EventSchedule, events[6].Event.Type)
 }
 
 func TestMocks(t *testing.T) {

@@ -268,6 +268,37 @@ type fakeOrchestrator struct {
 	completed []string       // activities
 	signaled  []string       // workflows
 	lost      bool           // no workflow runs but those that were started here
+	tables    map[string]deviceops.Timetable
+}
+
+func (o *fakeOrchestrator) Schedule(_ context.Context, t deviceops.Timetable) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.tables == nil {
+		o.tables = map[string]deviceops.Timetable{}
+	}
+	o.tables[t.ID] = t
+	return nil
+}
+
+func (o *fakeOrchestrator) Unschedule(_ context.Context, id string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.tables, id)
+	return nil
+}
+
+func (o *fakeOrchestrator) Timetables(context.Context) (map[string]string, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.down {
+		return nil, errors.New("down")
+	}
+	digests := map[string]string{}
+	for id, t := range o.tables {
+		digests[id] = t.Digest()
+	}
+	return digests, nil
 }
 
 func (o *fakeOrchestrator) Start(_ context.Context, s deviceops.Start) (bool, error) {

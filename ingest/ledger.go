@@ -301,20 +301,9 @@ func (l *ledger) measured(v deviceops.MetricValue) {
 	l.metrics[key] = v
 }
 
-// engineTypes are events that only the engine writes: a device that could say
-// them would speak in its name.
-var engineTypes = map[string]bool{
-	deviceops.EventDeviceState: true, deviceops.EventDeviceConnectivity: true, deviceops.EventDeviceBooted: true,
-	deviceops.EventDeviceReported: true, deviceops.EventTelemetry: true, deviceops.EventProvision: true,
-	deviceops.EventCommand: true, deviceops.EventClock: true, deviceops.EventConnectivityDamped: true,
-	deviceops.EventDegraded: true, deviceops.EventRecovered: true, deviceops.EventFlapping: true, deviceops.EventStable: true,
-	deviceops.EventPlace:             true,
-	deviceops.EventAutomationStopped: true, deviceops.EventAutomationFailed: true,
-}
-
 func (l *ledger) event(i item, d *deviceops.Device, m *protocol.Event, when moment) {
 	l.seen(i, "event")
-	if engineTypes[m.Type] {
+	if deviceops.SaidByEngine(m.Type) {
 		l.reject(i, codeType, "only the engine writes events of type "+m.Type+": choose another")
 		return
 	}

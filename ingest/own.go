@@ -216,7 +216,7 @@ func (a addressed) messages(heard deviceops.Heard) (messages []protocol.Message,
 				return nil, codeMetric, strings.Join(wrong, "; ")
 			}
 		case *protocol.Event:
-			if engineTypes[m.Type] {
+			if deviceops.SaidByEngine(m.Type) {
 				return nil, codeType, "only the engine writes events of type " + m.Type + ": choose another"
 			}
 		}

@@ -55,6 +55,7 @@ const (
 	startGrace    = 2 * time.Second // how long a start is left to the process that asked for it
 	maintainEvery = time.Hour
 	rollUpEvery   = time.Minute
+	settleEvery   = 30 * time.Second
 	sweepLimit    = 500 // rows that one step takes at once
 	sweepRounds   = 20  // how often a step may do so in one pass
 	sweepStarters = 8   // starts at once
@@ -62,9 +63,9 @@ const (
 
 // Sweeper does what is due: starts that wait in the outbox, commands to be
 // published (again), devices that fell silent, commands that expired, partitions
-// of events, rollouts that nobody pumps or whose workflow is lost, runs that Temporal ended, windows of
-// automations. Any number of them may run: each step locks or leases what it takes
-// and checks under the lock that it is still due.
+// of events, rollouts that nobody pumps or whose workflow is lost, runs that Temporal
+// ended, windows and timetables of automations. Any number of them may run: each
+// step locks or leases what it takes and checks under the lock that it is still due.
 type Sweeper struct {
 	config     SweeperConfig
 	profiles   *profiles
@@ -72,6 +73,7 @@ type Sweeper struct {
 	maintained time.Time
 	rolledUp   time.Time
 	began      time.Time       // the first pass, or the first since Temporal was away
+	settled    time.Time       // timetables of automations
 	nudged     time.Time       // rollouts that nobody pumps
 	failing    map[string]bool // steps whose last attempt failed
 }
@@ -110,7 +112,7 @@ func (s *Sweeper) Sweep(ctx context.Context) error {
 		do   func(context.Context, time.Time) (int, error)
 	}{
 		{"maintain", s.maintain}, {"metrics", s.rollUp}, {"starts", s.starts}, {"silent", s.silent}, {"wellness", s.wellness}, {"expired", s.expired}, {"dispatch", s.dispatch},
-		{"rollouts", s.rollouts}, {"lost", s.lost}, {"held", s.held}, {"runs", s.runs}, {"windows", s.windows}, {"cancels", s.cancels},
+		{"rollouts", s.rollouts}, {"lost", s.lost}, {"held", s.held}, {"runs", s.runs}, {"windows", s.windows}, {"cancels", s.cancels}, {"schedules", s.schedules},
 	}
 	var errs []error
 	for _, step := range steps {

@@ -90,6 +90,9 @@ func (t tx) PruneAutomations(ctx context.Context, before, keysBefore time.Time) 
 	if _, err := t.exec(ctx, "prune decisions of automations", `delete from automation_decisions where decided_at < $1`, before); err != nil {
 		return err
 	}
+	if _, err := t.exec(ctx, "prune calls of automations", `delete from automation_calls where at < $1`, before); err != nil {
+		return err
+	}
 	_, err := t.exec(ctx, "prune keys of automations", `
 		delete from automation_keys k where used_at < $1 and deadline is null and not state ? 'ticket'
 			and not exists (select from automation_runs r where r.account = k.account and r.automation = k.automation and r.key = k.key)`, keysBefore)

@@ -11,7 +11,7 @@ import (
 	"github.com/deviceops/deviceops"
 )
 
-const eventColumns = `id, account, device, type, severity, data, at, received_at, clock_fixed, claimed_at, boot, seq`
+const eventColumns = `id, account, device, type, severity, data, at, received_at, clock_fixed, claimed_at, boot, seq, call`
 
 // AppendEvents implements deviceops.Events. Ids rise in the order of events.
 func (t tx) AppendEvents(ctx context.Context, events []deviceops.Event) error {
@@ -27,17 +27,18 @@ func (t tx) AppendEvents(ctx context.Context, events []deviceops.Event) error {
 		column(events, func(e *e) *time.Time { return orNull(e.At) }), column(events, func(e *e) *time.Time { return orNull(e.ReceivedAt) }),
 		column(events, func(e *e) bool { return e.ClockFixed }), texts(events, func(e *e) string { return e.ClaimedAt }),
 		texts(events, func(e *e) string { return e.Boot }), column(events, func(e *e) int64 { return e.Seq }),
+		documents(events, &err, func(e *e) (any, bool) { return e.Call, e.Call == nil }),
 	}
 	if err != nil {
 		return err
 	}
 	ids, err := list(ctx, t, "append events", pgx.RowTo[int64], `
-		insert into events (account, device, type, severity, data, at, received_at, clock_fixed, claimed_at, boot, seq)
+		insert into events (account, device, type, severity, data, at, received_at, clock_fixed, claimed_at, boot, seq, call)
 		select account, device, type, severity, data, coalesce(at, received_at, now()), coalesce(received_at, now()),
-			clock_fixed, claimed_at, boot, seq
+			clock_fixed, claimed_at, boot, seq, call
 		from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::timestamptz[],
-			$8::boolean[], $9::text[], $10::text[], $11::bigint[]) as x(
-			account, device, type, severity, data, at, received_at, clock_fixed, claimed_at, boot, seq)
+			$8::boolean[], $9::text[], $10::text[], $11::bigint[], $12::jsonb[]) as x(
+			account, device, type, severity, data, at, received_at, clock_fixed, claimed_at, boot, seq, call)
 		returning id`, args...)
 	slices.Sort(ids)
 	for i, id := range ids {
@@ -68,6 +69,10 @@ func (t tx) ListEvents(ctx context.Context, f deviceops.EventFilter) ([]deviceop
 	if !f.Since.IsZero() {
 		where.add("received_at >= ?", f.Since)
 	}
+	if f.Call != nil {
+		where.add("call is not null and call->>'kind' = ?", f.Call.Kind)
+		where.add("call->>'name' = ?", f.Call.Name)
+	}
 	order := "id desc"
 	if f.After != 0 {
 		where.add("id > ?", f.After)
@@ -80,6 +85,6 @@ func (t tx) ListEvents(ctx context.Context, f deviceops.EventFilter) ([]deviceop
 
 func scanEvent(row pgx.CollectableRow) (e deviceops.Event, err error) {
 	err = row.Scan(&e.ID, &e.Account, &e.Device, &e.Type, &e.Severity, &e.Data, moment{&e.At}, moment{&e.ReceivedAt},
-		&e.ClockFixed, &e.ClaimedAt, &e.Boot, &e.Seq)
+		&e.ClockFixed, &e.ClaimedAt, &e.Boot, &e.Seq, &e.Call)
 	return e, err
 }

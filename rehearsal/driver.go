@@ -146,8 +146,8 @@ func (d *driver) happen(ctx workflow.Context, e dsl.TestEvent) {
 	event := e.Event
 	event.At, event.ReceivedAt = d.now.Add(-e.Age), d.now
 	for _, a := range d.about.automations {
-		if a.Hears(event.Type) && (e.Name == "" || e.Name == a.Name || e.Name == a.Trigger.Path) {
-			d.sample(ctx, d.rules[a.Name], e, event)
+		if rules := d.rules[a.Name]; rules.Hears(&event) {
+			d.sample(ctx, rules, e, event)
 		}
 	}
 }

@@ -130,7 +130,7 @@ func (s *Server) startWorker(ctx context.Context) {
 	networks, _ := s.config.networks() // they were checked
 	w := worker.New(s.Temporal, activities.Deps{
 		Store: s.automations, Gateway: s.gateway, Broker: s.publisher, Catalog: s.catalog, Secrets: s.secrets,
-		Networks: networks, Channels: s.channels, Log: s.config.Log,
+		Automations: &s.automations, Networks: networks, Channels: s.channels, Log: s.config.Log,
 	}, worker.Options{StopTimeout: closeTimeout / 2, DecisionKey: s.decisionKey, Actions: s.config.Actions})
 	s.roles.Go(func() error { return w.Run(ctx) })
 }
@@ -140,6 +140,7 @@ func (s *Server) startWorker(ctx context.Context) {
 func (s *Server) startHTTP(ctx context.Context) {
 	config := api.Config{
 		Store: s.automations, Orchestrator: s.Orchestrator, Gateway: s.gateway, Catalog: s.catalog, DecisionKey: s.decisionKey,
+		Automations: &s.automations, Secrets: s.secrets,
 		Channels: s.channels, Actions: activities.ActionsWith(s.config.Actions...), Version: s.config.Version, KeepMetrics: s.config.KeepMetrics, Checks: s.checks, Registry: s.registry, Log: s.config.Log,
 	}
 	if s.artifacts != nil {

@@ -14,6 +14,7 @@ const TaskQueue = "deviceops"
 const (
 	TypeProvision = "Provision"               // input ProvisionInput
 	TypeRollout   = deviceops.RolloutWorkflow // input RolloutInput
+	TypeTrigger   = "Trigger"                 // input TriggerInput
 
 	// TypeRun is the type of runs that were started, or asked for, before a run
 	// had the name of its definition as type. They go on under it, with the runs
@@ -88,6 +89,16 @@ type RolloutProgress struct {
 // RolloutStart asks for the workflow of a rollout.
 func RolloutStart(in RolloutInput) deviceops.Start {
 	return deviceops.Start{WorkflowID: deviceops.RolloutWorkflowID(in.Rollout), Type: TypeRollout, Input: in}
+}
+
+// TriggerInput lets an automation hear that a time of its schedule has come.
+type TriggerInput struct {
+	Automation deviceops.AutomationRef `json:"automation"`
+}
+
+// TriggerStart asks for the workflow by which a timetable calls an automation.
+func TriggerStart(ref deviceops.AutomationRef) deviceops.Start {
+	return deviceops.Start{WorkflowID: "trigger/" + ref.Account + "/" + ref.Name, Type: TypeTrigger, Input: TriggerInput{Automation: ref}}
 }
 
 // ProvisionID gives the workflow id under which a device is provisioned: one

@@ -34,6 +34,7 @@ func Register(r Registry, with ...Option) {
 	rollouts := &roller{manifests: newCompilations(manifestsKept, compileManifest), key: o.key}
 	r.RegisterWorkflowWithOptions(rollouts.Rollout, workflow.RegisterOptions{Name: TypeRollout})
 	r.RegisterWorkflowWithOptions(provisioning.Provision, workflow.RegisterOptions{Name: TypeProvision})
+	r.RegisterWorkflowWithOptions(trigger, workflow.RegisterOptions{Name: TypeTrigger})
 	r.RegisterWorkflowWithOptions(ticketSync, workflow.RegisterOptions{Name: deviceops.TicketWorkflow})
 	r.RegisterWorkflowWithOptions(runs.first, workflow.RegisterOptions{Name: TypeRun})
 	r.RegisterDynamicWorkflow(runs.named, workflow.DynamicRegisterOptions{})

@@ -1,0 +1,123 @@
+package starter_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/mocks"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/starter"
+	"github.com/deviceops/deviceops/workflows"
+)
+
+// nightly is the timetable of an automation.
+func nightly(times deviceops.Schedule) deviceops.Timetable {
+	ref := deviceops.AutomationRef{Account: "acme", Name: "nightly"}
+	return deviceops.Timetable{ID: deviceops.TimetableID(ref), Times: times, Start: workflows.TriggerStart(ref)}
+}
+
+func newScheduler(t *testing.T) (*starter.Starter, *mocks.ScheduleClient, *mocks.ScheduleHandle) {
+	t.Helper()
+	s, c := newStarter(t)
+	schedules, handle := mocks.NewScheduleClient(t), mocks.NewScheduleHandle(t)
+	c.On("ScheduleClient").Return(schedules)
+	schedules.On("GetHandle", mock.Anything, "automation/acme/nightly").Return(handle).Maybe()
+	return s, schedules, handle
+}
+
+// What Temporal is given. That a cron text in a zone follows the clock on the wall
+// there is Temporal's: a time that is left out in spring is passed over.
+func TestTimetables(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		times deviceops.Schedule
+		want  client.ScheduleSpec
+	}{
+		"cron":          {deviceops.Schedule{Cron: "0 3 * * *"}, client.ScheduleSpec{CronExpressions: []string{"0 3 * * *"}}},
+		"in a zone":     {deviceops.Schedule{Cron: "30 2 * * 7", Zone: "Europe/Berlin"}, client.ScheduleSpec{CronExpressions: []string{"30 2 * * 7"}, TimeZoneName: "Europe/Berlin"}},
+		"an interval":   {deviceops.Schedule{Every: 6 * time.Hour}, client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: 6 * time.Hour}}}},
+		"either of two": {deviceops.Schedule{Cron: "0 3 13 * fri"}, client.ScheduleSpec{CronExpressions: []string{"0 3 13 * *", "0 3 * * fri"}}},
+		"every 2nd day": {deviceops.Schedule{Cron: "0 3 */2 * fri"}, client.ScheduleSpec{CronExpressions: []string{"0 3 */2 * fri"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, schedules, _ := newScheduler(t)
+			c.times.CatchUp = time.Minute
+			table := nightly(c.times)
+			table.Paused = true
+			schedules.On("Create", mock.Anything, client.ScheduleOptions{
+				ID: "automation/acme/nightly", Spec: c.want, Overlap: enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL, CatchupWindow: time.Minute,
+				Paused: true, Note: "deviceops " + table.Digest(),
+				Action: &client.ScheduleWorkflowAction{
+					ID: "trigger/acme/nightly", Workflow: "Trigger", TaskQueue: workflows.TaskQueue,
+					Args: []any{workflows.TriggerInput{Automation: deviceops.AutomationRef{Account: "acme", Name: "nightly"}}},
+				},
+			}).Return(nil, nil)
+			require.NoError(t, s.Schedule(t.Context(), table))
+		})
+	}
+}
+
+func TestATimetableThatIsThereIsChanged(t *testing.T) {
+	t.Parallel()
+	s, schedules, handle := newScheduler(t)
+	schedules.On("Create", mock.Anything, mock.Anything).Return(nil, temporal.ErrScheduleAlreadyRunning)
+	var changed *client.ScheduleUpdate
+	handle.On("Update", mock.Anything, mock.Anything).Run(func(args mock.Arguments) {
+		update, err := args.Get(1).(client.ScheduleUpdateOptions).DoUpdate(client.ScheduleUpdateInput{})
+		require.NoError(t, err)
+		changed = update
+	}).Return(nil)
+	table := nightly(deviceops.Schedule{Every: time.Hour, CatchUp: time.Minute})
+	require.NoError(t, s.Schedule(t.Context(), table))
+	require.Equal(t, []client.ScheduleIntervalSpec{{Every: time.Hour}}, changed.Schedule.Spec.Intervals)
+	require.Equal(t, "deviceops "+table.Digest(), changed.Schedule.State.Note)
+	require.False(t, changed.Schedule.State.Paused)
+
+	down, schedules, _ := newScheduler(t)
+	schedules.On("Create", mock.Anything, mock.Anything).Return(nil, serviceerror.NewUnavailable("down"))
+	require.Equal(t, deviceops.EUNAVAILABLE, deviceops.ErrorCode(down.Schedule(t.Context(), table)))
+}
+
+func TestUnschedule(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		err  error
+		code string
+	}{
+		"it was there":     {},
+		"it was not there": {err: serviceerror.NewNotFound("gone")},
+		"Temporal is away": {serviceerror.NewUnavailable("down"), deviceops.EUNAVAILABLE},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, _, handle := newScheduler(t)
+			handle.On("Delete", mock.Anything).Return(c.err)
+			require.Equal(t, c.code, deviceops.ErrorCode(s.Unschedule(t.Context(), "automation/acme/nightly")))
+		})
+	}
+}
+
+func TestNextTimes(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	s, _, handle := newScheduler(t)
+	state := &client.ScheduleState{}
+	handle.On("Describe", mock.Anything).Return(&client.ScheduleDescription{
+		Schedule: client.Schedule{State: state}, Info: client.ScheduleInfo{NextActionTimes: []time.Time{noon}},
+	}, nil)
+	times, err := s.NextTimes(t.Context(), "automation/acme/nightly")
+	require.NoError(t, err)
+	require.Equal(t, []time.Time{noon}, times)
+	state.Paused = true
+	times, err = s.NextTimes(t.Context(), "automation/acme/nightly")
+	require.NoError(t, err)
+	require.Empty(t, times, "one that is paused has none")
+}
