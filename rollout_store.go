@@ -90,7 +90,7 @@ type Rollouts interface {
 
 	// EndRolloutDevices moves all devices of a rollout (ring < 0: of all its
 	// rings) that are pending or deferred to status, for the reason that cause
-	// gives.
+	// gives, and makes rows of other rollouts due that wait for these devices.
 	EndRolloutDevices(ctx context.Context, id string, ring int, status RolloutDeviceStatus, cause *CommandError, now time.Time) (int, error)
 
 	// OverdueRollout gives up to limit rows of a rollout that are open and past

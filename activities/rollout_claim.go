@@ -196,8 +196,21 @@ func (c *claim) save(ctx context.Context) error {
 		return err
 	}
 	c.refuse(refused)
+	if err := c.tx.WakeRollout(ctx, c.done(), c.now); err != nil {
+		return err
+	}
 	_, err = c.tx.AdvanceRollout(ctx, c.moves)
 	return err
+}
+
+// done gives the devices whose rows end, for which other rollouts may wait.
+func (c *claim) done() (devices []string) {
+	for _, m := range c.moves {
+		if !m.To.Open() {
+			devices = append(devices, m.Device)
+		}
+	}
+	return devices
 }
 
 // refuse ends rows whose command has ended in a way after which nothing is asked

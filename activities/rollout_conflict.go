@@ -91,7 +91,7 @@ func (p *planning) giveUp(ctx context.Context, rows []deviceops.RolloutDevice, w
 				Error: &deviceops.CommandError{Code: CodeSuperseded, Message: why},
 			})
 		}
-		if _, err := p.a.deps.Store.AdvanceRollout(ctx, moves); err != nil {
+		if _, err := p.a.letGo(ctx, moves); err != nil {
 			return err
 		}
 	}

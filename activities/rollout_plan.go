@@ -247,12 +247,31 @@ func (p *planning) excuse(ctx context.Context, devices []string) (left int, err 
 				At: p.a.deps.now(), Error: cause,
 			})
 		}
-		moved, err := p.a.deps.Store.AdvanceRollout(ctx, moves)
-		if left += len(moved); err != nil {
+		moved, err := p.a.letGo(ctx, moves)
+		if left += moved; err != nil {
 			return left, err
 		}
 	}
 	return left, nil
+}
+
+// letGo carries out moves after which their rollout has no part in devices any more,
+// and makes rows of other rollouts due that wait for that. It gives the number of
+// those that took place.
+func (a *Rollouts) letGo(ctx context.Context, moves []deviceops.RolloutMove) (moved int, err error) {
+	devices := make([]string, len(moves))
+	for i, m := range moves {
+		devices[i] = m.Device
+	}
+	err = a.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		if err := tx.WakeRollout(ctx, devices, a.deps.now()); err != nil {
+			return err
+		}
+		done, err := tx.AdvanceRollout(ctx, moves)
+		moved = len(done)
+		return err
+	})
+	return moved, err
 }
 
 // eachRolloutDevice gives the rows that f selects to do, some at a time.

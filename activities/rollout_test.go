@@ -439,3 +439,23 @@ func TestCountRolloutTellsItsEpoch(t *testing.T) {
 	require.NoError(t, f.store.SaveRollout(t.Context(), f.r))
 	require.Equal(t, int64(7), f.count(t, activities.CountInput{}).Epoch)
 }
+
+// A device that leaves a rollout is free for those that waited for it.
+func TestPlanRolloutLetsGoOfWhoLeft(t *testing.T) {
+	t.Parallel()
+	f := begun(t, 1, 2, manifest)
+	first := f.r
+	f.create(t, "rollout: dim\n"+manifest[len("rollout: bright\n"):])
+	_, err := do[activities.PlanRolloutOutput](f.world, activities.NamePlanRollout, activities.PlanRolloutInput{Rollout: f.r.ID})
+	require.NoError(t, err)
+	held := f.rows(t, f.r.ID, deviceops.DevicePending)[0]
+	held.DueAt, held.Wait = f.now.Add(5*time.Minute), &deviceops.RolloutWait{Kind: deviceops.WaitConflict, Since: f.now}
+	require.NoError(t, f.store.HoldRollout(t.Context(), []deviceops.RolloutDevice{held}))
+	d := f.find(t, held.Device)
+	d.Tags = []string{"new"}
+	require.NoError(t, f.store.SaveDevice(t.Context(), &d))
+	_, err = do[activities.PlanRolloutOutput](f.world, activities.NamePlanRollout, activities.PlanRolloutInput{Rollout: first.ID, Again: true})
+	require.NoError(t, err)
+	require.Len(t, f.rows(t, first.ID, deviceops.DeviceExcused), 1)
+	require.Equal(t, f.now, f.rows(t, f.r.ID, deviceops.DevicePending)[0].DueAt)
+}

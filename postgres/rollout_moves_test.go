@@ -181,6 +181,30 @@ func TestEndRolloutDevices(t *testing.T) {
 	})
 }
 
+func TestEndRolloutDevicesLetsThemGo(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		online(t, s, "a", "b")
+		older, newer := rollout("kiosk-1", "canary", "all"), rollout("kiosk-2", "all")
+		newer.CreatedAt = after(time.Minute)
+		older, newer = running(t, s, older), running(t, s, newer)
+		assigned(t, s, older, 0, "a")
+		assigned(t, s, older, 1, "b")
+		assigned(t, s, newer, 0, "a", "b")
+		for device, kind := range map[string]deviceops.WaitKind{"a": deviceops.WaitConflict, "b": deviceops.WaitWindow} {
+			held := row(t, s, newer, device)
+			held.DueAt, held.Wait = after(5*time.Minute), &deviceops.RolloutWait{Kind: kind, Since: noon}
+			require.NoError(t, s.HoldRollout(t.Context(), []deviceops.RolloutDevice{held}))
+		}
+		_, err := s.EndRolloutDevices(t.Context(), older.ID, 1, deviceops.DeviceCanceled, nil, after(time.Second))
+		require.NoError(t, err)
+		require.Equal(t, after(5*time.Minute), row(t, s, newer, "a").DueAt, "it is held by the other ring")
+		_, err = s.EndRolloutDevices(t.Context(), older.ID, -1, deviceops.DeviceCanceled, nil, after(2*time.Second))
+		require.NoError(t, err)
+		require.Equal(t, after(2*time.Second), row(t, s, newer, "a").DueAt)
+		require.Equal(t, after(5*time.Minute), row(t, s, newer, "b").DueAt, "it waits for something else")
+	})
+}
+
 func TestOverdueRollout(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
 		ids := []string{"asleep", "download", "install", "pending", "sent", "work"}

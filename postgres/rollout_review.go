@@ -1,7 +1,10 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -50,4 +53,29 @@ func scanReviewed(rows []deviceops.RolloutDevice) pgx.RowToFunc[deviceops.Candid
 		c.Row = rows[n-1]
 		return c, nil
 	}
+}
+
+// JudgeRollout implements deviceops.Rollouts.
+func (t tx) JudgeRollout(ctx context.Context, judged []deviceops.RolloutDevice) error {
+	var rollouts, devices []string
+	var health []int
+	sorted := slices.Clone(judged)
+	slices.SortFunc(sorted, func(x, y deviceops.RolloutDevice) int {
+		return cmp.Or(strings.Compare(x.Rollout, y.Rollout), strings.Compare(x.Device, y.Device))
+	})
+	for _, r := range sorted {
+		rollouts, devices, health = append(rollouts, r.Rollout), append(devices, r.Device), append(health, int(r.Health))
+	}
+	if len(sorted) == 0 {
+		return nil
+	}
+	_, err := t.exec(ctx, "judge devices of rollout", `
+		with moved as (
+			update rollout_devices r set previous = `+rowState+`, health = x.health
+			from unnest($1::text[], $2::text[], $3::bigint[]) as x(rollout, device, health)
+			where r.rollout = x.rollout and r.device = x.device and r.status = 'succeeded' and r.health <> x.health
+			returning r.rollout, r.ring, r.previous, `+rowState+` as state),
+		`+countShifts+`
+		select`, rollouts, devices, health)
+	return err
 }
