@@ -17,6 +17,9 @@ type ExplainFacts struct {
 	Provision    *ProvisionPhase
 	Approvals    []Approval // open ones that concern the device
 	Commands     []Command  // not ended, oldest first
+	// Rollouts have not ended, and something more happens to the device in them;
+	// newest first.
+	Rollouts []ExplainRolloutFacts
 }
 
 // ProvisionPhase is where the provisioning of a device stands.
@@ -36,7 +39,7 @@ type Explanation struct {
 
 // Wait is one thing that a device waits for.
 type Wait struct {
-	For   string    `json:"for"`            // hello, admission, claim, profile, connection, wake, recovery, calm, provisioning, approval, command, configuration, software, release
+	For   string    `json:"for"`            // hello, admission, claim, profile, connection, wake, recovery, calm, provisioning, approval, command, rollout, configuration, software, release
 	Text  string    `json:"text"`           // what is waited for
 	Do    string    `json:"do,omitempty"`   // what a person can do about it
 	Since time.Time `json:"since,omitzero"` // when the waiting began, if that is known
@@ -47,7 +50,7 @@ type Wait struct {
 func ExplainDevice(f ExplainFacts, now time.Time) Explanation {
 	x := Explanation{Device: f.Device.ID, State: f.Device.State, Connectivity: f.Device.Session.Connectivity, Waits: []Wait{}}
 	for _, explain := range []func(ExplainFacts, time.Time) []Wait{
-		explainState, explainProfile, explainApprovals, explainProvision, explainConnection, explainWellness, explainCommands, explainDrift,
+		explainState, explainProfile, explainApprovals, explainProvision, explainConnection, explainWellness, explainCommands, explainRollouts, explainDrift,
 	} {
 		x.Waits = append(x.Waits, explain(f, now)...)
 	}
@@ -281,6 +284,22 @@ func explainCommand(d Device, c, holder *Command, now time.Time) string {
 
 func agoText(t, now time.Time) string {
 	return strings.TrimPrefix(forSince(t, now), "for ") + " ago"
+}
+
+// explainRollouts tells what rollouts the device is part of, and what it waits for in
+// each.
+func explainRollouts(f ExplainFacts, now time.Time) (waits []Wait) {
+	for _, r := range f.Rollouts {
+		w := Wait{
+			For: "rollout", Text: fmt.Sprintf("rollout %s holds it", r.Rollout.Name),
+			Do: fmt.Sprintf("deviceops explain rollout %s %s", r.Rollout.Name, f.Device.ID),
+		}
+		if inner := ExplainRollout(r, now).Waits; len(inner) > 0 {
+			w.Text, w.Since, w.Until = fmt.Sprintf("rollout %s: %s", r.Rollout.Name, inner[0].Text), inner[0].Since, inner[0].Until
+		}
+		waits = append(waits, w)
+	}
+	return waits
 }
 
 // explainDrift tells what an admitted device should be and is not.

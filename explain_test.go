@@ -39,6 +39,21 @@ func TestExplainDevice(t *testing.T) {
 				"calm: its connection has been lost and found again and again for 10 min; automations are not told each time",
 			},
 		},
+		"held by rollouts": {
+			deviceops.ExplainFacts{HasProfile: true, Device: active, Rollouts: []deviceops.ExplainRolloutFacts{
+				{
+					Rollout: deviceops.Rollout{Name: "night-mode", Status: deviceops.RolloutRunning},
+					Row: &deviceops.RolloutDevice{Device: "k1", Status: deviceops.DevicePending, Wait: &deviceops.RolloutWait{
+						Kind: deviceops.WaitConflict, Text: "rollout ro-1 holds it", Since: ago(time.Minute),
+					}},
+				},
+				{
+					Rollout: deviceops.Rollout{Name: "os-2", Status: deviceops.RolloutRunning},
+					Row:     &deviceops.RolloutDevice{Device: "k1", Status: deviceops.DeviceAccepted, Phase: "installing", Percent: 40, SentAt: ago(time.Minute)},
+				},
+			}},
+			[]string{"rollout: rollout night-mode: rollout ro-1 holds it", "rollout: rollout os-2: it is at it: installing, 40 %"},
+		},
 		"never seen, with claim": {
 			deviceops.ExplainFacts{HasProfile: true, Device: with(in(deviceops.Escrow, never), func(d *deviceops.Device) { d.ClaimHash = "x" })},
 			[]string{"hello: it waits for its first hello, with the claim that was registered"},

@@ -78,7 +78,7 @@ func (p *Previewer) Add(d *Device, heldBy string) error {
 		p.already.add(d.ID)
 	}
 	if heldBy != "" {
-		p.held.Reason = heldBy
+		p.held.Reason = cmp.Or(p.held.Reason, heldBy) // that of the example
 		p.held.add(d.ID)
 	}
 	if b := p.spec.Budget; b != nil {

@@ -40,6 +40,20 @@ type Rollouts interface {
 	// that the store cannot say is EINVALID.
 	TargetDevices(ctx context.Context, account string, f *Filter, each func(*Device) error) error
 
+	// JoiningDevices streams, as TargetDevices does, the devices that could take part
+	// in a rollout and do not: they are active or in maintenance, and have no row in
+	// it, or one that was excused because of their state, or since they had left.
+	JoiningDevices(ctx context.Context, account, rollout string, f *Filter, each func(*Device) error) error
+
+	// LeavingDevices streams the devices that wait for their turn in a rollout and
+	// were never sent anything, but are outside of account or do not meet the filter;
+	// nil: all that wait.
+	LeavingDevices(ctx context.Context, account, rollout string, f *Filter, each func(*Device) error) error
+
+	// RejoinRollout makes rows pending, in the last ring, that were excused because of
+	// the state of their device, or since it had left. It gives their number.
+	RejoinRollout(ctx context.Context, rollout string, devices []string, now time.Time) (int, error)
+
 	// ClaimRollout locks up to limit rows of a ring that are pending or deferred,
 	// due at now and not under lease, by due time and then by device, and gives
 	// them with what Admit has to know of their devices. Claims of one rollout
@@ -144,6 +158,10 @@ type Rollouts interface {
 	// DeviceRollouts gives the rows of a device in rollouts that have not ended,
 	// newest rollout first.
 	DeviceRollouts(ctx context.Context, device string) ([]RolloutDevice, error)
+
+	// HeldDevices tells which of the devices other rollouts than except hold that have
+	// not ended: by device, the name of the one that was made first.
+	HeldDevices(ctx context.Context, devices []string, except string) (map[string]string, error)
 
 	// ReviewRollout gives up to limit rows of a ring that succeeded, by device,
 	// with their devices if q wants Facts: of their metrics only those that were

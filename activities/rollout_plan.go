@@ -132,19 +132,22 @@ func (p *planning) note(ctx context.Context, notes []string) error {
 
 // targets reads the devices that the rollout targets. Its memory grows with them,
 // by some hundred bytes each.
-func (p *planning) targets(ctx context.Context) (all []targeted, err error) {
+func (p *planning) targets(ctx context.Context) ([]targeted, error) {
+	return p.targeted(ctx, func(each func(*deviceops.Device) error) error {
+		return p.a.deps.Store.TargetDevices(ctx, p.r.Account, p.spec.Targets.Narrow, each)
+	})
+}
+
+// targeted gives those of the devices in a stream that the rollout targets.
+func (p *planning) targeted(ctx context.Context, stream func(each func(*deviceops.Device) error) error) (all []targeted, err error) {
 	admitter := deviceops.NewAdmitter(p.spec, deviceops.AdmitFacts{}, p.a.deps.now())
 	n := 0
-	err = p.a.deps.Store.TargetDevices(ctx, p.r.Account, p.spec.Targets.Narrow, func(d *deviceops.Device) error {
+	err = stream(func(d *deviceops.Device) error {
 		if n++; n%planChunk == 0 {
 			activity.RecordHeartbeat(ctx, n)
 		}
-		verdict, err := p.spec.Targets.Judge(d)
-		if err != nil {
-			return deviceops.Errorf(deviceops.EINVALID, "targets (%s): %w", p.spec.Targets.Source, err)
-		}
-		if verdict != deviceops.Yes {
-			return nil
+		if yes, err := p.meets(d); err != nil || !yes {
+			return err
 		}
 		assign, err := deviceops.NewAssignDevice(p.r.ID, p.spec, d)
 		all = append(all, targeted{
@@ -154,6 +157,15 @@ func (p *planning) targets(ctx context.Context) (all []targeted, err error) {
 		return err
 	})
 	return all, err
+}
+
+// meets reports whether a device meets the targets.
+func (p *planning) meets(d *deviceops.Device) (bool, error) {
+	verdict, err := p.spec.Targets.Judge(d)
+	if err != nil {
+		return false, deviceops.Errorf(deviceops.EINVALID, "targets (%s): %w", p.spec.Targets.Source, err)
+	}
+	return verdict == deviceops.Yes, nil
 }
 
 func assignable(all []targeted) []deviceops.AssignDevice {
@@ -187,13 +199,10 @@ func (p *planning) add(ctx context.Context, rows []deviceops.RolloutDevice) (add
 	return added, nil
 }
 
-// again looks who joined and who left.
+// again looks who joined and who left. It reads none of the devices that did neither,
+// as far as the store can tell.
 func (p *planning) again(ctx context.Context) error {
-	all, err := p.targets(ctx)
-	if err != nil {
-		return err
-	}
-	known, gone, err := p.compare(ctx, all)
+	gone, err := p.gone(ctx)
 	if err != nil {
 		return err
 	}
@@ -201,39 +210,57 @@ func (p *planning) again(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	added := 0
-	if last := len(p.r.Rings) - 1; p.spec.Rings[last].Rest() {
-		var rows []deviceops.RolloutDevice
-		for _, t := range all {
-			if !known[t.assign.ID] && t.excuse == nil && t.assign.Rings&(1<<last) != 0 {
-				rows = append(rows, p.row(t, last))
-			}
-		}
-		added, err = p.add(ctx, rows)
-	}
-	p.out.Changed = left+added > 0
+	joined, err := p.join(ctx)
+	p.out.Changed = left+joined > 0
 	return err
 }
 
-// compare gives the targeted devices that have a row, and the devices with a row
-// that are waiting for their turn and not targeted any more.
-func (p *planning) compare(ctx context.Context, all []targeted) (known map[string]bool, gone []string, err error) {
-	known = make(map[string]bool, len(all))
-	for _, t := range all {
-		known[t.assign.ID] = false
+// join gives devices a row in the last ring that are targeted and take no part so
+// far, or their row back. It gives their number.
+func (p *planning) join(ctx context.Context) (int, error) {
+	last := len(p.r.Rings) - 1
+	if !p.spec.Rings[last].Rest() {
+		return 0, nil
 	}
-	err = eachRolloutDevice(ctx, p.a.deps.Store, deviceops.RolloutDeviceFilter{Rollout: p.r.ID}, func(rows []deviceops.RolloutDevice) error {
-		for _, r := range rows {
-			if _, is := known[r.Device]; is {
-				known[r.Device] = true
-			} else if r.Status == deviceops.DevicePending && r.Attempt == 0 {
-				gone = append(gone, r.Device)
+	found, err := p.targeted(ctx, func(each func(*deviceops.Device) error) error {
+		return p.a.deps.Store.JoiningDevices(ctx, p.r.Account, p.r.ID, p.spec.Targets.Narrow, each)
+	})
+	if err != nil {
+		return 0, err
+	}
+	var rows []deviceops.RolloutDevice
+	var devices []string
+	for _, t := range found {
+		if t.excuse == nil && t.assign.Rings&(1<<last) != 0 {
+			rows, devices = append(rows, p.row(t, last)), append(devices, t.assign.ID)
+		}
+	}
+	back, err := p.a.deps.Store.RejoinRollout(ctx, p.r.ID, devices, p.a.deps.now())
+	if err != nil {
+		return 0, err
+	}
+	added, err := p.add(ctx, rows)
+	return back + added, err
+}
+
+// gone gives the devices that wait for their turn and are not targeted any more. Where
+// the store cannot say the targets all that wait are judged.
+func (p *planning) gone(ctx context.Context) (gone []string, err error) {
+	exact := p.spec.Targets.Filter
+	n := 0
+	err = p.a.deps.Store.LeavingDevices(ctx, p.r.Account, p.r.ID, exact, func(d *deviceops.Device) error {
+		if n++; n%planChunk == 0 {
+			activity.RecordHeartbeat(ctx, n)
+		}
+		if exact == nil {
+			if yes, err := p.meets(d); err != nil || yes && deviceops.AccountWithin(d.Account, p.r.Account) {
+				return err
 			}
 		}
-		activity.RecordHeartbeat(ctx)
+		gone = append(gone, d.ID)
 		return nil
 	})
-	return known, gone, err
+	return gone, err
 }
 
 // excuse has devices leave that are not targeted any more.

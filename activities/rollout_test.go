@@ -2,6 +2,7 @@ package activities_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -458,4 +459,42 @@ func TestPlanRolloutLetsGoOfWhoLeft(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, f.rows(t, first.ID, deviceops.DeviceExcused), 1)
 	require.Equal(t, f.now, f.rows(t, f.r.ID, deviceops.DevicePending)[0].DueAt)
+}
+
+func TestPlanRolloutTakesWhoIsBackInService(t *testing.T) {
+	t.Parallel()
+	for name, targets := range map[string]string{
+		"targets that the store can say":    `device.profile == "kiosk" && "new" not in device.tags`,
+		"targets that only the program can": `device.profile == "kiosk" && len(device.tags) == 0`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFleet(t, 2, strings.Replace(manifest, `device.profile == "kiosk" && "new" not in device.tags`, targets, 1))
+			f.device(t, "k50", deviceops.Maintenance)
+			plan := func(again bool) activities.PlanRolloutOutput {
+				t.Helper()
+				out, err := do[activities.PlanRolloutOutput](f.world, activities.NamePlanRollout, activities.PlanRolloutInput{Rollout: f.r.ID, Again: again})
+				require.NoError(t, err)
+				return out
+			}
+			plan(false)
+			require.False(t, plan(true).Changed, "it is in maintenance")
+			require.Len(t, f.rows(t, f.r.ID, deviceops.DeviceExcused), 1)
+			d := f.find(t, "k50")
+			d.State = deviceops.Active
+			require.NoError(t, f.store.SaveDevice(t.Context(), &d))
+			require.True(t, plan(true).Changed)
+			require.Empty(t, f.rows(t, f.r.ID, deviceops.DeviceExcused))
+			require.False(t, plan(true).Changed)
+
+			d.Tags = []string{"new"}
+			require.NoError(t, f.store.SaveDevice(t.Context(), &d))
+			require.True(t, plan(true).Changed)
+			require.Equal(t, deviceops.ExcuseLeft, f.rows(t, f.r.ID, deviceops.DeviceExcused)[0].Error.Code)
+			d.Tags = nil
+			require.NoError(t, f.store.SaveDevice(t.Context(), &d))
+			require.True(t, plan(true).Changed, "who comes back gets it, too")
+			require.Len(t, f.rows(t, f.r.ID, deviceops.DevicePending), 3)
+		})
+	}
 }

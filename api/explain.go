@@ -40,9 +40,36 @@ func (d deviceService) facts(ctx context.Context, device deviceops.Device) (devi
 		return f, err
 	}
 	open, err := d.Store.OpenCommands(ctx, []string{device.ID})
+	if err != nil {
+		return f, err
+	}
 	f.Commands = open[device.ID]
+	f.Rollouts, err = d.rollouts(ctx, device)
 	f.Provision = d.phase(ctx, device)
 	return f, err
+}
+
+// rollouts gives the open rollouts in which something more happens to a device.
+func (d deviceService) rollouts(ctx context.Context, device deviceops.Device) (facts []deviceops.ExplainRolloutFacts, err error) {
+	rows, err := d.Store.DeviceRollouts(ctx, device.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		if !row.Status.Open() {
+			continue
+		}
+		rollout, err := d.Store.FindRollout(ctx, row.Rollout)
+		if err != nil {
+			return nil, err
+		}
+		f, err := rolloutService{d.core}.explainFacts(ctx, rollout, device)
+		if err != nil {
+			return nil, err
+		}
+		facts = append(facts, f)
+	}
+	return facts, nil
 }
 
 // phase asks the workflow that provisions the device; nil if none answers.

@@ -23,13 +23,7 @@ func (r rolloutService) preview(ctx context.Context, p deviceops.Principal, in *
 		return deviceops.RolloutPreviewed{}, err
 	}
 	previewer := deviceops.NewPreviewer(m.spec, facts)
-	err = r.Store.TargetDevices(ctx, m.account, m.spec.Targets.Narrow, func(d *deviceops.Device) error {
-		if verdict, err := m.spec.Targets.Judge(d); err != nil || verdict != deviceops.Yes {
-			return err
-		}
-		return previewer.Add(d, "")
-	})
-	if err != nil {
+	if err := r.addTargets(ctx, m, previewer); err != nil {
 		return deviceops.RolloutPreviewed{}, err
 	}
 	preview := previewer.Preview()
@@ -39,6 +33,42 @@ func (r rolloutService) preview(ctx context.Context, p deviceops.Principal, in *
 	}
 	found := dsl.CheckGates(m.file, m.source, sizes)
 	return deviceops.RolloutPreviewed{Refused: found.HasErrors(), Diagnostics: append(m.found, texts(found)...), Preview: &preview}, nil
+}
+
+// previewChunk is of how many devices at once it is looked up who holds them.
+const previewChunk = 1000
+
+// addTargets adds the devices that meet the targets of a manifest to its preview, with
+// the rollouts that hold them.
+func (r rolloutService) addTargets(ctx context.Context, m manifest, p *deviceops.Previewer) error {
+	var chunk []deviceops.Device
+	flush := func() error {
+		ids := make([]string, len(chunk))
+		for i := range chunk {
+			ids[i] = chunk[i].ID
+		}
+		held, err := r.Store.HeldDevices(ctx, ids, deviceops.RolloutID(m.account, m.spec.Name))
+		for i := range chunk {
+			if err == nil {
+				err = p.Add(&chunk[i], held[ids[i]])
+			}
+		}
+		chunk = chunk[:0]
+		return err
+	}
+	err := r.Store.TargetDevices(ctx, m.account, m.spec.Targets.Narrow, func(d *deviceops.Device) error {
+		if verdict, err := m.spec.Targets.Judge(d); err != nil || verdict != deviceops.Yes {
+			return err
+		}
+		if chunk = append(chunk, *d); len(chunk) < previewChunk {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return err
+	}
+	return flush()
 }
 
 func (r rolloutService) previewFacts(ctx context.Context, m manifest) (deviceops.PreviewFacts, error) {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +127,14 @@ func TestRolloutsAreExplained(t *testing.T) {
 	require.Contains(t, x.Summary, "maintenance")
 	r.as(victor, http.MethodGet, "/v1/rollouts/night-mode/devices/k2/explain", nil).into(&x)
 	require.NotEmpty(t, x.Waits)
+	inner := x.Waits[0].Text
+	r.as(victor, http.MethodGet, "/v1/devices/k2/explain", nil).into(&x)
+	i := slices.IndexFunc(x.Waits, func(w deviceops.Wait) bool { return w.For == "rollout" })
+	require.GreaterOrEqual(t, i, 0, "%+v", x.Waits)
+	require.Equal(t, "rollout night-mode: "+inner, x.Waits[i].Text)
+	require.Equal(t, "deviceops explain rollout night-mode k2", x.Waits[i].Do)
+	r.as(victor, http.MethodGet, "/v1/devices/k3/explain", nil).into(&x)
+	require.False(t, slices.ContainsFunc(x.Waits, func(w deviceops.Wait) bool { return w.For == "rollout" }), "it is excused")
 	r.as(victor, http.MethodGet, "/v1/rollouts/night-mode/devices/k9/explain", nil).refused(404, deviceops.ENOTFOUND)
 }
 
@@ -236,6 +245,19 @@ func TestRolloutsArePreviewed(t *testing.T) {
 	rollouts, err := r.store.ListRollouts(t.Context(), deviceops.RolloutFilter{})
 	require.NoError(t, err)
 	require.Empty(t, rollouts, "nothing is stored")
+}
+
+func TestPreviewsTellOfConflicts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.rollout()
+	var told deviceops.RolloutPreviewed
+	other := strings.Replace(rolloutYAML, "night-mode", "day-mode", 1)
+	r.as(victor, http.MethodPost, "/v1/rollouts:preview", deviceops.RolloutRequest{Source: other + "conflict: refuse\n"}).into(&told)
+	require.Contains(t, strings.Join(told.Preview.Notes, "\n"), "2 devices are held by other rollouts, such as k1 by night-mode: it would be refused")
+	var own deviceops.RolloutPreviewed
+	r.as(victor, http.MethodPost, "/v1/rollouts:preview", deviceops.RolloutRequest{Source: rolloutYAML}).into(&own)
+	require.NotContains(t, strings.Join(own.Preview.Notes, "\n"), "held", "it does not hold devices against itself")
 }
 
 func TestAccountsAreFrozen(t *testing.T) {

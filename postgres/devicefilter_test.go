@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -350,6 +351,68 @@ func TestTargetDevices(t *testing.T) {
 			return err
 		})
 		requireCode(t, deviceops.ENOTFOUND, err)
+	})
+}
+
+// Who could join a rollout, and who left it before its turn, is told without the many
+// that did neither.
+func TestJoiningAndLeavingDevices(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		registered(t, s, "asked", "away", "failed", "fresh", "repaired", "retired", "waits")
+		for _, id := range []string{"asked", "away", "failed", "fresh", "repaired", "retired", "waits"} {
+			d, err := s.FindDevice(t.Context(), id)
+			require.NoError(t, err)
+			if d.State = deviceops.Active; id == "retired" {
+				d.State = deviceops.Retired
+			}
+			require.NoError(t, s.SaveDevice(t.Context(), &d))
+		}
+		r := running(t, s, rollout("kiosk-2", "canary", "all"))
+		assigned(t, s, r, 0, "asked", "waits")
+		require.Empty(t, leased(t, s, r, noon, "asked"))
+		excused := func(device, code string) deviceops.RolloutDevice {
+			return deviceops.RolloutDevice{
+				Rollout: r.ID, Device: device, Account: "acme", Status: deviceops.DeviceExcused, EndedAt: noon, Error: &deviceops.CommandError{Code: code},
+			}
+		}
+		_, err := s.AddRolloutDevices(t.Context(), []deviceops.RolloutDevice{
+			excused("repaired", deviceops.ExcuseState), excused("away", deviceops.CodeStraggler), excused("failed", deviceops.FitRequires),
+		})
+		require.NoError(t, err)
+		collect := func(stream func(context.Context, string, string, *deviceops.Filter, func(*deviceops.Device) error) error, f *deviceops.Filter) (ids []string) {
+			require.NoError(t, stream(t.Context(), "acme", r.ID, f, func(d *deviceops.Device) error {
+				ids = append(ids, d.ID)
+				return nil
+			}))
+			return ids
+		}
+		is := func(id string) *deviceops.Filter {
+			return &deviceops.Filter{Op: deviceops.FilterEq, Field: "id", Value: id}
+		}
+		require.Equal(t, []string{"fresh", "repaired"}, collect(s.JoiningDevices, nil))
+		require.Equal(t, []string{"fresh"}, collect(s.JoiningDevices, is("fresh")))
+		require.Equal(t, []string{"waits"}, collect(s.LeavingDevices, nil))
+		require.Equal(t, []string{"waits"}, collect(s.LeavingDevices, is("fresh")))
+		require.Equal(t, []string{"waits"}, collect(s.LeavingDevices, &deviceops.Filter{Op: deviceops.FilterEq, Field: "labels.unknown", Value: "x"}))
+		require.Empty(t, collect(s.LeavingDevices, is("waits")))
+
+		n, err := s.RejoinRollout(t.Context(), r.ID, []string{"away", "failed", "fresh", "repaired"}, after(time.Hour))
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		back := row(t, s, r, "repaired")
+		require.Equal(t, deviceops.RolloutDevice{
+			Rollout: r.ID, Device: "repaired", Account: "acme", Ring: 1, Status: deviceops.DevicePending, DueAt: after(time.Hour), AddedAt: after(time.Hour),
+		}, back)
+		require.Equal(t, deviceops.Counts{Targeted: 2, Pending: 2, Leased: 1, Excused: 2}, counts(t, s, r, 0))
+		require.Equal(t, deviceops.Counts{Targeted: 1, Pending: 1}, counts(t, s, r, 1))
+		require.Empty(t, collect(s.LeavingDevices, &deviceops.Filter{Op: deviceops.FilterAll}))
+
+		held, err := s.HeldDevices(t.Context(), []string{"asked", "away", "repaired"}, "ro-none")
+		require.NoError(t, err)
+		require.Equal(t, map[string]string{"asked": "kiosk-2", "repaired": "kiosk-2"}, held)
+		held, err = s.HeldDevices(t.Context(), []string{"asked"}, r.ID)
+		require.NoError(t, err)
+		require.Empty(t, held)
 	})
 }
 

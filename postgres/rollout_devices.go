@@ -159,6 +159,21 @@ func (t tx) DeviceRollouts(ctx context.Context, device string) ([]deviceops.Roll
 		order by o.created_at desc, o.id desc`, device)
 }
 
+// HeldDevices implements deviceops.Rollouts.
+func (t tx) HeldDevices(ctx context.Context, devices []string, except string) (map[string]string, error) {
+	type holder struct{ Device, Rollout string }
+	found, err := list(ctx, t, "find holders of devices", pgx.RowToStructByPos[holder], `
+		select distinct on (r.device) r.device, o.name
+		from rollout_devices r join rollouts o on o.id = r.rollout
+		where r.device = any($1) and o.id <> $2 and not (`+rolloutEnded+`) and r.status in ('pending', 'sent', 'accepted', 'deferred')
+		order by r.device, o.created_at, o.id`, devices, except)
+	held := make(map[string]string, len(found))
+	for _, h := range found {
+		held[h.Device] = h.Rollout
+	}
+	return held, err
+}
+
 // OverdueRollout implements deviceops.Rollouts.
 func (t tx) OverdueRollout(ctx context.Context, l deviceops.OverdueLimits, limit int) ([]deviceops.RolloutDevice, error) {
 	rings := []int{}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 
 	"github.com/deviceops/deviceops"
 )
@@ -9,12 +10,56 @@ import (
 // targetPage is how many devices are read at a time.
 const targetPage = 1000
 
-// TargetDevices implements deviceops.Rollouts. Devices come in pages, so that
-// neither a result of any size nor its connection is held while each works, which
-// may use the same transaction.
+// TargetDevices implements deviceops.Rollouts.
 func (t tx) TargetDevices(ctx context.Context, account string, f *deviceops.Filter, each func(*deviceops.Device) error) error {
+	return t.eachDevice(ctx, each, func(where *filter) error { return where.targets(account, f) })
+}
+
+// JoiningDevices implements deviceops.Rollouts.
+func (t tx) JoiningDevices(ctx context.Context, account, rollout string, f *deviceops.Filter, each func(*deviceops.Device) error) error {
+	return t.eachDevice(ctx, each, func(where *filter) error {
+		where.conditions = append(where.conditions, "d.state in ('active', 'maintenance')")
+		where.add(`not exists (select from rollout_devices r where r.rollout = ? and r.device = d.id and not (`+mayRejoin+`))`, rollout)
+		return where.targets(account, f)
+	})
+}
+
+// LeavingDevices implements deviceops.Rollouts.
+func (t tx) LeavingDevices(ctx context.Context, account, rollout string, f *deviceops.Filter, each func(*deviceops.Device) error) error {
+	return t.eachDevice(ctx, each, func(where *filter) error {
+		where.add(`exists (select from rollout_devices r where r.rollout = ? and r.device = d.id and r.status = 'pending' and r.attempt = 0)`, rollout)
+		if f == nil {
+			return nil
+		}
+		n := len(where.conditions)
+		err := where.targets(account, f)
+		where.conditions = append(where.conditions[:n], "("+strings.Join(where.conditions[n:], " and ")+") is not true")
+		return err
+	})
+}
+
+// targets keeps to devices of an account and below that meet f.
+func (f *filter) targets(account string, tree *deviceops.Filter) error {
+	f.within("d.account", account)
+	if tree == nil {
+		return nil
+	}
+	return f.meets(*tree)
+}
+
+// eachDevice gives the devices that choose selects to each. They come in pages, so
+// that neither a result of any size nor its connection is held while each works, which
+// may use the same transaction.
+func (t tx) eachDevice(ctx context.Context, each func(*deviceops.Device) error, choose func(*filter) error) error {
 	for after := ""; ; {
-		page, err := t.targetPage(ctx, account, f, after)
+		var where filter
+		if err := choose(&where); err != nil {
+			return err
+		}
+		where.add("d.id > ?", after)
+		page, err := list(ctx, t, "find targeted devices", scanDevice(true), `
+			select `+deviceColumns+`, (select jsonb_object_agg(m.name, m.value) from device_metrics m where m.device = d.id)
+			from `+deviceTables+where.where()+` order by d.id limit `+where.arg(targetPage), where.args...)
 		if err != nil {
 			return err
 		}
@@ -28,18 +73,4 @@ func (t tx) TargetDevices(ctx context.Context, account string, f *deviceops.Filt
 		}
 		after = page[len(page)-1].ID
 	}
-}
-
-func (t tx) targetPage(ctx context.Context, account string, f *deviceops.Filter, after string) ([]deviceops.Device, error) {
-	var where filter
-	where.within("d.account", account)
-	if f != nil {
-		if err := where.meets(*f); err != nil {
-			return nil, err
-		}
-	}
-	where.add("d.id > ?", after)
-	return list(ctx, t, "find targeted devices", scanDevice(true), `
-		select `+deviceColumns+`, (select jsonb_object_agg(m.name, m.value) from device_metrics m where m.device = d.id)
-		from `+deviceTables+where.where()+` order by d.id limit `+where.arg(targetPage), where.args...)
 }

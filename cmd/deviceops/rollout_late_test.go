@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -108,4 +109,60 @@ gate: { pass: "pct(ring.succeeded, ring.reached) > 1", otherwise: wait }
 		require.Equal(t, "2.4.0", h.reported(fmt.Sprintf("willing-%05d", n+1)), "back on what it came from")
 	}
 	require.Len(t, willing.effects(report.Rollout.Rollback), reached)
+}
+
+// While a rollout is open, a device that is registered gets the change, and so does one
+// that was in maintenance when it began and is back in service.
+func TestWhoJoinsARolloutLate(t *testing.T) {
+	t.Parallel()
+	h := openShop(t)
+	h.squad("here", 2)
+	repaired := h.squad("repaired", 1)
+	h.must("devices", "transition", "repaired-00001", "maintenance", "--reason", "its screen is broken")
+	h.rollOut(toRelease("os", "2.4.0", "rings: [ { name: first, take: 1 }, { name: rest } ]\nkeep_open: 1h\n"))
+	id := h.awaitRollout("os", func(r deviceops.RolloutReport) bool {
+		return r.Rollout.Rings[1].Status == deviceops.RingPassed && r.Rollout.Total().Succeeded == 2
+	}).Rollout.ID
+	require.Equal(t, deviceops.ExcuseState, h.awaitRow("os", "repaired-00001", deviceops.DeviceExcused).Error.Code)
+
+	h.must("devices", "transition", "repaired-00001", "active", "--reason", "it has another screen")
+	late := h.squad("late", 1)
+	for device, squad := range map[string]*fleet{"late-00001": late, "repaired-00001": repaired} {
+		row := h.awaitRow("os", device, deviceops.DeviceSucceeded)
+		require.Equal(t, 1, row.Ring, "who joins is in the last ring")
+		require.Len(t, squad.effects(id), 1)
+		h.awaitDevice(device, time.Minute, func(d deviceops.Device) bool { return d.Twin.Reported.Software["os"] == "2.4.0" })
+	}
+}
+
+// A device that an older rollout will come to waits for that, and for no longer than
+// until somebody calls it off. Both are told before anything begins, and while it waits.
+func TestARolloutWaitsForAnotherUntilThatIsCanceled(t *testing.T) {
+	t.Parallel()
+	h := openShop(t)
+	shop := h.squad("kiosk", 3)
+	h.awaitOnline(3)
+	h.rollOut(toRelease("older", "2.4.0", "rings: [ { name: first, take: 1 }, { name: rest, approve: { by: [role:operator] } } ]\n"))
+	h.awaitRollout("older", func(r deviceops.RolloutReport) bool { return len(r.Approvals) == 1 })
+	h.rollOut(toRelease("newer", "2.5.0", "rings: [ { name: all } ]\n"))
+	id := h.awaitRollout("newer", func(r deviceops.RolloutReport) bool {
+		return r.Waits[deviceops.WaitConflict] == 2 && r.Rollout.Total().Succeeded == 1
+	}).Rollout.ID
+	var held string
+	for device, row := range h.rows("newer") {
+		if row.Status == deviceops.DevicePending {
+			held = device
+		}
+	}
+	explained := h.must("explain", "device", held)
+	require.Contains(t, explained, "rollout older: ")
+	require.Contains(t, explained, "rollout newer: rollout "+h.rollout("older").Rollout.ID+" holds it")
+	require.Contains(t, h.must("rollout", "preview", filepath.Join(h.dir, "rollout.yaml")), "2 devices are held by other rollouts")
+
+	h.must("rollout", "cancel", "older", "--reason", "there is a newer one")
+	canceled := time.Now()
+	report := h.awaitRollout("newer", ended)
+	require.Equal(t, deviceops.RolloutSucceeded, report.Rollout.Status, report.Rollout.StatusReason)
+	require.Less(t, time.Since(canceled), 2*time.Minute, "nobody waits for the next look")
+	require.Len(t, shop.effects(id), 3)
 }
