@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -128,6 +129,16 @@ func (r *Release) CheckSignature(keys []ReleaseKey) error {
 		}
 	}
 	return Errorf(EFORBIDDEN, "%s is signed by key %q, which is not registered for account %s: deviceops release keys add", r.Ref(), r.Signer, r.Account)
+}
+
+// Trusted gives EFORBIDDEN when the key that signed a release was removed from its
+// account and those above: nobody vouches for it any more. What was stored unsigned, as
+// the account had no keys then, stays trusted.
+func (r *Release) Trusted(keys []ReleaseKey) error {
+	if r.Signature == "" || slices.ContainsFunc(keys, func(k ReleaseKey) bool { return k.ID == r.Signer }) {
+		return nil
+	}
+	return Errorf(EFORBIDDEN, "%s was signed by key %s, which was removed from account %s: nobody vouches for it any more", r.Ref(), r.Signer, r.Account)
 }
 
 func (r *Release) checkSignatures(key *ReleaseKey) error {

@@ -250,6 +250,13 @@ func TestSignatures(t *testing.T) {
 			require.Equal(t, deviceops.EFORBIDDEN, deviceops.ErrorCode(err), want)
 			require.ErrorContains(t, err, want)
 		}
+		require.NoError(t, signed().Trusted(keys))
+		require.NoError(t, kiosk().Trusted(keys), "it was stored before there were keys")
+		for _, without := range [][]deviceops.ReleaseKey{nil, {other}} {
+			err := signed().Trusted(without)
+			require.Equal(t, deviceops.EFORBIDDEN, deviceops.ErrorCode(err))
+			require.ErrorContains(t, err, "which was removed from account acme")
+		}
 		r := signed()
 		r.Signature = "?"
 		require.Equal(t, deviceops.EINVALID, deviceops.ErrorCode(r.CheckSignature(keys)))

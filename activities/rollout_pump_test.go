@@ -463,6 +463,40 @@ func TestPumpConfiguresByReleases(t *testing.T) {
 	}
 }
 
+// A key that was removed stops a rollout that goes on: what it signed reaches nobody
+// else.
+func TestPumpSendsNothingThatNobodyVouchesFor(t *testing.T) {
+	t.Parallel()
+	p := newPumping(t, deviceops.RolloutSpec{Change: deviceops.Change{Kind: deviceops.ChangeRelease, Release: "os@2.0.0"}})
+	key := deviceops.ReleaseKey{ID: "0123", Account: "acme", Name: "ci", Algorithm: deviceops.Ed25519, AddedAt: noon}
+	_, _, err := p.store.AddReleaseKey(t.Context(), key)
+	require.NoError(t, err)
+	p.release("2.0.0", func(r *deviceops.Release) { r.Signature, r.Signer = "AA==", key.ID })
+	p.add("k1")
+	p.runs("k1", "1.0.0")
+	p.pump()
+	require.Equal(t, deviceops.Counts{Targeted: 1, Sent: 1}, p.counts())
+	require.NoError(t, p.store.RemoveReleaseKey(t.Context(), "acme", key.ID))
+	p.add("k2")
+	p.runs("k2", "1.0.0")
+	p.pump()
+	require.Equal(t, deviceops.Counts{Targeted: 2, Sent: 1, Failed: 1}, p.counts())
+	cause := p.row("k2").Error
+	require.Equal(t, deviceops.EFORBIDDEN, cause.Code)
+	require.Contains(t, cause.Message, "os@2.0.0 was signed by key 0123, which was removed")
+}
+
+func TestPumpExcusesDevicesThatCannotInstall(t *testing.T) {
+	t.Parallel()
+	p := newPumping(t, deviceops.RolloutSpec{Change: deviceops.Change{Kind: deviceops.ChangeRelease, Release: "os@2.0.0"}})
+	p.catalog.profile.Translation = struct{ deviceops.Translation }{}
+	p.release("2.0.0", nil)
+	p.add("k1")
+	p.pump()
+	require.Equal(t, deviceops.Counts{Excused: 1}, p.counts())
+	require.Contains(t, p.row("k1").Error.Message, "have topics of their own, and it does not say how they are told install")
+}
+
 func TestPumpTakesBack(t *testing.T) {
 	p := newPumping(t, deviceops.RolloutSpec{Change: deviceops.Change{Kind: deviceops.ChangeRelease, Release: "os@2.0.0", Revert: true}})
 	p.release("1.0.0", func(r *deviceops.Release) { r.From = "< 1.0.0" })

@@ -19,7 +19,7 @@ func (s *server) releaseKeyRoutes(r releaseService) {
 	}, r.keys)
 	handle(s, route{
 		id: "remove-release-key", method: http.MethodDelete, path: "/v1/release-keys/{id}", role: deviceops.RoleAdmin,
-		summary: "Remove a key", about: "Releases that it signed stay; no new one that it signs is taken.",
+		summary: "Remove a key", about: "Releases that it signed stay and are installed no more; no new one that it signs is taken.",
 	}, r.removeKey)
 }
 

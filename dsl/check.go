@@ -22,7 +22,11 @@ type Options struct {
 	// Release, Workflow and Calendar give what there is, or nil if there is
 	// none; version 0 of a workflow means the newest. When one of them is nil,
 	// what it would give is not checked.
-	Release  func(ref deviceops.ReleaseRef) *deviceops.Release
+	Release func(ref deviceops.ReleaseRef) *deviceops.Release
+
+	// Trusted says why a release must not be installed any more; nil: all may be.
+	Trusted func(*deviceops.Release) error
+
 	Workflow func(name string, version int) *Program
 	Calendar func(name string) *deviceops.Calendar
 

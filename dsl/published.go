@@ -24,6 +24,7 @@ type Published struct {
 type PublishedStore interface {
 	deviceops.Documents
 	FindRelease(ctx context.Context, account string, ref deviceops.ReleaseRef) (deviceops.Release, error)
+	ListReleaseKeys(ctx context.Context, account string) ([]deviceops.ReleaseKey, error)
 }
 
 // Options gives the options by which documents are checked.
@@ -32,6 +33,7 @@ func (p *Published) Options(ctx context.Context) Options {
 		Actions:  p.Actions,
 		Profile:  func(name string) *deviceops.Profile { return p.profile(ctx, name) },
 		Release:  func(ref deviceops.ReleaseRef) *deviceops.Release { return p.release(ctx, ref) },
+		Trusted:  func(r *deviceops.Release) error { return p.trusted(ctx, r) },
 		Workflow: func(name string, version int) *Program { return p.workflow(ctx, name, version) },
 		Calendar: func(name string) *deviceops.Calendar { return p.calendar(ctx, name) },
 		Channel:  func(name string) *Channel { return p.channel(ctx, name) },
@@ -84,6 +86,15 @@ func (p *Published) release(ctx context.Context, ref deviceops.ReleaseRef) *devi
 		return nil
 	}
 	return &found
+}
+
+func (p *Published) trusted(ctx context.Context, r *deviceops.Release) error {
+	keys, err := p.Store.ListReleaseKeys(ctx, r.Account)
+	if err != nil {
+		p.failed = err
+		return nil
+	}
+	return r.Trusted(keys)
 }
 
 func (p *Published) calendar(ctx context.Context, name string) *deviceops.Calendar {

@@ -91,12 +91,29 @@ func (m *manifest) reversible() bool {
 		m.report(valueOf(m.o.get("change"), "release"), "unknown-name", "create it, or put it into this file", "there is no release %s", ref)
 		return true
 	}
+	if m.opts.Trusted != nil {
+		if err := m.opts.Trusted(r); err != nil {
+			m.report(valueOf(m.o.get("change"), "release"), "untrusted", "sign it by a key of the account, as a new version, or register its key again: deviceops release keys add",
+				"%s", deviceops.ErrorMessage(err))
+		}
+	}
 	return r.Reversible
 }
 
-// checkCommand compares a command with the profile of the targets.
+// reservedBy are the reserved commands by which changes reach devices.
+var reservedBy = map[deviceops.ChangeKind]string{
+	deviceops.ChangeRelease: deviceops.CommandInstall, deviceops.ChangeConfig: deviceops.CommandConfigure,
+}
+
+// checkCommand compares a command with the profile of the targets. Devices with topics
+// of their own understand no reserved command that their profile does not translate.
 func (m *manifest) checkCommand() {
 	change := m.spec.Change
+	if command := reservedBy[change.Kind]; command != "" && m.profile != nil && !m.profile.Takes(command) {
+		m.report(valueOf(m.o.get("change"), string(change.Kind)), "unknown-command", "declare the command "+command+" in the profile, with send: and reply:",
+			"devices of profile %s have topics of their own, and it does not say how they are told %s", m.profile.Name, command)
+		return
+	}
 	if change.Kind != deviceops.ChangeCommand || change.Command == "" || m.profile == nil {
 		return
 	}

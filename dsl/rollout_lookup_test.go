@@ -130,3 +130,26 @@ func TestRolloutsThatFindEverything(t *testing.T) {
 		require.NotNil(t, spec, name)
 	}
 }
+
+// A release that nobody vouches for any more, and devices that cannot be told the
+// change, are found before anything begins.
+func TestRolloutsThatCannotReachTheirDevices(t *testing.T) {
+	t.Parallel()
+	opts := published(t)
+	sensor, found := CompileProfile("profile: sensor\nmetrics: { temp_c: number }\ntranslate:\n  - on: acme/{device}/telemetry\n    metrics: { temp_c: payload.t }\n")
+	require.NoError(t, found.Err())
+	opts.Profile = func(string) *deviceops.Profile { return sensor }
+	for _, change := range []string{"release: kiosk-os@2.4.0", "config: { every: 5 }"} {
+		_, found := CompileRollout("r.yaml", "rollout: r\nchange: { "+change+" }\ntargets: device.profile == \"sensor\"\n", opts)
+		require.Equal(t, []string{"unknown-command"}, codes(found))
+		require.Contains(t, found[0].Message, "devices of profile sensor have topics of their own")
+	}
+
+	opts = published(t)
+	opts.Trusted = func(r *deviceops.Release) error {
+		return deviceops.Errorf(deviceops.EFORBIDDEN, "%s was signed by key 01, which was removed", r.Ref())
+	}
+	_, found = CompileRollout("r.yaml", "rollout: r\nchange: { release: kiosk-os@2.4.0 }\ntargets: device.profile == \"kiosk\"\n", opts)
+	require.Equal(t, []string{"untrusted"}, codes(found))
+	require.Equal(t, "kiosk-os@2.4.0 was signed by key 01, which was removed", found[0].Message)
+}
