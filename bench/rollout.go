@@ -64,6 +64,7 @@ type rolling struct {
 	deploy  *database
 
 	raw, child  Figure
+	rawCPU      map[string]Figure
 	rolled      rolled
 	reverted    reverted
 	stopLatency time.Duration
@@ -76,6 +77,7 @@ type rolled struct {
 	events   float64       // of the workflow's history
 	before   uint64        // bytes of live heap, the fleet being connected
 	after    uint64
+	cpu      map[string]Figure // per device, by part
 }
 
 func (b *rolling) start(ctx context.Context) (err error) {
@@ -177,6 +179,10 @@ func (b *rolling) create(ctx context.Context, source string) (deviceops.Rollout,
 func (b *rolling) rollOut(ctx context.Context) error {
 	b.say("a rollout to all of them")
 	b.rolled.before = liveHeap()
+	used, err := b.partTimes(ctx)
+	if err != nil {
+		return err
+	}
 	r, err := b.create(ctx, manifest("bench"))
 	if err != nil {
 		return err
@@ -188,6 +194,11 @@ func (b *rolling) rollOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	usedThen, err := b.partTimes(ctx)
+	if err != nil {
+		return err
+	}
+	b.rolled.cpu = usedThen.since(used, b.options.Devices)
 	b.rolled.after = liveHeap()
 	times, err := b.deploy.times(ctx, r.ID)
 	if err != nil {
@@ -261,7 +272,7 @@ func (b *rolling) await(ctx context.Context, what string, count func(context.Con
 func (b *rolling) result() Result {
 	perDevice := func(bytes uint64) float64 { return float64(bytes) / float64(b.options.Devices) }
 	grown := float64(b.rolled.after) - float64(b.rolled.before)
-	return Result{
+	r := Result{
 		Bench:  "rollout",
 		Params: map[string]any{"devices": b.options.Devices, "connections": b.options.Connections, "in_flight": inFlight, "child_workflows": b.options.Children},
 		Figures: map[string]Figure{
@@ -284,4 +295,11 @@ func (b *rolling) result() Result {
 			"to_child_workflow":          round(b.rolled.rate.Value / b.child.Value),
 		},
 	}
+	for part, used := range b.rolled.cpu {
+		r.Figures["cpu_per_device_"+part] = used
+	}
+	for part, used := range b.rawCPU {
+		r.Yardsticks["cpu_per_round_trip_"+part] = used
+	}
+	return r
 }

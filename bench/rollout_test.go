@@ -2,6 +2,7 @@ package bench
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -32,9 +33,12 @@ func TestTheRolloutThatIsTakenBackFailsWithItsLastDevice(t *testing.T) {
 
 func TestTheRolloutsRatios(t *testing.T) {
 	b := rolling{options: RolloutOptions{Devices: 1000}, raw: Figure{Value: 8000}, child: Figure{Value: 50}}
-	b.rolled = rolled{rate: Figure{Value: 4000}, events: 30, before: 40e6, after: 41e6}
+	b.rolled = rolled{rate: Figure{Value: 4000}, events: 30, before: 40e6, after: 41e6, cpu: partTimes{"engine": 3 * time.Second}.since(partTimes{"engine": 1500 * time.Millisecond}, 10_000)}
+	b.rawCPU = map[string]Figure{"broker": {40, "µs"}}
 	r := b.result()
 	require.Equal(t, map[string]float64{"devices_to_raw_round_trips": 0.5, "to_child_workflow": 80}, r.Ratios)
 	require.Equal(t, 0.03, r.Figures["history_events_per_device"].Value)
 	require.Equal(t, 1e6, r.Figures["live_heap_grown"].Value)
+	require.Equal(t, Figure{150, "µs"}, r.Figures["cpu_per_device_engine"])
+	require.Equal(t, Figure{40, "µs"}, r.Yardsticks["cpu_per_round_trip_broker"])
 }

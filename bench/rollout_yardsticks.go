@@ -71,13 +71,20 @@ func (r *roundTrips) run(ctx context.Context) (time.Duration, error) {
 	if err := r.welcome(ctx, publisher, n); err != nil {
 		return 0, err
 	}
+	used, err := r.bench.partTimes(ctx)
+	if err != nil {
+		return 0, err
+	}
 	began := time.Now()
 	if err := r.publish(ctx, publisher, n); err != nil {
 		return 0, err
 	}
 	select {
 	case <-r.done:
-		return time.Since(began), nil
+		took := time.Since(began)
+		usedThen, err := r.bench.partTimes(ctx)
+		r.bench.rawCPU = usedThen.since(used, n)
+		return took, err
 	case <-time.After(rolloutPatience):
 		return 0, deviceops.Errorf(deviceops.ETIMEOUT, "raw round trips do not end")
 	case <-ctx.Done():
