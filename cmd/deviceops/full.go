@@ -51,6 +51,7 @@ the parts, and others with the same --data run the rest.`,
 			if err := o.Check(); err != nil {
 				return cli.Usage(err)
 			}
+			letGarbagePile()
 			o.Program = os.Args[0]
 			o.Version, o.Out, o.Terminal = config.Version, cmd.OutOrStdout(), term.IsTerminal(int(os.Stdout.Fd()))
 			o.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
@@ -140,6 +141,7 @@ func benchRollout() *cobra.Command {
   deviceops bench rollout --devices 100000 --yardstick 200`,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			o.Progress = cmd.ErrOrStderr()
+			letGarbagePile() // as serve and dev do
 			if o.Program, err = os.Executable(); err != nil {
 				return err
 			}

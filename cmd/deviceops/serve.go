@@ -48,6 +48,7 @@ file.
 			if err := settle(cmd, f.settingsFile(), os.LookupEnv); err != nil {
 				return cli.Usage(err)
 			}
+			letGarbagePile()
 			return f.run(cmd.Context(), cmd.ErrOrStderr())
 		},
 	}
