@@ -89,17 +89,27 @@ func (s *RolloutSpec) downloadsAhead() bool {
 
 // Excuse says why a device that is due takes no part any more; nil: it does. Ask
 // before Admit.
-func (a *Admitter) Excuse(c Candidate) *CommandError {
+func (a *Admitter) Excuse(c *Candidate) *CommandError {
 	if d := &c.Device; d.State != Active && !(d.State == Maintenance && a.maintenance) {
 		return &CommandError{Code: ExcuseState, Message: "its state is " + string(d.State) + because(d.StateReason)}
 	}
 	if a.spec.Targets.Judge == nil || c.Row.Attempt > 0 {
 		return nil // it has been reached: its end is told, whatever it became
 	}
-	if verdict, err := a.spec.Targets.Judge(&c.Device); err == nil && verdict == No {
+	if a.left(c) {
 		return &CommandError{Code: ExcuseLeft, Message: "it left the targets before its turn: " + a.spec.Targets.Source}
 	}
 	return nil
+}
+
+// left reports whether a device no longer meets the targets. Where the store has
+// said that, nothing is evaluated.
+func (a *Admitter) left(c *Candidate) bool {
+	if c.Meets != Unknown {
+		return c.Meets == No
+	}
+	verdict, err := a.spec.Targets.Judge(&c.Device)
+	return err == nil && verdict == No
 }
 
 // Admit decides whether a device that is due may be sent the change now; nil: it
@@ -118,11 +128,11 @@ func (a *Admitter) Excuse(c Candidate) *CommandError {
 //
 // What holds for all comes first, then what only time or somebody else can
 // change, then what depends on the device, and last what depends on the others.
-func (a *Admitter) Admit(c Candidate) *RolloutWait {
+func (a *Admitter) Admit(c *Candidate) *RolloutWait {
 	for _, reason := range []func(*Candidate) *RolloutWait{
 		a.freeze, a.blackout, a.connection, a.conflict, a.lock, a.family, a.closed, a.ready, a.budget,
 	} {
-		if wait := reason(&c); wait != nil {
+		if wait := reason(c); wait != nil {
 			wait.Since = a.now
 			if was := c.Row.Wait; was != nil && was.Kind == wait.Kind && !was.Since.IsZero() {
 				wait.Since = was.Since
@@ -286,7 +296,7 @@ func (b *BudgetSpec) group(value string) string {
 
 // Timed gives the arguments of the command for a device that was admitted: with
 // the times of installation where it downloads ahead of its window.
-func (a *Admitter) Timed(c Candidate, args map[string]any) map[string]any {
+func (a *Admitter) Timed(c *Candidate, args map[string]any) map[string]any {
 	after, before := a.InstallTimes(c)
 	if after.IsZero() {
 		return args
@@ -298,7 +308,7 @@ func (a *Admitter) Timed(c Candidate, args map[string]any) map[string]any {
 
 // InstallTimes gives between which moments a device that downloads ahead may
 // begin to install; zero times for devices that may as soon as they can.
-func (a *Admitter) InstallTimes(c Candidate) (after, before time.Time) {
+func (a *Admitter) InstallTimes(c *Candidate) (after, before time.Time) {
 	if !a.spec.downloadsAhead() {
 		return time.Time{}, time.Time{}
 	}

@@ -64,7 +64,7 @@ func TestReadyNamesTheFacts(t *testing.T) {
 			t.Parallel()
 			spec := installs(time.Hour, time.Hour)
 			spec.Ready = &deviceops.Condition{Source: c.source, Filter: c.filter, Judge: func(*deviceops.Device) (deviceops.Verdict, error) { return deviceops.No, nil }}
-			wait := deviceops.NewAdmitter(&spec, deviceops.AdmitFacts{}, midday).Admit(deviceops.Candidate{Device: device})
+			wait := deviceops.NewAdmitter(&spec, deviceops.AdmitFacts{}, midday).Admit(&deviceops.Candidate{Device: device})
 			require.Equal(t, c.want, wait.Text)
 		})
 	}

@@ -50,9 +50,9 @@ func (s *simulation) look(a *Admitter, i int) bool {
 		return false
 	}
 	c := s.candidate(x)
-	wait := a.Admit(c)
+	wait := a.Admit(&c)
 	if wait == nil {
-		installs, _ := a.InstallTimes(c)
+		installs, _ := a.InstallTimes(&c)
 		s.send(i, installs)
 		return true
 	}

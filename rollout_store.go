@@ -210,6 +210,8 @@ type RolloutClaim struct {
 	// Exclusive says that the change is, or may be, an exclusive command: devices
 	// are locked against other such claims and LockedBy is filled in.
 	Exclusive bool
+	// Targets, where it is not nil, is judged for each device: Candidate.Meets.
+	Targets *Filter
 	// What the manifest uses, so that no more is looked up than is needed.
 	Metrics  bool   // Device.Metrics are filled in
 	BudgetOf string // the field of BudgetSpec.Per; GroupUnavailable and GroupSize are filled in
@@ -225,6 +227,10 @@ type Candidate struct {
 	// Attempt is the one to publish: the next if the device reported the last as
 	// failed, else the same again.
 	Attempt int
+
+	// Meets says whether the device still meets RolloutClaim.Targets; Unknown if
+	// that was not asked, or cannot be told.
+	Meets Verdict
 
 	Freeze     *Freeze // of the device's account or one above; nil: none
 	LockedBy   string  // the id of the exclusive command that holds the device; "": none

@@ -69,8 +69,8 @@ func (c *claim) run(ctx context.Context, ring int) error {
 func (c *claim) query(ring int) deviceops.RolloutClaim {
 	q := deviceops.RolloutClaim{
 		Rollout: c.rollout.ID, Ring: ring, Epoch: c.rollout.Epoch, Now: c.now, Limit: min(claimMost, c.room+c.room/4+10),
-		Exclusive: c.change.exclusive(), Conflict: true,
-		Metrics: c.spec.Ready != nil || c.spec.Targets.Judge != nil,
+		Exclusive: c.change.exclusive(), Conflict: true, Targets: c.spec.Targets.Filter,
+		Metrics: c.spec.Ready != nil || c.spec.Targets.Judge != nil && c.spec.Targets.Filter == nil,
 	}
 	if c.spec.Budget != nil {
 		q.Budget, q.BudgetOf = true, c.spec.Budget.Per
@@ -82,13 +82,14 @@ func (c *claim) query(ring int) deviceops.RolloutClaim {
 // and those that are done without it.
 func (c *claim) decide(ctx context.Context, found []deviceops.Candidate) (err error) {
 	admitter := deviceops.NewAdmitter(c.spec, deviceops.AdmitFacts{Blackouts: c.facts.blackouts}, c.now)
+	c.leased, c.commands = make([]deviceops.RolloutDevice, 0, len(found)), make([]deviceops.Command, 0, len(found))
 	freezes := freezesBelow{tx: c.tx, account: c.rollout.Account, known: map[string]*deviceops.Freeze{}}
 	for i := range found {
 		candidate := &found[i]
 		if len(c.commands)+len(c.runs) == c.room {
 			return nil // the rest stays due
 		}
-		if cause := admitter.Excuse(*candidate); cause != nil {
+		if cause := admitter.Excuse(candidate); cause != nil {
 			c.end(candidate, deviceops.DeviceExcused, cause)
 			continue
 		}
@@ -112,7 +113,7 @@ func (c *claim) admit(admitter *deviceops.Admitter, candidate *deviceops.Candida
 	case !plan.exclusive:
 		candidate.LockedBy = ""
 	}
-	if wait := admitter.Admit(*candidate); wait != nil {
+	if wait := admitter.Admit(candidate); wait != nil {
 		c.hold(candidate, wait)
 		return
 	}
@@ -138,7 +139,7 @@ func (c *claim) admit(admitter *deviceops.Admitter, candidate *deviceops.Candida
 func (c *claim) command(candidate *deviceops.Candidate, plan plan, admitter *deviceops.Admitter) deviceops.Command {
 	args := plan.args
 	if plan.name == deviceops.CommandInstall {
-		args = admitter.Timed(*candidate, args)
+		args = admitter.Timed(candidate, args)
 	}
 	lasts := c.spec.AnswerWithin + c.spec.Phases.Install.Timeout
 	if c.spec.Change.Kind == deviceops.ChangeRelease {

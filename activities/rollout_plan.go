@@ -152,7 +152,7 @@ func (p *planning) targeted(ctx context.Context, stream func(each func(*deviceop
 		assign, err := deviceops.NewAssignDevice(p.r.ID, p.spec, d)
 		all = append(all, targeted{
 			assign: assign, account: d.Account,
-			excuse: admitter.Excuse(deviceops.Candidate{Device: *d}),
+			excuse: admitter.Excuse(&deviceops.Candidate{Device: *d}),
 		})
 		return err
 	})

@@ -101,7 +101,7 @@ func (t tx) LockCommands(ctx context.Context, ids []string) (map[string]*deviceo
 	if len(ids) == 0 {
 		return map[string]*deviceops.Command{}, nil
 	}
-	found, err := list(ctx, t, "lock commands", scanCommand,
+	found, err := listOf(ctx, t, len(ids), "lock commands", scanCommand,
 		`select `+commandColumns+` from commands c where id = any($1) order by id for no key update`, ids)
 	byID := make(map[string]*deviceops.Command, len(found))
 	for i := range found {

@@ -111,7 +111,7 @@ func (t tx) LockDevices(ctx context.Context, ids []string) (map[string]*deviceop
 
 // ReadDevices implements deviceops.Devices.
 func (t tx) ReadDevices(ctx context.Context, ids []string) (map[string]*deviceops.Device, error) {
-	found, err := list(ctx, t, "read devices", scanDevice(false),
+	found, err := listOf(ctx, t, len(ids), "read devices", scanDevice(false),
 		`select `+deviceColumns+` from `+deviceTables+` where d.id = any($1)`, ids)
 	byID := make(map[string]*deviceops.Device, len(found))
 	for i := range found {

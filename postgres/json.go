@@ -107,6 +107,15 @@ func replaceNUL(text []byte) []byte {
 // decode reads JSON into v: integers that fit become int64, all other numbers
 // float64.
 func decode(data []byte, v any) error {
+	switch v := v.(type) {
+	case *map[string]string:
+		return json.Unmarshal(data, v)
+	case *map[string]any:
+		if string(data) == "{}" { // of most devices
+			*v = map[string]any{}
+			return nil
+		}
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	if err := d.Decode(v); err != nil && !errors.Is(err, io.EOF) {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,12 +58,13 @@ func (t tx) claimScope(ctx context.Context, q deviceops.RolloutClaim) (claimScop
 		q.Rollout, q.Epoch, q.Now)
 }
 
-// claimRows locks rows that are due. Under lease a row is due when that ends.
+// claimRows locks rows that are due. A lease leaves due_at alone, so that it need
+// not enter it into an index.
 func (t tx) claimRows(ctx context.Context, q deviceops.RolloutClaim) ([]deviceops.RolloutDevice, error) {
-	return list(ctx, t, "claim devices of rollout", scanRolloutDevice, `
+	return listOf(ctx, t, limitOf(q.Limit), "claim devices of rollout", scanRolloutDevice, `
 		with r as materialized (
 			select * from rollout_devices
-			where rollout = $1 and ring = $2 and due_at <= $3 and status in ('pending', 'deferred')
+			where rollout = $1 and ring = $2 and due_at <= $3 and status in ('pending', 'deferred') and coalesce(leased_until <= $3, true)
 			order by due_at, device limit $4
 			for no key update skip locked)
 		select `+rolloutDeviceColumns+` from r where not $5 or `+claimLock("r.device"),
@@ -125,14 +127,27 @@ func (t tx) candidates(ctx context.Context, q deviceops.RolloutClaim, scope clai
 	if err != nil {
 		return nil, err
 	}
+	meets, err := meetsOf(q.Targets, f)
+	if err != nil {
+		return nil, err
+	}
 	metrics := `null::jsonb`
 	if q.Metrics {
 		metrics = `(select jsonb_object_agg(m.name, m.value) from device_metrics m where m.device = d.id)`
 	}
-	return list(ctx, t, "read candidates", scanCandidate(claimed), budget.with+`
+	return listOf(ctx, t, len(claimed), "read candidates", scanCandidate(claimed), budget.with+`
 		select x.n, case when $6 then `+lockedBy+` end, case when $7 then `+conflictBy+` end, `+familyBy+`, `+nextAttempt+`,
-			`+budget.columns+`, `+deviceColumns+`, `+metrics+`
+			`+budget.columns+`, `+meets+`, `+deviceColumns+`, `+metrics+`
 		from `+from+budget.join+` order by x.n`, f.args...)
+}
+
+// meetsOf says a filter as a deviceops.Verdict.
+func meetsOf(targets *deviceops.Filter, f *filter) (string, error) {
+	if targets == nil {
+		return "0", nil
+	}
+	p, err := f.judge(*targets)
+	return `case ` + p.sql + ` when true then ` + strconv.Itoa(int(deviceops.Yes)) + ` when false then ` + strconv.Itoa(int(deviceops.No)) + ` else 0 end`, err
 }
 
 // budgetSQL are the parts of a query by which candidates get their groups.
@@ -186,7 +201,7 @@ func scanCandidate(claimed []deviceops.RolloutDevice) pgx.RowToFunc[deviceops.Ca
 		var lockedBy, conflictBy, familyBy *string
 		var latitude, longitude *float64
 		d := &c.Device
-		targets := []any{&n, &lockedBy, &conflictBy, &familyBy, &c.Attempt, &c.Group, &c.GroupSize, &c.GroupUnavailable}
+		targets := []any{&n, &lockedBy, &conflictBy, &familyBy, &c.Attempt, &c.Group, &c.GroupSize, &c.GroupUnavailable, &c.Meets}
 		targets = append(append(targets, deviceTargets(d, &latitude, &longitude)...), sessionTargets(d)...)
 		if err := row.Scan(append(targets, &d.Metrics)...); err != nil {
 			return c, err
@@ -260,29 +275,37 @@ func leaseArgs(commands []deviceops.Command) (args []any, err error) {
 }
 
 // leaseRows gives the devices whose rows were not leased, because their commands
-// have ended in a way that admits no other attempt.
+// have ended in a way that admits no other attempt. Nearly all commands are new: the
+// few that exist are looked for and changed by themselves, since an insert that is
+// prepared for each to exist costs more.
 var leaseRows = `
-	with stored as (
-		insert into commands as c (id, account, device, name, args, attempt, exclusive, status, asked_by, reason,
+	with y as materialized (
+		select * from unnest($16::text[], $17::text[], $18::text[], $19::text[], $20::jsonb[], $21::bigint[], $22::boolean[], $23::text[], $24::text[],
+			$25::timestamptz[], $26::timestamptz[], $27::timestamptz[], $28::text[], $29::text[], $30::bigint[]) as y(
+			id, account, device, name, args, attempt, exclusive, asked_by, reason, created_at, due_at, expires_at, boot, rollout, ring)),
+	known as materialized (select c.id from commands c where c.id = any($16) order by c.id for no key update),
+	again as (
+		update commands c set
+			args = y.args, attempt = y.attempt, status = 'pending', due_at = y.due_at, expires_at = y.expires_at,
+			sent_at = null, leased_until = $15, finished_at = null, cancel_asked = false, boot = y.boot,
+			phase = '', percent = 0, output = null, error = null
+		from y
+		where c.id = any(array(select id from known)) and c.id = y.id
+			and (c.attempt = y.attempt and c.status in ('pending', 'deferred', 'expired') or c.attempt = y.attempt - 1 and c.status = 'failed')
+		returning c.device),
+	made as (
+		insert into commands (id, account, device, name, args, attempt, exclusive, status, asked_by, reason,
 			waiter_workflow, waiter_activity, created_at, due_at, expires_at, leased_until,
 			cancel_asked, deferrals, boot, phase, percent, rollout, ring)
 		select id, account, device, name, args, attempt, exclusive, 'pending', asked_by, reason,
 			'', '', coalesce(created_at, now()), due_at, expires_at, $15, false, 0, boot, '', 0, rollout, ring
-		from unnest($16::text[], $17::text[], $18::text[], $19::text[], $20::jsonb[], $21::bigint[], $22::boolean[], $23::text[], $24::text[],
-			$25::timestamptz[], $26::timestamptz[], $27::timestamptz[], $28::text[], $29::text[], $30::bigint[]) as x(
-			id, account, device, name, args, attempt, exclusive, asked_by, reason, created_at, due_at, expires_at, boot, rollout, ring)
-		order by id
-		on conflict (id) do update set
-			args = excluded.args, attempt = excluded.attempt, status = 'pending', due_at = excluded.due_at, expires_at = excluded.expires_at,
-			sent_at = null, leased_until = excluded.leased_until, finished_at = null, cancel_asked = false, boot = excluded.boot,
-			phase = '', percent = 0, output = null, error = null
-		where c.attempt = excluded.attempt and c.status in ('pending', 'deferred', 'expired')
-			or c.attempt = excluded.attempt - 1 and c.status = 'failed'
-		returning c.device),
+		from y where not ` + among("y.id", "select id from known") + `
+		returning device),
+	stored as (select device from again union all select device from made),
 	x as materialized (select * from ` + rowBatchTable + `),
 	moved as (
 		update rollout_devices r set
-			previous = ` + rowState + `, status = 'pending', leased_until = $15, due_at = $15, attempt = x.attempt, origin = x.origin, error = null,
+			previous = ` + rowState + `, status = 'pending', leased_until = $15, attempt = x.attempt, origin = x.origin, error = null,
 			wait_kind = '', wait_text = '', wait_since = null, wait_until = null
 		from x
 		where r.rollout = x.rollout and r.device = x.device and r.status in ('pending', 'deferred') and ` + among("x.device", "select device from stored") + `

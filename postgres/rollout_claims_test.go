@@ -90,7 +90,7 @@ func TestClaimRolloutChooses(t *testing.T) {
 		require.Equal(t, []string{"k5", "k2", "k3"}, due(t, s, claimOf(r, 0)), "k1 is under lease")
 		q = claimOf(r, 0)
 		q.Now = after(deviceops.PublishLease)
-		require.Equal(t, []string{"k5", "k2", "k3", "k1"}, due(t, s, q), "its lease has lapsed")
+		require.Equal(t, []string{"k5", "k1", "k2", "k3"}, due(t, s, q), "its lease has lapsed")
 
 		for _, status := range []deviceops.RolloutStatus{
 			deviceops.RolloutPlanning, deviceops.RolloutWaiting, deviceops.RolloutPaused, deviceops.RolloutReverting, deviceops.RolloutCanceled,
@@ -117,6 +117,39 @@ func TestClaimRolloutTellsOfDevices(t *testing.T) {
 		require.Equal(t, deviceops.Candidate{Row: row(t, s, r, "k1"), Device: d, Route: d.Route(), Attempt: 1}, c)
 		q.Metrics = false
 		require.Nil(t, candidates(t, s, q)["k1"].Device.Metrics)
+	})
+}
+
+func TestClaimRolloutTellsWhoMeetsTheTargets(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		online(t, s, "k1", "k2", "k3")
+		d, err := s.FindDevice(t.Context(), "k2")
+		require.NoError(t, err)
+		d.Profile = "meter"
+		require.NoError(t, s.SaveDevice(t.Context(), &d))
+		r := running(t, s, rollout("kiosk-2", "all"))
+		assigned(t, s, r, 0, "k1", "k2", "k3")
+		meets := func(f *deviceops.Filter) map[string]deviceops.Verdict {
+			q, of := claimOf(r, 0), map[string]deviceops.Verdict{}
+			q.Targets = f
+			for id, c := range candidates(t, s, q) {
+				of[id] = c.Meets
+			}
+			return of
+		}
+		kiosk := deviceops.Filter{Op: deviceops.FilterEq, Field: "profile", Value: "kiosk"}
+		require.Equal(t, map[string]deviceops.Verdict{"k1": deviceops.Yes, "k2": deviceops.No, "k3": deviceops.Yes}, meets(&kiosk))
+		charged := deviceops.Filter{Op: deviceops.FilterGt, Field: "metrics.battery_pct", Value: int64(30)}
+		require.NoError(t, s.SaveMetrics(t.Context(), []deviceops.MetricValue{
+			{Device: "k1", Name: "battery_pct", Value: int64(80), At: noon}, {Device: "k2", Name: "battery_pct", Value: int64(20), At: noon},
+		}))
+		require.Equal(t, map[string]deviceops.Verdict{"k1": deviceops.Yes, "k2": deviceops.No, "k3": deviceops.Unknown}, meets(&charged))
+		require.Equal(t, map[string]deviceops.Verdict{"k1": deviceops.Unknown, "k2": deviceops.Unknown, "k3": deviceops.Unknown}, meets(nil))
+
+		q := claimOf(r, 0)
+		q.Targets = &deviceops.Filter{Op: "near", Field: "place"}
+		_, err = s.ClaimRollout(t.Context(), q)
+		requireCode(t, deviceops.EINVALID, err)
 	})
 }
 
@@ -362,6 +395,31 @@ func TestLeaseRolloutAsksAgain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// New commands and known ones are leased together; what has ended is left alone.
+func TestLeaseRolloutMixesNewCommandsWithKnownOnes(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		online(t, s, "k1", "k2", "k3")
+		r := running(t, s, rollout("kiosk-2", "all"))
+		assigned(t, s, r, 0, "k1", "k2", "k3")
+		for device, status := range map[string]deviceops.CommandStatus{"k1": deviceops.CommandDeferred, "k2": deviceops.CommandRejected} {
+			c := changeCommand(r, device, 1)
+			created(t, s, c)
+			c.Status, c.Output = status, map[string]any{"n": int64(1)}
+			require.NoError(t, s.SaveCommands(t.Context(), []deviceops.Command{c}))
+		}
+		require.Equal(t, []string{"k2"}, leased(t, s, r, noon, "k1", "k2", "k3"))
+		require.Equal(t, deviceops.Counts{Targeted: 3, Pending: 3, Leased: 2}, counts(t, s, r, 0))
+		for device, want := range map[string]deviceops.CommandStatus{
+			"k1": deviceops.CommandPending, "k2": deviceops.CommandRejected, "k3": deviceops.CommandPending,
+		} {
+			c, err := s.FindCommand(t.Context(), deviceops.RolloutCommandID(r.ID, device))
+			require.NoError(t, err)
+			require.Equal(t, want, c.Status, device)
+			require.Equal(t, device == "k2", c.Output != nil, device)
+		}
+	})
 }
 
 // A pump's lease keeps commands of others from its device, whatever their age.

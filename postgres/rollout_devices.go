@@ -12,9 +12,11 @@ import (
 	"github.com/deviceops/deviceops"
 )
 
+// rolloutDeviceColumns are read by scanRolloutDevice. Under lease a row is due when
+// that ends.
 const rolloutDeviceColumns = `
-	r.rollout, r.device, r.account, r.ring, r.status, r.attempt, r.deferrals, r.due_at, r.wait_kind, r.wait_text, r.wait_since, r.wait_until,
-	r.origin, r.error, r.phase, r.percent, r.health, r.sent_at, r.answer_at, r.ended_at, r.added_at`
+	r.rollout, r.device, r.account, r.ring, r.status, r.attempt, r.deferrals, coalesce(r.leased_until, r.due_at), r.wait_kind, r.wait_text, r.wait_since,
+	r.wait_until, r.origin, r.error, r.phase, r.percent, r.health, r.sent_at, r.answer_at, r.ended_at, r.added_at`
 
 // AddRolloutDevices implements deviceops.Rollouts. A row is due from when it is
 // added.

@@ -99,7 +99,7 @@ func (t tx) advance(ctx context.Context, moves []deviceops.RolloutMove) ([]devic
 	if b.err != nil {
 		return nil, b.err
 	}
-	done, err := list(ctx, t, "advance devices of rollout", pgx.RowToStructByPos[movedRow], advanceRows, b.args()...)
+	done, err := listOf(ctx, t, len(moves), "advance devices of rollout", pgx.RowToStructByPos[movedRow], advanceRows, b.args()...)
 	if err != nil {
 		return nil, err
 	}

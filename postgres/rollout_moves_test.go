@@ -349,6 +349,9 @@ func TestIdleRollouts(t *testing.T) {
 		require.Len(t, due(t, s, claimOf(r, 0)), 1)
 		require.Empty(t, idle(noon), "somebody looked")
 		require.Equal(t, []string{r.ID}, idle(after(time.Hour)))
+		require.Empty(t, leased(t, s, r, after(time.Hour), "k1"))
+		require.Empty(t, idle(after(time.Hour)), "it is being published")
+		require.Equal(t, []string{r.ID}, idle(after(time.Hour+deviceops.PublishLease)), "nobody recorded that")
 		r.Status = deviceops.RolloutPaused
 		require.NoError(t, s.SaveRollout(t.Context(), r))
 		require.Empty(t, idle(after(time.Hour)))

@@ -187,7 +187,7 @@ func (t tx) IdleRollouts(ctx context.Context, before time.Time, limit int) ([]st
 		select o.id from rollouts o
 		where not (`+rolloutEnded+`) and o.status = 'running' and coalesce(o.pumped_at <= $1, true) and exists (
 			select from rollout_rings g join rollout_devices r on r.rollout = g.rollout and r.ring = g.ring
-			where g.rollout = o.id and g.status = 'running' and r.due_at <= $1)
+			where g.rollout = o.id and g.status = 'running' and r.due_at <= $1 and coalesce(r.leased_until <= $1, true))
 		order by o.created_at, o.id limit $2`, before, limitOf(limit))
 }
 

@@ -70,12 +70,18 @@ func (t tx) exec(ctx context.Context, what, sql string, args ...any) (touched in
 
 // list runs a query and gives its rows.
 func list[T any](ctx context.Context, t tx, what string, scan pgx.RowToFunc[T], sql string, args ...any) (found []T, err error) {
+	return listOf(ctx, t, 0, what, scan, sql, args...)
+}
+
+// listOf is list where as many rows are expected, which are large: growing by and
+// by would copy them several times.
+func listOf[T any](ctx context.Context, t tx, expected int, what string, scan pgx.RowToFunc[T], sql string, args ...any) (found []T, err error) {
 	err = t.try(ctx, func() error {
 		rows, err := t.db.Query(ctx, sql, args...)
 		if err != nil {
 			return err
 		}
-		found, err = pgx.CollectRows(rows, scan)
+		found, err = pgx.AppendRows(make([]T, 0, expected), rows, scan)
 		return err
 	})
 	return found, translate(what, err)
