@@ -19,6 +19,8 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 
 staticcheck   := .bin/staticcheck-$(STATICCHECK)
 workflowcheck := .bin/workflowcheck-$(WORKFLOWCHECK)
+# Build tags of what no default build has.
+clouds        := gcs azure kafka aws gcp
 
 .PHONY: help
 help: ## List the targets
@@ -49,6 +51,7 @@ check: $(staticcheck) $(workflowcheck) ## Check format, vet, staticcheck, workfl
 	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); [ -z "$$unformatted" ] || { echo "gofmt -w these:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	go vet -tags lean ./...
+	go vet -tags "$(clouds)" ./artifact ./forward
 	$(staticcheck) ./...
 	$(workflowcheck) $(if $(wildcard workflowcheck.yaml),-config workflowcheck.yaml) ./workflows/...
 	go mod tidy -diff

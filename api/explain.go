@@ -63,7 +63,7 @@ func (d deviceService) rollouts(ctx context.Context, device deviceops.Device) (f
 		if err != nil {
 			return nil, err
 		}
-		f, err := rolloutService{d.core}.explainFacts(ctx, rollout, device)
+		f, err := rolloutService(d).explainFacts(ctx, rollout, device)
 		if err != nil {
 			return nil, err
 		}

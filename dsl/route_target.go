@@ -74,7 +74,7 @@ type FileTarget struct {
 
 // PubSubTarget is a topic of a message system.
 type PubSubTarget struct {
-	URL  string    // nats://host:4222/subject ...
+	URL  string    // nats://host:4222/subject, kafka://host:9092/topic ...
 	Auth *HTTPAuth // bearer or basic; nil: none
 }
 
@@ -120,7 +120,7 @@ var fileTargetKeys = []fieldSpec{
 }
 
 var pubSubTargetKeys = []fieldSpec{
-	{"url", textSchema("nats://host:4222/subject; others by build tags, see docs/routes.md")},
+	{"url", textSchema("nats://host:4222/subject; kafka:// and those of clouds by build tags, see docs/routes.md")},
 	{"auth", routeAuthSchema()},
 }
 
@@ -409,11 +409,24 @@ func (c *checker) pubSubTarget(n *yaml.Node) *PubSubTarget {
 	if o == nil {
 		return t
 	}
-	t.URL = c.targetURL(o.get("url"), "nats://nats.example.com:4222/telemetry")
+	t.URL = c.topicURL(o.get("url"))
 	if v := o.get("auth"); v != nil {
 		t.Auth = c.routeAuth(v, "bearer", "basic")
 	}
 	return t
+}
+
+// topicSchemes are the message systems that there are openers for, in this build
+// or in others: whether a program has them, it says when it forwards.
+var topicSchemes = []string{"nats", "tls", "kafka", "kafka+tls", "awssns", "awssqs", "gcppubsub", "azuresb"}
+
+// topicURL reads the address of a topic. That of Amazon's SNS has no host.
+func (c *checker) topicURL(n *yaml.Node) string {
+	const sns = "awssns:///"
+	if text, ok := c.text(n, "url"); ok && strings.HasPrefix(text, sns+"arn:") && !strings.Contains(text, "${{") {
+		return text
+	}
+	return c.targetURL(n, "nats://nats.example.com:4222/telemetry", topicSchemes...)
 }
 
 // routeAuth reads credentials of one of some kinds.

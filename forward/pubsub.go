@@ -5,53 +5,63 @@ import (
 	"errors"
 	"net"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"gocloud.dev/gcerrors"
 	"gocloud.dev/pubsub"
-	"gocloud.dev/pubsub/natspubsub"
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/dsl"
 	"github.com/deviceops/deviceops/outbound"
 )
 
-// messageTimeout is how long a message may take to be taken.
+// messageTimeout is how long messages may take to be taken.
 const messageTimeout = 20 * time.Second
 
 // pubSubSink sends messages to a topic of a message system.
 type pubSubSink struct {
 	*dsl.PubSubTarget
+	account string
 	guard   *outbound.Guard
 	secrets *secrets
 
-	mu    sync.Mutex
-	topic *pubsub.Topic // nil: not opened
-	nats  *nats.Conn    // of NATS
+	mu   sync.Mutex
+	open *openTopic // nil: it is not
 }
+
+// openTopic is a topic with a connection to its system.
+type openTopic struct {
+	*pubsub.Topic
+	flush   func(ctx context.Context) error // returns when what was sent is taken; nil: Send does
+	refuses func(err error) bool            // reports an error that is about the message; nil: none is
+	close   func()                          // ends the connection; nil: Shutdown does
+}
+
+// opener connects to the topic of an address.
+type opener func(ctx context.Context, s *pubSubSink, address *url.URL) (*openTopic, error)
+
+// openers are those of this build, by scheme. Files with build tags add theirs.
+var openers = map[string]opener{}
 
 func (s *pubSubSink) most() int { return dsl.MaxRouteBatch }
 
-func (s *pubSubSink) close() {
+func (s *pubSubSink) close() { s.shut(nil) }
+
+// shut closes the topic if it is the given one, or any if that is nil.
+func (s *pubSubSink) shut(topic *openTopic) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.shut()
-}
-
-func (s *pubSubSink) shut() {
-	if s.topic != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = s.topic.Shutdown(ctx) // what it took was confirmed
-		s.topic = nil
+	if s.open == nil || topic != nil && s.open != topic {
+		return
 	}
-	if s.nats != nil {
-		s.nats.Close()
-		s.nats = nil
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.open.Shutdown(ctx) // what it took was confirmed
+	if s.open.close != nil {
+		s.open.close()
 	}
+	s.open = nil
 }
 
 // send sends one message after the other, so that they stay in order, and
@@ -59,23 +69,28 @@ func (s *pubSubSink) shut() {
 func (s *pubSubSink) send(ctx context.Context, records []*record) error {
 	ctx, cancel := context.WithTimeout(ctx, messageTimeout)
 	defer cancel()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err := s.open(ctx)
+	topic, err := s.topic(ctx)
+	if err != nil {
+		return s.failure(err)
+	}
 	for i := 0; err == nil && i < len(records); i++ {
-		err = s.topic.Send(ctx, message(records[i]))
+		err = topic.Send(ctx, message(records[i]))
 	}
-	if err == nil && s.nats != nil {
-		err = s.nats.FlushWithContext(ctx)
+	if err == nil && topic.flush != nil {
+		err = topic.flush(ctx)
 	}
-	if err == nil {
-		return nil
-	}
-	s.shut()
 	switch {
-	case gcerrors.Code(err) == gcerrors.InvalidArgument, errors.Is(err, nats.ErrMaxPayload):
+	case err == nil:
+		return nil
+	case gcerrors.Code(err) == gcerrors.InvalidArgument, topic.refuses != nil && topic.refuses(err):
 		return &refused{err.Error()}
-	case errors.Is(err, context.DeadlineExceeded):
+	}
+	s.shut(topic)
+	return s.failure(err)
+}
+
+func (s *pubSubSink) failure(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
 		return deviceops.Errorf(deviceops.ETIMEOUT, "the message system did not take the messages in time")
 	}
 	s.secrets.forget()
@@ -89,60 +104,41 @@ func message(r *record) *pubsub.Message {
 	}}
 }
 
-func (s *pubSubSink) open(ctx context.Context) error {
-	if s.topic != nil {
-		return nil
+// topic gives the topic, opened.
+func (s *pubSubSink) topic(ctx context.Context) (*openTopic, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open != nil {
+		return s.open, nil
 	}
 	address, err := url.Parse(s.URL)
 	if err != nil {
-		return deviceops.Errorf(deviceops.EINVALID, "%s is no address", s.URL)
+		return nil, deviceops.Errorf(deviceops.EINVALID, "%s is no address", s.URL)
 	}
-	if address.Scheme == "nats" || address.Scheme == "tls" {
-		return s.openNATS(ctx, address)
+	open := openers[address.Scheme]
+	if open == nil {
+		return nil, deviceops.Errorf(deviceops.EINVALID, "this program was built without %s://; see docs/routes.md for the build tags", address.Scheme)
 	}
-	if !pubsub.DefaultURLMux().ValidTopicScheme(address.Scheme) {
-		return deviceops.Errorf(deviceops.EINVALID, "this program was built without %s://; see docs/routes.md for the build tags", address.Scheme)
-	}
-	s.topic, err = pubsub.DefaultURLMux().OpenTopicURL(ctx, address)
-	return err
+	s.open, err = open(ctx, s, address)
+	return s.open, err
 }
 
-// openNATS connects to the server of an address, and to the others of its
-// cluster, by the guard alone. The subject is the path.
-func (s *pubSubSink) openNATS(ctx context.Context, address *url.URL) error {
-	options := []nats.Option{nats.Name("DeviceOps"), nats.SetCustomDialer(guardDialer{ctx, s.guard}), nats.NoReconnect(), nats.Timeout(messageTimeout)}
-	if s.Auth != nil {
-		secret, err := s.secrets.get(ctx, s.Auth.Secret)
-		switch {
-		case err != nil:
-			return err
-		case s.Auth.Kind == "basic":
-			options = append(options, nats.UserInfo(s.Auth.Name, secret))
-		default:
-			options = append(options, nats.Token(secret))
-		}
+// ownCredentials reports an error unless the route may use the credentials of the
+// installation: a cloud would let a tenant's route write wherever these may.
+func (s *pubSubSink) ownCredentials() error {
+	if s.account == deviceops.RootAccount {
+		return nil
 	}
-	server := url.URL{Scheme: address.Scheme, Host: address.Host}
-	connection, err := nats.Connect(server.String(), options...)
-	if err != nil {
-		return err
-	}
-	topic, err := natspubsub.OpenTopicV2(connection, strings.TrimPrefix(address.Path, "/"), nil)
-	if err != nil {
-		connection.Close()
-		return err
-	}
-	s.nats, s.topic = connection, topic
-	return nil
+	return deviceops.Errorf(deviceops.EFORBIDDEN,
+		"only routes of the account root send with the credentials of the installation: apply it there, with where: to select the events of %s", s.account)
 }
 
 // guardDialer lets a client connect by the guard.
-type guardDialer struct {
-	ctx   context.Context // bounds the connection's making
-	guard *outbound.Guard
-}
+type guardDialer struct{ guard *outbound.Guard }
 
-// Dial implements nats.CustomDialer.
+// Dial connects within messageTimeout.
 func (d guardDialer) Dial(network, address string) (net.Conn, error) {
-	return d.guard.DialContext(d.ctx, network, address)
+	ctx, cancel := context.WithTimeout(context.Background(), messageTimeout)
+	defer cancel()
+	return d.guard.DialContext(ctx, network, address)
 }

@@ -57,7 +57,7 @@ func newSink(c Config, account string, t *dsl.RouteTarget) sink {
 	case t.File != nil:
 		return &fileSink{FileTarget: t.File, folder: c.Folder, account: account, now: c.Now}
 	default:
-		return &pubSubSink{PubSubTarget: t.PubSub, guard: c.Guard, secrets: secrets}
+		return &pubSubSink{PubSubTarget: t.PubSub, account: account, guard: c.Guard, secrets: secrets}
 	}
 }
 

@@ -185,6 +185,22 @@ type natsServer struct {
 	bodies  []string
 }
 
+func startNATS(t *testing.T) *natsServer {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &natsServer{Listener: listener}
+	t.Cleanup(func() { _ = s.Close() })
+	go s.serve()
+	return s
+}
+
+// count gives how many messages came.
+func (s *natsServer) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.bodies)
+}
+
 func (s *natsServer) serve() {
 	for {
 		c, err := s.Accept()
@@ -234,12 +250,8 @@ func (s *natsServer) set(f func()) {
 func TestMessagesOverNATS(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	server := &natsServer{Listener: listener}
-	defer server.Close()
-	go server.serve()
-	r.publish(head + `  - { name: bus, pubsub: { url: "nats://` + listener.Addr().String() + `/fleet.said", auth: { bearer: "secret:nats" } } }` + "\n")
+	server := startNATS(t)
+	r.publish(head + `  - { name: bus, pubsub: { url: "nats://` + server.Addr().String() + `/fleet.said", auth: { bearer: "secret:nats" } } }` + "\n")
 	r.forward(with(vault{"acme secret:nats": "token-1"}))
 	r.say(0, 3)
 	r.eventually(func() bool { return r.target("bus").Delivered == 3 }, "all were taken")

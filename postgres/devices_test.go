@@ -89,7 +89,7 @@ func TestANewDeviceIsEmptyAndNotNull(t *testing.T) {
 		require.Equal(t, deviceops.Device{
 			ID: "k1", Account: "acme", Serial: "sn-k1", Profile: "kiosk", Tags: []string{}, Labels: map[string]string{},
 			Attributes: map[string]any{}, State: deviceops.Escrow, StateSince: noon, CreatedAt: noon, UpdatedAt: noon,
-			Session: deviceops.Session{Connectivity: deviceops.Never, Since: noon},
+			Session: deviceops.Session{Connectivity: deviceops.Never, Since: noon}, Wellness: deviceops.Wellness{Status: deviceops.Well},
 		}, d)
 	})
 }

@@ -57,7 +57,9 @@ func TestTicketsOnARealServer(t *testing.T) {
 	}
 	there(func(one channeltest.Ticket) bool { return one.Title == "Dark" })
 	tell(deviceops.EntryCommented, "fuse ordered")
-	there(func(one channeltest.Ticket) bool { return strings.Contains(strings.Join(one.Comments, " "), "fuse ordered") })
+	there(func(one channeltest.Ticket) bool {
+		return strings.Contains(strings.Join(one.Comments, " "), "fuse ordered")
+	})
 	tell(deviceops.EntrySeverity, "critical")
 	there(func(one channeltest.Ticket) bool { return one.Severity == "Highest" })
 	tell(deviceops.EntryRecovered, "it is back")

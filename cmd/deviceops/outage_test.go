@@ -142,7 +142,7 @@ func TestARegionalOutageIsOneTicket(t *testing.T) {
 	require.Equal(t, "Outage in north", parent.Title)
 
 	back := time.Now()
-	signs = o.start(o.args...)
+	o.start(o.args...)
 	require.Eventually(t, func() bool { return o.alone()[0].Status == deviceops.TicketClosed }, 8*time.Minute, 250*time.Millisecond, "it was to close itself")
 	over := time.Since(back)
 	parent = o.alone()[0]

@@ -184,7 +184,7 @@ func TestSchedulesSurviveKills(t *testing.T) {
 	worker.kill()
 	last := c.tick()
 	require.Eventually(t, func() bool { return time.Since(last) > 7*time.Second }, time.Minute, 100*time.Millisecond)
-	worker = c.startStack("--parts", "worker")
+	c.startStack("--parts", "worker")
 	require.Eventually(t, func() bool { return c.tick().Sub(last) > 10*time.Second }, time.Minute, 100*time.Millisecond)
 	c.noGaps()
 
