@@ -123,16 +123,6 @@ func (s *pubSubSink) topic(ctx context.Context) (*openTopic, error) {
 	return s.open, err
 }
 
-// ownCredentials reports an error unless the route may use the credentials of the
-// installation: a cloud would let a tenant's route write wherever these may.
-func (s *pubSubSink) ownCredentials() error {
-	if s.account == deviceops.RootAccount {
-		return nil
-	}
-	return deviceops.Errorf(deviceops.EFORBIDDEN,
-		"only routes of the account root send with the credentials of the installation: apply it there, with where: to select the events of %s", s.account)
-}
-
 // guardDialer lets a client connect by the guard.
 type guardDialer struct{ guard *outbound.Guard }
 
