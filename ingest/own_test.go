@@ -173,6 +173,7 @@ func TestRepliesEndCommands(t *testing.T) {
 	b := newOwnBundle(t)
 	b.sensor("s1", deviceops.Active)
 	b.hear("acme/s1/state", "up")
+	b.settle() // what the greeting sends holds the device for a moment
 	b.command(deviceops.Command{ID: "c1", Device: "s1", Name: "reboot", Status: deviceops.CommandSent})
 	b.command(deviceops.Command{ID: "c2", Device: "s1", Name: "set_interval", Exclusive: true, Status: deviceops.CommandSent})
 	b.command(deviceops.Command{ID: "c3", Device: "s1", Name: "set_interval", Exclusive: true})
