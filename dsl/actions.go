@@ -201,15 +201,11 @@ func kindName(kind string) string {
 
 // secret reads a reference; it stays a reference until the action resolves it.
 func (r actionReader) secret(n *yaml.Node, path string) *Value {
-	const fix = "write secret: and the path of the secret, such as secret:ticketing/api-token"
-	if !isText(n) || !strings.HasPrefix(n.Value, secretPrefix) {
-		r.report(n, "secret-place", fix, "%s takes a reference to a secret, never its value", path)
+	ref := r.reference(n, path)
+	if ref == "" {
 		return nil
 	}
-	if _, err := deviceops.ParseSecretRef(n.Value); err != nil {
-		r.report(n, "secret-place", fix, "%s", err)
-	}
-	return &Value{literal: n.Value}
+	return &Value{literal: ref}
 }
 
 // looseArguments reads with: when it is not asked which arguments there are.

@@ -116,7 +116,12 @@ func (c *checker) references(n *yaml.Node, what string) []string {
 
 // reference reads a reference to a secret.
 func (c *checker) reference(n *yaml.Node, what string) string {
-	const fix = "write secret: and the path of the secret, such as secret:ticketing/api-token"
+	return c.referenceLike(n, what, "ticketing/api-token")
+}
+
+// referenceLike reads a reference to a secret such as example.
+func (c *checker) referenceLike(n *yaml.Node, what, example string) string {
+	fix := "write secret: and the path of the secret, such as " + secretPrefix + example
 	if !isText(n) || !strings.HasPrefix(n.Value, secretPrefix) {
 		c.report(n, "secret-place", fix, "%s takes a reference to a secret, never its value", what)
 		return ""

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
-
-	"github.com/deviceops/deviceops"
 )
 
 // RouteTarget is one place that a route forwards to. Of the last five fields one
@@ -320,7 +318,7 @@ func (c *checker) postgresTarget(n *yaml.Node) *PostgresTarget {
 	if o == nil {
 		return t
 	}
-	t.URL = c.secretReference(o.get("url"), "url")
+	t.URL = c.referenceLike(o.get("url"), "url", "lake/token")
 	t.Table = c.columnName(o.get("table"), "a table", true)
 	if v := o.get("id"); v != nil {
 		t.ID = c.columnName(v, "id", false)
@@ -444,16 +442,16 @@ func (c *checker) routeAuth(n *yaml.Node, kinds ...string) *HTTPAuth {
 	v := o.get(a.Kind)
 	switch a.Kind {
 	case "bearer":
-		a.Secret = c.secretReference(v, "bearer")
+		a.Secret = c.referenceLike(v, "bearer", "lake/token")
 	case "basic":
 		if inner := c.targetObject(v, "basic", basicAuthKeys, "username", "password"); inner != nil {
 			a.Name, _ = c.text(inner.get("username"), "username")
-			a.Secret = c.secretReference(inner.get("password"), "password")
+			a.Secret = c.referenceLike(inner.get("password"), "password", "lake/token")
 		}
 	case "header":
 		if inner := c.targetObject(v, "header", headerAuthKeys, "name", "value"); inner != nil {
 			a.Name, _ = c.text(inner.get("name"), "name")
-			a.Secret = c.secretReference(inner.get("value"), "value")
+			a.Secret = c.referenceLike(inner.get("value"), "value", "lake/token")
 		}
 	}
 	return a
@@ -469,17 +467,4 @@ func routeAuthSchema() schema {
 		{"basic", objectSchema("a user and a password", []string{"username", "password"}, basicAuthKeys)},
 		{"header", objectSchema("a header of the server's own, such as X-Api-Key", []string{"name", "value"}, headerAuthKeys)},
 	})
-}
-
-// secretReference reads a reference to a secret.
-func (c *checker) secretReference(n *yaml.Node, what string) string {
-	const fix = "write secret: and the path of the secret, such as secret:lake/token"
-	if !isText(n) || !strings.HasPrefix(n.Value, secretPrefix) {
-		c.report(n, "secret-place", fix, "%s takes a reference to a secret, never its value", what)
-		return ""
-	}
-	if _, err := deviceops.ParseSecretRef(n.Value); err != nil {
-		c.report(n, "secret-place", fix, "%s", err)
-	}
-	return n.Value
 }

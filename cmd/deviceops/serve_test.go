@@ -76,6 +76,11 @@ func (s server) get(path string) (status int, body string) {
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
 	require.NoError(s.t, err)
+	return answerTo(request)
+}
+
+// answerTo gives the status and the body of an answer; 0 and why when there is none.
+func answerTo(request *http.Request) (status int, body string) {
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0, err.Error()

@@ -68,16 +68,7 @@ func (c caller) call(key, id, body string) (int, string) {
 	} {
 		request.Header.Set(name, value)
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err.Error()
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, err.Error()
-	}
-	return response.StatusCode, string(text)
+	return answerTo(request)
 }
 
 // triggered gives the runs of an automation, the oldest first.
