@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -59,10 +60,7 @@ func newHome(t *testing.T) home {
 func (h home) ownPorts() {
 	ports := map[string]int{}
 	for _, part := range []string{"postgres", "temporal", "broker", "api"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(h.t, err)
-		defer l.Close() // held until all are chosen, so that they differ
-		ports[part] = l.Addr().(*net.TCPAddr).Port
+		ports[part] = freePort(h.t)
 	}
 	memory, err := json.Marshal(map[string]any{"ports": ports})
 	require.NoError(h.t, err)
@@ -219,12 +217,24 @@ func (h home) startStack(args ...string) *process {
 	return p
 }
 
-// freePort gives a port of loopback that was free a moment ago.
+// nextPort is where freePort looks next. It is below the ports that systems give
+// to outgoing connections, which would take that of a server that is restarted;
+// two runs of these tests on one machine rarely begin at the same.
+var nextPort atomic.Int64
+
+func init() { nextPort.Store(int64(12_000 + os.Getpid()%1000*16)) }
+
+// freePort gives a port of loopback that is free, and that it gives to no other
+// test.
 func freePort(t *testing.T) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	for port := int(nextPort.Add(1)); port < 32_000; port = int(nextPort.Add(1)) {
+		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			require.NoError(t, l.Close())
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return 0
 }
 
 // startMosquitto runs Debian's broker, with persistence in the home, and waits
