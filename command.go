@@ -258,8 +258,9 @@ type Commands interface {
 	// (within InTx the leases come with its commit). Oldest first, with their
 	// routes. Only devices that are online count, and only one exclusive
 	// command per device may be leased, sent or accepted at a time: the one
-	// that is at it, else the oldest that is due. What others are claiming is
-	// skipped. Commands of rollouts are claimed only once they were sent: their
+	// that is at it, else the oldest that is due; none begins while a rollout is
+	// at the device's gateway or at a device behind it. What others are claiming
+	// is skipped. Commands of rollouts are claimed only once they were sent: their
 	// first publication, and the next after a deferral, is the rollout's affair.
 	// In a frozen account nothing is claimed that is pending or deferred.
 	ClaimCommands(ctx context.Context, q ClaimQuery) ([]Command, error)

@@ -17,6 +17,7 @@ type ExplainFacts struct {
 	Provision    *ProvisionPhase
 	Approvals    []Approval // open ones that concern the device
 	Commands     []Command  // not ended, oldest first
+	FamilyBy     string     // its gateway, or a device behind it, that a rollout is at; "": none
 	// Rollouts have not ended, and something more happens to the device in them;
 	// newest first.
 	Rollouts []ExplainRolloutFacts
@@ -245,7 +246,7 @@ func explainCommands(f ExplainFacts, now time.Time) []Wait {
 	var holder *Command // the exclusive command that the others wait for
 	for i := range f.Commands {
 		c := &f.Commands[i]
-		waits = append(waits, Wait{For: "command", Since: c.CreatedAt, Until: commandUntil(c), Text: explainCommand(f.Device, c, holder, now)})
+		waits = append(waits, Wait{For: "command", Since: c.CreatedAt, Until: commandUntil(c), Text: explainCommand(f, c, holder, now)})
 		if c.Exclusive && holder == nil {
 			holder = c
 		}
@@ -260,7 +261,7 @@ func commandUntil(c *Command) time.Time {
 	return c.ExpiresAt
 }
 
-func explainCommand(d Device, c, holder *Command, now time.Time) string {
+func explainCommand(f ExplainFacts, c, holder *Command, now time.Time) string {
 	name := fmt.Sprintf("command %s (%s)", c.Name, c.ID)
 	switch {
 	case c.Status == CommandAccepted && c.Phase != "":
@@ -271,10 +272,14 @@ func explainCommand(d Device, c, holder *Command, now time.Time) string {
 		return name + " was sent " + agoText(c.SentAt, now) + " and is not answered yet"
 	case c.Status == CommandDeferred && c.DueAt.After(now):
 		return fmt.Sprintf("%s was deferred by the device until %s%s", name, c.DueAt.UTC().Format(time.RFC3339), because(c.Phase))
-	case d.Session.Connectivity != Online:
-		return fmt.Sprintf("%s waits because the device is %s", name, d.Session.Connectivity)
+	case f.Device.Session.Connectivity != Online:
+		return fmt.Sprintf("%s waits because the device is %s", name, f.Device.Session.Connectivity)
 	case c.Exclusive && holder != nil:
 		return fmt.Sprintf("%s waits behind %s (%s): neither may overlap with another", name, holder.Name, holder.ID)
+	case c.Exclusive && f.FamilyBy != "" && f.FamilyBy == f.Device.Parent:
+		return fmt.Sprintf("%s waits until a rollout is done with its gateway %s", name, f.FamilyBy)
+	case c.Exclusive && f.FamilyBy != "":
+		return fmt.Sprintf("%s waits until a rollout is done with %s, which is behind it", name, f.FamilyBy)
 	case c.DueAt.After(now):
 		return fmt.Sprintf("%s is not due before %s", name, c.DueAt.UTC().Format(time.RFC3339))
 	default:

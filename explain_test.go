@@ -185,13 +185,34 @@ func TestExplainCommands(t *testing.T) {
 				Device:     deviceops.Device{ID: "k1", State: deviceops.Active, Session: deviceops.Session{Connectivity: c.connectivity}},
 				HasProfile: true, Commands: c.commands,
 			}, now)
-			var got []string
-			for _, w := range x.Waits {
-				got = append(got, w.Text)
-			}
-			require.Equal(t, c.want, got)
+			require.Equal(t, c.want, waitTexts(x))
 		})
 	}
+}
+
+func waitTexts(x deviceops.Explanation) (texts []string) {
+	for _, w := range x.Waits {
+		texts = append(texts, w.Text)
+	}
+	return texts
+}
+
+func TestExplainCommandsThatWaitForTheFamily(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	explain := func(by string) []string {
+		return waitTexts(deviceops.ExplainDevice(deviceops.ExplainFacts{
+			Device:     deviceops.Device{ID: "k1", Parent: "gw1", State: deviceops.Active, Session: deviceops.Session{Connectivity: deviceops.Online}},
+			HasProfile: true, FamilyBy: by,
+			Commands: []deviceops.Command{
+				{ID: "c1", Name: "ping", Status: deviceops.CommandPending}, {ID: "c2", Name: "reboot", Status: deviceops.CommandPending, Exclusive: true},
+			},
+		}, now))
+	}
+	const ping = "command ping (c1) is about to be sent"
+	require.Equal(t, []string{ping, "command reboot (c2) is about to be sent"}, explain(""))
+	require.Equal(t, []string{ping, "command reboot (c2) waits until a rollout is done with its gateway gw1"}, explain("gw1"))
+	require.Equal(t, []string{ping, "command reboot (c2) waits until a rollout is done with meter-7, which is behind it"}, explain("meter-7"))
 }
 
 func TestRegisterRequest(t *testing.T) {

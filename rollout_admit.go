@@ -121,7 +121,7 @@ func (a *Admitter) left(c *Candidate) bool {
 //  3. offline, sleep: it cannot be reached
 //  4. conflict: another rollout holds it
 //  5. lock: an exclusive command is under way
-//  6. family: its gateway is in flight, or a device behind it
+//  6. family: a change is under way at its gateway, or at a device behind it
 //  7. window: its maintenance window is closed, or there is no room left in it
 //  8. ready: the manifest's condition does not hold
 //  9. budget: too many of its group are unavailable
@@ -214,9 +214,9 @@ func (a *Admitter) family(c *Candidate) *RolloutWait {
 	case "":
 		return nil
 	case c.Device.Parent:
-		return a.wait(WaitFamily, lookLock, "its gateway %s is at the change", relative)
+		return a.wait(WaitFamily, lookLock, "its gateway %s is at a change", relative)
 	default:
-		return a.wait(WaitFamily, lookLock, "%s behind it is at the change", relative)
+		return a.wait(WaitFamily, lookLock, "%s behind it is at a change", relative)
 	}
 }
 

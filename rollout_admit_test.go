@@ -98,9 +98,9 @@ func TestAdmission(t *testing.T) {
 		"conflict": {change: func(c *deviceops.Candidate) { c.ConflictBy = "ro-2" }, kind: deviceops.WaitConflict, look: 5 * min, text: "rollout ro-2 holds it"},
 		"lock": {change: func(c *deviceops.Candidate) { c.LockedBy = "wf-1:reboot:0" }, kind: deviceops.WaitLock, look: min,
 			text: "command wf-1:reboot:0 is under way, and the change may not overlap with it"},
-		"its gateway is at it": {kind: deviceops.WaitFamily, look: min, text: "its gateway gw1 is at the change",
+		"its gateway is at it": {kind: deviceops.WaitFamily, look: min, text: "its gateway gw1 is at a change",
 			change: func(c *deviceops.Candidate) { c.Device.Parent, c.FamilyBy = "gw1", "gw1" }},
-		"a device behind it is at it": {kind: deviceops.WaitFamily, look: min, text: "meter-7 behind it is at the change",
+		"a device behind it is at it": {kind: deviceops.WaitFamily, look: min, text: "meter-7 behind it is at a change",
 			change: func(c *deviceops.Candidate) { c.FamilyBy = "meter-7" }},
 
 		"not ready": {kind: deviceops.WaitReady, look: 30 * time.Second, text: "battery_pct is 18: ready wants device.metrics.battery_pct > 30",
@@ -345,13 +345,13 @@ func TestFamiliesDoNotMeetWithinAChunk(t *testing.T) {
 
 	a := deviceops.NewAdmitter(&spec, deviceops.AdmitFacts{}, midday)
 	require.Nil(t, a.Admit(gateway))
-	require.Equal(t, "its gateway gw1 is at the change", a.Admit(one).Text)
+	require.Equal(t, "its gateway gw1 is at a change", a.Admit(one).Text)
 	require.Nil(t, a.Admit(other))
 
 	a = deviceops.NewAdmitter(&spec, deviceops.AdmitFacts{}, midday)
 	require.Nil(t, a.Admit(one))
 	require.Nil(t, a.Admit(two), "those behind one gateway do not disturb each other")
-	require.Equal(t, "meter-2 behind it is at the change", a.Admit(gateway).Text)
+	require.Equal(t, "meter-2 behind it is at a change", a.Admit(gateway).Text)
 }
 
 func TestExcuses(t *testing.T) {

@@ -102,7 +102,7 @@ func TestExplainRolloutWaits(t *testing.T) {
 		"ready":    {found(deviceops.WaitReady, "battery_pct is 18"), asWas("ready", "battery_pct is 18", "deviceops devices show k1")},
 		"lock":     {found(deviceops.WaitLock, "command c is under way"), asWas("lock", "command c is under way", "deviceops explain device k1")},
 		"conflict": {found(deviceops.WaitConflict, "rollout q holds it"), asWas("conflict", "rollout q holds it", "it is served when that rollout lets it go, see deviceops rollout list; or cancel that one")},
-		"family":   {found(deviceops.WaitFamily, "its gateway gw1 is at the change"), asWas("family", "its gateway gw1 is at the change", "it is served when that is done; deviceops explain device k1")},
+		"family":   {found(deviceops.WaitFamily, "its gateway gw1 is at a change"), asWas("family", "its gateway gw1 is at a change", "it is served when that is done; deviceops explain device k1")},
 		"retry": {func(f *deviceops.ExplainRolloutFacts) {
 			f.Row.Attempt, f.Row.DueAt, f.Row.EndedAt, f.Row.Error = 2, in(time.Hour), ago(time.Minute), &deviceops.CommandError{Code: "busy", Message: "in use"}
 		}, []deviceops.Wait{{For: "retry", Since: ago(time.Minute), Until: in(time.Hour), Text: "attempt 2 failed: busy, in use; it is tried again at 2026-01-14T13:00:00Z"}}},

@@ -159,6 +159,10 @@ type Rollouts interface {
 	// newest rollout first.
 	DeviceRollouts(ctx context.Context, device string) ([]RolloutDevice, error)
 
+	// FamilyBy gives a device's gateway, or a device behind it, that a rollout is at
+	// now; "" if there is none. Exclusive commands of the device wait for that.
+	FamilyBy(ctx context.Context, device string, now time.Time) (string, error)
+
 	// HeldDevices tells which of the devices other rollouts than except hold that have
 	// not ended: by device, the name of the one that was made first.
 	HeldDevices(ctx context.Context, devices []string, except string) (map[string]string, error)
@@ -235,7 +239,7 @@ type Candidate struct {
 	Freeze     *Freeze // of the device's account or one above; nil: none
 	LockedBy   string  // the id of the exclusive command that holds the device; "": none
 	ConflictBy string  // the id of the rollout that holds the device; "": none
-	FamilyBy   string  // the id of the gateway or child in flight; "": none
+	FamilyBy   string  // the id of the gateway or child that a rollout or an exclusive command is at; "": none
 
 	Group            string // the value of the budget's field
 	GroupSize        int    // targeted devices of the group

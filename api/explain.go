@@ -44,6 +44,9 @@ func (d deviceService) facts(ctx context.Context, device deviceops.Device) (devi
 		return f, err
 	}
 	f.Commands = open[device.ID]
+	if f.FamilyBy, err = d.Store.FamilyBy(ctx, device.ID, d.Now()); err != nil {
+		return f, err
+	}
 	f.Rollouts, err = d.rollouts(ctx, device)
 	f.Provision = d.phase(ctx, device)
 	return f, err

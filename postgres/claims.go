@@ -45,9 +45,13 @@ var blocked = `exists (
 // ofO gives a condition over c as one over o.
 func ofO(condition string) string { return strings.ReplaceAll(condition, "c.", "o.") }
 
+// kept is true of an exclusive command c that has to wait for a rollout that is at
+// its device's gateway, or at a device behind it. One that was sent before goes on.
+var kept = `c.status in ('pending', 'deferred') and ` + hasFamilies + ` and ` + kinInRollout("s.device") + ` is not null`
+
 // claimable selects the commands c that may be claimed.
 var claimable = ` from commands c join sessions s on s.device = c.device
-	where s.connectivity = 'online' and ` + dueC + ` and not (c.exclusive and ` + blocked + `)`
+	where s.connectivity = 'online' and ` + dueC + ` and not (c.exclusive and (` + blocked + ` or ` + kept + `))`
 
 // ClaimCommands implements deviceops.Commands. It looks twice: the first look
 // finds candidates and takes, per device of an exclusive one, a lock that only
@@ -81,7 +85,7 @@ func (t tx) claimCandidates(ctx context.Context, q deviceops.ClaimQuery) ([]stri
 			select c.id, c.device, c.exclusive`+claimable+selected+`
 			order by c.created_at, c.ordinal limit `+f.arg(limitOf(q.Limit))+`)
 		select id from candidate
-		where not exclusive or `+claimLock("device"),
+		where not exclusive or `+claimLock("device")+` and `+familyLock("device"),
 		f.args...)
 }
 

@@ -67,35 +67,27 @@ func (t tx) claimRows(ctx context.Context, q deviceops.RolloutClaim) ([]deviceop
 			where rollout = $1 and ring = $2 and due_at <= $3 and status in ('pending', 'deferred') and coalesce(leased_until <= $3, true)
 			order by due_at, device limit $4
 			for no key update skip locked)
-		select `+rolloutDeviceColumns+` from r where not $5 or `+claimLock("r.device"),
+		select `+rolloutDeviceColumns+` from r
+		where (not $5 or `+claimLock("r.device")+`) and `+familyLock("r.device"),
 		q.Rollout, q.Ring, q.Now, limitOf(q.Limit), q.Exclusive)
 }
 
 // Subqueries about the device d of a candidate x, with the parameters
 //
 //	$1 now   $2, $3, $4 as for claims   $5 rollout
-const (
-	// conflictBy finds another rollout that holds the device: one that is at
-	// it, or that was made earlier and has not come to it yet. What a rollback
-	// takes back does not keep it from that.
-	conflictBy = `(
-		select o.id from rollout_devices r join rollouts o on o.id = r.rollout
-		where r.device = x.device and r.rollout <> $5 and not (` + rolloutEnded + `)
-			and (r.status in ('sent', 'accepted', 'deferred') or r.leased_until > $1
-				or r.status = 'pending' and o.id <> $9 and (o.created_at, o.id) < ($8, $5))
-		order by r.status = 'pending', o.created_at, o.id limit 1)`
 
-	// familyBy finds the device's gateway, or a device behind it, in flight.
-	// None is looked for where no device has a gateway.
-	familyBy = `case when (select exists (select from devices where parent <> '')) then (
-		select r.device from (
-			select d.parent as id where d.parent <> ''
-			union all
-			select k.id from devices k where k.parent = d.id and k.parent <> '') as kin
-		join rollout_devices r on r.device = kin.id
-		where r.status in ('sent', 'accepted') or r.leased_until > $1
-		order by r.device limit 1) end`
-)
+// conflictBy finds another rollout that holds the device: one that is at it, or
+// that was made earlier and has not come to it yet. What a rollback takes back does
+// not keep it from that.
+const conflictBy = `(
+	select o.id from rollout_devices r join rollouts o on o.id = r.rollout
+	where r.device = x.device and r.rollout <> $5 and not (` + rolloutEnded + `)
+		and (r.status in ('sent', 'accepted', 'deferred') or r.leased_until > $1
+			or r.status = 'pending' and o.id <> $9 and (o.created_at, o.id) < ($8, $5))
+	order by r.status = 'pending', o.created_at, o.id limit 1)`
+
+// familyBy finds the device's gateway, or a device behind it, in flight.
+var familyBy = `case when ` + hasFamilies + ` then coalesce(` + kinInRollout("d.id") + `, ` + kinAtCommand("d.id") + `) end`
 
 // lockedBy finds the exclusive command that goes before one that would be made
 // now: see blocked.

@@ -222,13 +222,7 @@ func TestClaimRolloutSeesConflicts(t *testing.T) {
 
 func TestClaimRolloutSeesTheFamily(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
-		online(t, s, "gw", "k1", "k2")
-		for _, id := range []string{"k1", "k2"} {
-			d, err := s.FindDevice(t.Context(), id)
-			require.NoError(t, err)
-			d.Parent = "gw"
-			require.NoError(t, s.SaveDevice(t.Context(), &d))
-		}
+		behind(t, s, "gw", "k1", "k2")
 		r := running(t, s, rollout("kiosk-2", "all"))
 		assigned(t, s, r, 0, "gw", "k1", "k2")
 		family := func() map[string]string {
