@@ -233,11 +233,12 @@ type Devices interface {
 	// something at now, the longest due first.
 	DueWellness(ctx context.Context, now time.Time, limit int) ([]string, error)
 
-	// SilentDevices gives up to limit online devices whose last sign of life
-	// is older than their heartbeat policy allows at now, and sleeping ones
-	// whose promised wake plus that silence has passed, the longest silent
-	// first. DefaultHeartbeat applies where the twin has no policy yet.
-	SilentDevices(ctx context.Context, now time.Time, limit int) ([]string, error)
+	// QuietDevices gives the devices that are missed before a time unless they are
+	// heard of, those first that are missed first: online ones whose last sign of
+	// life is then older than their heartbeat policy allows, and sleeping ones
+	// whose promised wake is. DefaultHeartbeat applies where the twin has no policy
+	// yet.
+	QuietDevices(ctx context.Context, q QuietQuery) ([]Quiet, error)
 
 	// ChildrenOf gives the ids of the devices whose parent is one of ids.
 	ChildrenOf(ctx context.Context, ids []string) ([]string, error)
@@ -256,4 +257,20 @@ type MetricValue struct {
 	Name   string
 	Value  any // float64, int64 or bool
 	At     time.Time
+}
+
+// QuietQuery says which devices to look for.
+type QuietQuery struct {
+	Before  time.Time
+	Devices []string // only these; empty: any
+	// Only those whose policy allows a silence of at least AtLeast, and of less than
+	// Below; Below 0: of any length.
+	AtLeast, Below time.Duration
+	Limit          int // 0: 100
+}
+
+// Quiet is a device and when it is missed if it is not heard of.
+type Quiet struct {
+	Device   string
+	MissedAt time.Time
 }

@@ -69,6 +69,7 @@ const (
 type Sweeper struct {
 	config     SweeperConfig
 	profiles   *profiles
+	silences   *silenceWatch
 	metrics    *metrics
 	maintained time.Time
 	rolledUp   time.Time
@@ -87,7 +88,7 @@ func NewSweeper(c SweeperConfig) *Sweeper {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Sweeper{config: c, profiles: newProfiles(c.Catalog, c.Now), metrics: newMetrics(c.Registerer), failing: map[string]bool{}}
+	return &Sweeper{config: c, profiles: newProfiles(c.Catalog, c.Now), silences: newSilenceWatch(), metrics: newMetrics(c.Registerer), failing: map[string]bool{}}
 }
 
 // Run sweeps until ctx ends.
@@ -218,39 +219,6 @@ func (s *Sweeper) dispatch(ctx context.Context, now time.Time) (int, error) {
 
 func (s *Sweeper) ledger(ctx context.Context, now time.Time) *ledger {
 	return newLedger(now, func(d *deviceops.Device) *deviceops.Profile { return s.profiles.find(ctx, d.Account, d.Profile) })
-}
-
-// silent marks devices offline whose heartbeats stopped, and their children
-// unreachable. A device that spoke, or that another sweeper took, in the
-// meantime is left alone.
-func (s *Sweeper) silent(ctx context.Context, now time.Time) (int, error) {
-	ids, err := s.config.Store.SilentDevices(ctx, now, sweepLimit)
-	if err != nil || len(ids) == 0 {
-		return 0, err
-	}
-	slices.Sort(ids)
-	var l *ledger
-	err = s.config.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-		l = s.ledger(ctx, now)
-		locked, err := tx.LockDevices(ctx, ids)
-		if err != nil {
-			return err
-		}
-		maps.Copy(l.devices, locked)
-		for _, id := range ids {
-			if d := l.devices[id]; d != nil {
-				l.silenced(d)
-			}
-		}
-		if err := strandChildren(ctx, tx, l); err != nil {
-			return err
-		}
-		return saveLedger(ctx, tx, s.config.Catalog, l)
-	})
-	if err != nil {
-		return 0, err
-	}
-	return len(l.lost), nil
 }
 
 // expired ends commands that nobody waits for and whose time is over.

@@ -206,7 +206,10 @@ func BenchmarkSweep(b *testing.B) {
 			_, err := s.ClaimCommands(b.Context(), deviceops.ClaimQuery{Now: noon, Limit: batch})
 			return err
 		},
-		"silent":  func() error { _, err := s.SilentDevices(b.Context(), noon, batch); return err },
+		"silent": func() error {
+			_, err := s.QuietDevices(b.Context(), deviceops.QuietQuery{Before: noon, Limit: batch})
+			return err
+		},
 		"expired": func() error { _, err := s.ExpiredCommands(b.Context(), noon, batch); return err },
 		"starts":  func() error { _, err := s.PendingStarts(b.Context(), noon, noon, batch); return err },
 	}

@@ -270,38 +270,3 @@ func TestSaveMetricsKeepsTheNewest(t *testing.T) {
 		save()
 	})
 }
-
-func TestSilentDevices(t *testing.T) {
-	both(t, func(t *testing.T, s deviceops.Tx) {
-		registered(t, s, "default", "beating", "patient", "asleep", "late", "gone", "never")
-		patient, err := s.FindDevice(t.Context(), "patient")
-		require.NoError(t, err)
-		patient.Twin.Desired.Heartbeat = deviceops.HeartbeatPolicy{Every: time.Hour, OfflineAfter: 2}
-		require.NoError(t, s.SaveDevice(t.Context(), &patient))
-		require.NoError(t, s.SaveSessions(t.Context(), map[string]deviceops.Session{
-			"default": {Connectivity: deviceops.Online, LastSeen: noon},
-			"beating": {Connectivity: deviceops.Online, LastSeen: noon.Add(-time.Hour), LastHeartbeat: after(2 * time.Minute)},
-			"patient": {Connectivity: deviceops.Online, LastSeen: noon},
-			"asleep":  {Connectivity: deviceops.Sleeping, LastSeen: noon.Add(-time.Hour), WakeAt: after(time.Hour)},
-			"late":    {Connectivity: deviceops.Sleeping, LastSeen: noon.Add(-time.Hour), WakeAt: noon.Add(-time.Minute)},
-			"gone":    {Connectivity: deviceops.Offline, LastSeen: noon.Add(-time.Hour)},
-		}))
-		silence := deviceops.DefaultHeartbeat.Silence()
-		for name, c := range map[string]struct {
-			now   time.Time
-			limit int
-			want  []string
-		}{
-			"all is well":          {after(-time.Minute), 0, []string{}},
-			"sleeps too long":      {after(silence), 0, []string{"late"}},
-			"nothing heard":        {after(silence + time.Microsecond), 0, []string{"late", "default"}},
-			"the longest first":    {after(silence + time.Microsecond), 1, []string{"late"}},
-			"with its own policy":  {after(2*time.Hour + time.Microsecond), 0, []string{"late", "default", "beating", "asleep", "patient"}},
-			"asleep is not silent": {after(time.Hour), 0, []string{"late", "default", "beating"}},
-		} {
-			found, err := s.SilentDevices(t.Context(), c.now, c.limit)
-			require.NoError(t, err)
-			require.Equal(t, c.want, append([]string{}, found...), name)
-		}
-	})
-}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/deviceops/deviceops"
 )
 
@@ -166,21 +164,4 @@ func (t tx) SaveMetrics(ctx context.Context, metrics []deviceops.MetricValue) er
 		order by x.device, x.name, x.at desc, x.n desc
 		on conflict (device, name) do update set value = excluded.value, at = excluded.at
 		where device_metrics.at <= excluded.at`)
-}
-
-// SilentDevices implements deviceops.Devices. Devices whose policy is not set
-// yet are held to the default one.
-func (t tx) SilentDevices(ctx context.Context, now time.Time, limit int) ([]string, error) {
-	return list(ctx, t, "find silent devices", pgx.RowTo[string], `
-		select device from (
-			select s.device,
-				case s.connectivity
-					when 'online' then greatest(s.last_seen, s.last_heartbeat, s.hello_at)
-					else coalesce(s.wake_at, s.last_seen) end as heard,
-				make_interval(secs => coalesce(nullif(t.heartbeat_every * t.offline_after, 0), $2) / 1e9) as silence
-			from sessions s join twins t on t.device = s.device
-			where s.connectivity in ('online', 'sleeping')) as present
-		where heard + silence < $1
-		order by heard + silence limit $3`,
-		now, int64(deviceops.DefaultHeartbeat.Silence()), limitOf(limit))
 }

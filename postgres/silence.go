@@ -1,0 +1,55 @@
+package postgres
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/deviceops/deviceops"
+)
+
+// QuietDevices implements deviceops.Devices. Devices whose policy is not set
+// yet are held to the default one.
+func (t tx) QuietDevices(ctx context.Context, q deviceops.QuietQuery) ([]deviceops.Quiet, error) {
+	var f filter
+	before, fallback := f.arg(q.Before), f.arg(int64(deviceops.DefaultHeartbeat.Silence()))
+	selected := silenceWithin(q.AtLeast, q.Below)
+	if len(q.Devices) > 0 {
+		selected += ` and s.device = any(` + f.arg(q.Devices) + `)`
+	}
+	return list(ctx, t, "find quiet devices", scanQuiet, `
+		select device, heard + silence from (
+			select s.device,
+				case s.connectivity
+					when 'online' then greatest(s.last_seen, s.last_heartbeat, s.hello_at)
+					else coalesce(s.wake_at, s.last_seen) end as heard,
+				make_interval(secs => coalesce(nullif(t.heartbeat_every * t.offline_after, 0), `+fallback+`) / 1e9) as silence
+			from sessions s join twins t on t.device = s.device
+			where s.connectivity in ('online', 'sleeping')`+selected+`) as present
+		where heard + silence < `+before+`
+		order by heard + silence limit `+f.arg(limitOf(q.Limit)), f.args...)
+}
+
+func scanQuiet(row pgx.CollectableRow) (s deviceops.Quiet, err error) {
+	return s, row.Scan(&s.Device, moment{&s.MissedAt})
+}
+
+// silenceWithin is true of twins t whose policy allows a silence in a range. The
+// bounds are part of the text: how many twins they hold decides how they are best
+// found, and differs between the few ranges that are asked for.
+func silenceWithin(atLeast, below time.Duration) string {
+	const silence = `t.heartbeat_every * t.offline_after`
+	if atLeast == 0 && below == 0 {
+		return ""
+	}
+	within := silence + ` >= ` + strconv.FormatInt(int64(max(atLeast, 1)), 10)
+	if below > 0 {
+		within += ` and ` + silence + ` < ` + strconv.FormatInt(int64(below), 10)
+	}
+	if d := deviceops.DefaultHeartbeat.Silence(); d >= atLeast && (below == 0 || d < below) {
+		within += ` or ` + silence + ` = 0`
+	}
+	return ` and (` + within + `)`
+}
