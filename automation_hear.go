@@ -214,7 +214,7 @@ const maxKey = 512
 func storableKey(key string) string {
 	key = strings.ReplaceAll(strings.ToValidUTF8(key, "\uFFFD"), "\x00", "\uFFFD")
 	if len(key) > maxKey {
-		return key[:64] + "#" + shortHash(key)
+		return key[:64] + "#" + ShortHash(12, key)
 	}
 	return key
 }

@@ -3,8 +3,6 @@ package deviceops
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -198,12 +196,7 @@ func (h *hearing) planOf(ctx context.Context, k planKey) (RunPlan, error) {
 const automationRunPrefix = "auto-"
 
 func automationRun(s AutomationSlot, at time.Time, event int64) string {
-	return automationRunPrefix + shortHash(strings.Join([]string{s.Account, s.Name, s.Key, fmt.Sprint(at.UnixNano()), fmt.Sprint(event)}, "\x00"))
-}
-
-func shortHash(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:12])
+	return automationRunPrefix + ShortHash(12, s.Account, s.Name, s.Key, fmt.Sprint(at.UnixNano()), fmt.Sprint(event))
 }
 
 // Cancel implements AutomationPlay.

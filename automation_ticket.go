@@ -56,7 +56,7 @@ func (p *automationPlay) opening(samples []Sample, d WindowDecision) (TicketOpen
 	if err != nil {
 		return o, err
 	}
-	id := shortHash("ticket\x00" + automationRun(p.slot, d.At, samples[len(samples)-1].ID))
+	id := ShortHash(12, "ticket", automationRun(p.slot, d.At, samples[len(samples)-1].ID))
 	o.Ticket.ID, o.Ticket.Account, o.Ticket.Device = "ticket-"+id, p.accountOf(occasion), device
 	o.Ticket.Fingerprint = a.Name + "|" + p.slot.Key
 	o.Entry = TicketEntry{ID: "automation/" + id, At: d.At, By: a.actor(), Text: o.Ticket.Body}
@@ -65,7 +65,7 @@ func (p *automationPlay) opening(samples []Sample, d WindowDecision) (TicketOpen
 
 // TicketOver implements AutomationPlay.
 func (p *automationPlay) TicketOver(s Sample) {
-	id := shortHash("over\x00" + automationRun(p.slot, s.At, s.ID))
+	id := ShortHash(12, "over", automationRun(p.slot, s.At, s.ID))
 	p.decisions = append(p.decisions, AutomationDecision{
 		AutomationRef: p.automation.Ref(), Version: p.automation.Version, Key: p.slot.Key, Event: s.ID, Device: p.device,
 		At: s.At, DecidedAt: p.now, Outcome: OutcomeRecovered,

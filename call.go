@@ -33,7 +33,7 @@ type Call struct {
 
 // key names the call in an account.
 func (c Call) key(account string) string {
-	return shortHash(strings.Join([]string{account, c.Kind, c.Name, c.Source, c.ID}, "\x00"))
+	return ShortHash(12, account, c.Kind, c.Name, c.Source, c.ID)
 }
 
 // Webhook is how another system calls an automation.

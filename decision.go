@@ -1,8 +1,6 @@
 package deviceops
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -27,7 +25,7 @@ type Decision struct {
 // makes the same decision, however often it is sent.
 func (d Decision) ID() string {
 	form, _ := json.Marshal(d.Form) // forms are JSON; keys are sorted
-	return fingerprint("decision", d.Approval, d.By.Name, d.verdict(), d.Comment, string(form))
+	return ShortHash(16, "decision", d.Approval, d.By.Name, d.verdict(), d.Comment, string(form))
 }
 
 func (d Decision) verdict() string {
@@ -52,12 +50,7 @@ type Delegation struct {
 
 // ID names the delegation, as Decision.ID does.
 func (d Delegation) ID() string {
-	return fingerprint("delegation", d.Approval, d.By.Name, strings.Join(d.To, " "), d.Reason)
-}
-
-func fingerprint(parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return hex.EncodeToString(sum[:16])
+	return ShortHash(16, "delegation", d.Approval, d.By.Name, strings.Join(d.To, " "), d.Reason)
 }
 
 // Took reports whether a decision was taken before, which makes its repeat

@@ -47,6 +47,15 @@ func HashClaim(deviceID, claim string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// ShortHash gives the first bytes of the SHA-256 of parts, with NUL between them, in
+// hex: two digits a byte. Most ids that are made of what they are about are made by
+// it. What it gives of them must never change, or what was begun before an upgrade
+// would be begun again after it: they keep the lengths that they have had.
+func ShortHash(bytes int, parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:bytes])
+}
+
 // SameHash compares two hashes in constant time. Two empty ones are not the
 // same: nothing presented never matches nothing registered.
 func SameHash(a, b string) bool {

@@ -1,8 +1,6 @@
 package deviceops
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"time"
 )
 
@@ -108,8 +106,7 @@ type Ring struct {
 // creating it twice creates one, and short, because it is part of every command
 // id that devices are sent.
 func RolloutID(account, name string) string {
-	sum := sha256.Sum256([]byte("deviceops-rollout\x00" + account + "\x00" + name))
-	return "ro-" + hex.EncodeToString(sum[:6])
+	return "ro-" + ShortHash(6, "deviceops-rollout", account, name)
 }
 
 // RolloutCommandID gives the id of the command by which a rollout changes a
@@ -119,8 +116,7 @@ func RolloutCommandID(rollout, device string) string {
 	if ValidID(id) {
 		return id
 	}
-	sum := sha256.Sum256([]byte(device))
-	return rollout + "." + hex.EncodeToString(sum[:16])
+	return rollout + "." + ShortHash(16, device)
 }
 
 // RolloutWorkflow is the type of the workflow that decides for a rollout.

@@ -35,7 +35,7 @@ func (c RolloutControl) ID() string {
 	if c.Limits != nil {
 		limits = strconv.Itoa(c.Limits.InFlight) + " " + strconv.FormatFloat(c.Limits.Rate.Start, 'g', -1, 64)
 	}
-	return fingerprint("rollout", c.Rollout, string(c.Action), c.By.Name, c.Reason, limits, strconv.FormatBool(c.All), c.Request)
+	return ShortHash(16, "rollout", c.Rollout, string(c.Action), c.By.Name, c.Reason, limits, strconv.FormatBool(c.All), c.Request)
 }
 
 // RolloutControlled says what a control did.

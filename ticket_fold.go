@@ -88,7 +88,7 @@ func (d *ticketDesk) parentFor(cause TicketCause, o TicketOpening) *Ticket {
 		return last
 	}
 	return d.begin(Ticket{
-		ID: "ticket-" + shortHash("storm\x00"+cause.Account+"\x00"+cause.Cause+"\x00"+e.ID), Account: cause.Account, Cause: cause.Cause,
+		ID: "ticket-" + ShortHash(12, "storm", cause.Account, cause.Cause, e.ID), Account: cause.Account, Cause: cause.Cause,
 		Title: cmp.Or(o.Fold.Title, o.Fold.By), Body: "Several problems of one cause, among them: " + o.Ticket.Title, Severity: o.Ticket.Severity,
 		Fingerprint: cause.parent().Fingerprint, Assignee: o.Ticket.Assignee, Channel: o.Ticket.Channel, Notify: o.Ticket.Notify,
 	}, e)

@@ -42,7 +42,7 @@ type startRolloutOutput struct {
 
 func startRollout(ctx context.Context, c *Call, args startRolloutArgs) (startRolloutOutput, error) {
 	spec, source, err := c.deps.Catalog.ReadManifest(ctx, c.Store(), c.Account, deviceops.ManifestDraft{
-		Manifest: args.Manifest, Name: args.Name, Unnamed: "rollout-" + shortHash(c.ID), Release: args.Release,
+		Manifest: args.Manifest, Name: args.Name, Unnamed: "rollout-" + deviceops.ShortHash(8, c.ID), Release: args.Release,
 	})
 	if err != nil {
 		return startRolloutOutput{}, err

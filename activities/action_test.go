@@ -174,6 +174,7 @@ func TestTicketActions(t *testing.T) {
 	require.Equal(t, false, again["created"], "the same problem is told again")
 	require.EqualValues(t, 2, again["count"])
 	id := again["id"].(string)
+	require.Equal(t, "ticket-ca978112ca1bbdca", id, "of step a, in every version")
 
 	for range 2 {
 		_, err = w.perform("ticket.comment", "c", map[string]any{"ticket": id, "text": "it answers again"})

@@ -2,8 +2,6 @@ package activities
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"strings"
 	"time"
 
@@ -107,7 +105,7 @@ func openTicket(ctx context.Context, c *Call, args openTicketArgs) (openTicketOu
 	}
 	opened, err := c.open(ctx, deviceops.TicketOpening{
 		Ticket: deviceops.Ticket{
-			ID: "ticket-" + shortHash(c.ID), Account: account, Device: c.in.Device, Title: args.Title, Body: args.Body, Severity: args.Severity,
+			ID: "ticket-" + deviceops.ShortHash(8, c.ID), Account: account, Device: c.in.Device, Title: args.Title, Body: args.Body, Severity: args.Severity,
 			Fingerprint: withoutNUL(fingerprint), Assignee: args.Assignee, Run: c.Run, Channel: args.Channel, Notify: args.Notify, Recover: args.Recover,
 		},
 		Entry: c.entry("", "", args.Body), Fold: args.Fold.rule(), Reopen: time.Duration(args.Reopen),
@@ -175,11 +173,6 @@ func (c *Call) tellTicket(ctx context.Context, e deviceops.TicketEntry) (stored 
 		return err
 	})
 	return stored, err
-}
-
-func shortHash(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return hex.EncodeToString(sum[:8])
 }
 
 // entry gives what the step says of a ticket; its id is the step's effect.

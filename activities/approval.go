@@ -185,7 +185,7 @@ func tellChange(a deviceops.Approval, c ApprovalChange) map[string]any {
 func brokenGlass(a deviceops.Approval, c ApprovalChange) deviceops.TicketOpening {
 	return deviceops.TicketOpening{
 		Ticket: deviceops.Ticket{
-			ID: "ticket-" + shortHash("broken-glass\x00"+a.ID), Account: a.Account, Device: a.Device, Severity: "critical",
+			ID: "ticket-" + deviceops.ShortHash(8, "broken-glass", a.ID), Account: a.Account, Device: a.Device, Severity: "critical",
 			Title: c.By + " broke the glass: " + a.Question, Body: c.Reason, Fingerprint: "broken-glass|" + a.ID, Run: a.Workflow,
 		},
 		Entry: deviceops.TicketEntry{ID: "broken-glass/" + a.ID, At: c.At, By: c.By, Text: c.Reason},

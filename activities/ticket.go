@@ -248,7 +248,7 @@ func (s *ticketSync) refused(ctx context.Context, err error) error {
 func (s *ticketSync) note(ctx context.Context, message string) {
 	err := s.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
 		_, err := deviceops.TellTicket(ctx, tx, deviceops.TicketEntry{
-			ID: s.ticket.ID + "/refused/" + shortHash(message), Ticket: s.ticket.ID, Kind: deviceops.EntryRefused, At: s.deps.now(),
+			ID: s.ticket.ID + "/refused/" + deviceops.ShortHash(8, message), Ticket: s.ticket.ID, Kind: deviceops.EntryRefused, At: s.deps.now(),
 			By: deviceops.ChannelActor(s.ticket.Channel, ""), Text: message,
 		})
 		return err

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"time"
 
@@ -85,8 +84,7 @@ func keyed(p deviceops.Principal, kind, key string) string {
 	if key == "" {
 		return kind + "-" + hex.EncodeToString(random(12))
 	}
-	sum := sha256.Sum256([]byte(p.Account + "\x00" + p.Name + "\x00" + kind + "\x00" + key))
-	return kind + "-" + hex.EncodeToString(sum[:12])
+	return kind + "-" + deviceops.ShortHash(12, p.Account, p.Name, kind, key)
 }
 
 // keyedOn is keyed for what is done to a thing: the same key is another one for

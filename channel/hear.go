@@ -2,8 +2,6 @@ package channel
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"strings"
 
 	"github.com/deviceops/deviceops"
@@ -40,9 +38,8 @@ func news(ch *dsl.Channel, hook deviceops.ChannelHook, said map[string]string) d
 	if id == "" {
 		id = string(hook.Body)
 	}
-	sum := sha256.Sum256([]byte(ch.Account + "\x00" + ch.Name + "\x00" + id))
 	return deviceops.ChannelNews{
-		ID:      "news-" + hex.EncodeToString(sum[:12]),
+		ID:      "news-" + deviceops.ShortHash(12, ch.Account, ch.Name, id),
 		Remote:  deviceops.RemoteTicket{ID: said["ticket"], Status: said["status"], State: ch.State(said["status"])},
 		Comment: said["comment"], By: said["by"],
 	}

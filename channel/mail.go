@@ -3,8 +3,6 @@ package channel
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"net"
 	"net/textproto"
@@ -48,9 +46,8 @@ func (e *exchange) message(spec dsl.ChannelMail) (*mail.Msg, string, error) {
 	if err := m.To(spec.To...); err != nil {
 		return nil, "", deviceops.Errorf(deviceops.EINVALID, "to: %q are no addresses of mail", spec.To)
 	}
-	sum := sha256.Sum256([]byte(e.channel.Account + "\x00" + e.channel.Name + "\x00" + e.call.ID))
 	_, domain, _ := strings.Cut(spec.From, "@")
-	id := hex.EncodeToString(sum[:12]) + "@" + cmp.Or(strings.Trim(domain, "> "), "deviceops")
+	id := deviceops.ShortHash(12, e.channel.Account, e.channel.Name, e.call.ID) + "@" + cmp.Or(strings.Trim(domain, "> "), "deviceops")
 	m.SetMessageIDWithValue(id)
 	m.SetDateWithValue(e.config.Now())
 	m.Subject(strings.Join(strings.Fields(spec.Subject), " "))

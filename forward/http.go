@@ -3,8 +3,6 @@ package forward
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -85,8 +83,7 @@ func idempotencyKey(records []*record, keys string) string {
 	if len(records) == 1 {
 		return keys
 	}
-	sum := sha256.Sum256([]byte(keys))
-	return hex.EncodeToString(sum[:16])
+	return deviceops.ShortHash(16, keys)
 }
 
 func (s *httpSink) authorize(ctx context.Context, request *http.Request) error {

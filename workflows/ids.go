@@ -1,8 +1,6 @@
 package workflows
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"strconv"
 	"strings"
 
@@ -20,8 +18,7 @@ func effectID(owner, place string, round int) string {
 	if deviceops.ValidID(id) {
 		return id
 	}
-	sum := sha256.Sum256([]byte(whole))
-	hash := hex.EncodeToString(sum[:16])
+	hash := deviceops.ShortHash(16, whole)
 	clean := strings.Map(idRune, id)
 	return clean[:min(len(clean), deviceops.MaxIDLength-len(hash)-1)] + "." + hash
 }

@@ -1,8 +1,6 @@
 package workflows
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"slices"
 
 	"go.temporal.io/sdk/temporal"
@@ -36,8 +34,7 @@ func Attributes() []temporal.SearchAttributeKey {
 // StarterHash stands for who started a run: the first 16 hex digits of the
 // SHA-256 of the name, since people's names are nobody's business in Temporal.
 func StarterHash(startedBy string) string {
-	sum := sha256.Sum256([]byte(startedBy))
-	return hex.EncodeToString(sum[:8])
+	return deviceops.ShortHash(8, startedBy)
 }
 
 // RunAttributes gives what a run is found by.
