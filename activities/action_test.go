@@ -174,7 +174,7 @@ func TestTicketActions(t *testing.T) {
 	require.Equal(t, false, again["created"], "the same problem is told again")
 	require.EqualValues(t, 2, again["count"])
 	id := again["id"].(string)
-	require.Equal(t, "ticket-ca978112ca1bbdca", id, "of step a, in every version")
+	require.Equal(t, "ticket-629a6923fe2e33fa", id, "of step r1.a.0, in every version")
 
 	for range 2 {
 		_, err = w.perform("ticket.comment", "c", map[string]any{"ticket": id, "text": "it answers again"})
