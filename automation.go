@@ -14,8 +14,9 @@ type Automation struct {
 	Hash    string
 	Fault   string // why this version of the engine cannot use it; it then hears nothing
 
-	Event      string // the type of the events that it hears; "": of any that is meant for it
-	UsesDevice bool   // its condition or key reads the device
+	Event      string   // the type of the events that it hears; "": of any that is meant for it
+	UsesDevice bool     // its condition or key reads the device
+	Demands    []Demand // without which its condition cannot hold
 
 	// What calls it. One of them, or nothing: it then listens.
 	Webhook  *Webhook

@@ -16,7 +16,7 @@ const maxIndexes = 1000
 type automationIndex struct {
 	revision int64
 	until    time.Time
-	byType   map[string][]*Automation // that listen and are enabled
+	byType   map[string]*Listeners // of automations that are enabled
 	byName   map[string]*Automation
 	disabled map[AutomationRef]bool
 }
@@ -51,10 +51,10 @@ func (c *automationIndexes) doubt(account string) {
 	}
 }
 
-// listeners gives the enabled automations that an event is for.
+// listeners gives the enabled automations that an event may concern.
 func (x *automationIndex) listeners(e *Event) []*Automation {
 	if e.Call == nil {
-		return x.byType[e.Type]
+		return x.byType[e.Type].For(e)
 	}
 	var called []*Automation
 	for _, name := range e.Call.To {
@@ -109,7 +109,8 @@ func (a *Automations) read(ctx context.Context, tx Tx, account string) (*automat
 	if err != nil {
 		return nil, err
 	}
-	x := &automationIndex{byType: map[string][]*Automation{}, byName: map[string]*Automation{}, disabled: map[AutomationRef]bool{}}
+	byType := map[string][]*Automation{}
+	x := &automationIndex{byType: map[string]*Listeners{}, byName: map[string]*Automation{}, disabled: map[AutomationRef]bool{}}
 	for _, s := range states {
 		x.disabled[s.AutomationRef] = s.Disabled
 	}
@@ -119,8 +120,11 @@ func (a *Automations) read(ctx context.Context, tx Tx, account string) (*automat
 		}
 		x.byName[automation.Name] = automation
 		if automation.CalledBy() == nil && !x.disabled[automation.Ref()] {
-			x.byType[automation.Event] = append(x.byType[automation.Event], automation)
+			byType[automation.Event] = append(byType[automation.Event], automation)
 		}
+	}
+	for kind, automations := range byType {
+		x.byType[kind] = NewListeners(automations)
 	}
 	return x, nil
 }

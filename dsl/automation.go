@@ -33,6 +33,8 @@ type Automation struct {
 
 	key   *Expression   // nil: the device of the event
 	where []*Expression // all have to hold; none: always
+
+	demands []deviceops.Demand // that are parts of where
 }
 
 var automationKeys = []fieldSpec{
@@ -334,7 +336,7 @@ func (a *Automation) usesDevice() bool {
 // Rules gives the automation as the engine and rehearsals play it.
 func (a *Automation) Rules() deviceops.Automation {
 	return deviceops.Automation{
-		Name: a.Name, Version: a.Version, Hash: a.Hash, Event: a.Trigger.EventType(), UsesDevice: a.usesDevice(),
+		Name: a.Name, Version: a.Version, Hash: a.Hash, Event: a.Trigger.EventType(), UsesDevice: a.usesDevice(), Demands: a.demands,
 		Webhook: a.Trigger.Webhook, Schedule: a.Trigger.Schedule, Manual: a.Trigger.Kind == TriggerManual,
 		Window: a.Window, Concurrency: a.Concurrency, Limit: a.Limit, Workflow: a.Workflow, WorkflowVersion: a.WorkflowVersion, OpensTicket: a.Ticket != nil, Rules: a,
 	}

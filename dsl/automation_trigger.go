@@ -177,6 +177,7 @@ func (c *checker) state(n *yaml.Node) deviceops.State {
 func (c *checker) condition(o *object, a *Automation) {
 	if n := o.get("where"); n != nil {
 		a.where = c.joined(n, "where", occasionScope(a, false))
+		a.demands = demandsOf(a.where)
 	}
 	for _, key := range []string{"for", "gap"} {
 		if n := o.get(key); n != nil && !c.mayHold(o.keys[key], key, a) {

@@ -296,21 +296,24 @@ func filterField(n ast.Node) (string, bool) {
 	return field, sayable && (slices.Contains(filterFields, field) || contains(filterMaps, strings.Join(path[:last], ".")))
 }
 
-// devicePath gives the names by which an expression reaches into device: none
+// devicePath gives the names by which an expression reaches into device.
+func devicePath(n ast.Node) ([]string, bool) { return pathBelow("device", n) }
+
+// pathBelow gives the names by which an expression reaches into a variable: none
 // for device itself, labels and site for device.labels.site.
-func devicePath(n ast.Node) ([]string, bool) {
+func pathBelow(variable string, n ast.Node) ([]string, bool) {
 	if chain, ok := n.(*ast.ChainNode); ok {
 		n = chain.Node
 	}
 	if id, ok := n.(*ast.IdentifierNode); ok {
-		return nil, id.Value == "device"
+		return nil, id.Value == variable
 	}
 	member, ok := n.(*ast.MemberNode)
 	if !ok {
 		return nil, false
 	}
 	property, constant := member.Property.(*ast.StringNode)
-	around, known := devicePath(member.Node)
+	around, known := pathBelow(variable, member.Node)
 	if !constant || !known {
 		return nil, false
 	}
