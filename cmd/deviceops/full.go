@@ -169,6 +169,7 @@ func benchIngest() *cobra.Command {
   deviceops bench ingest --automations 1000 --minutes 5`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Progress, o.Half = cmd.ErrOrStderr(), time.Duration(minutes*float64(time.Minute))
+			letGarbagePile() // as serve and dev do
 			result, err := bench.Ingest(cmd.Context(), o)
 			if err != nil {
 				return err
