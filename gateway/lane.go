@@ -12,10 +12,13 @@ import (
 	"github.com/deviceops/deviceops"
 )
 
-// Bounds of what one lane holds in memory and delivers at once.
+// Bounds of what one lane holds in memory and delivers at once. A batch is a
+// transaction, whose cost hardly depends on its size: where messages come fast,
+// few large ones keep up with them and many small ones do not.
 const (
 	batchSize  = 500
-	linger     = 3 * time.Millisecond // how long a batch waits for company
+	linger     = 3 * time.Millisecond  // how long a batch waits for company
+	longest    = 25 * time.Millisecond // and how long where that goes on coming
 	queueItems = 1000
 	queueBytes = 16 << 20
 )
@@ -90,7 +93,7 @@ func (l *lane) run(ctx context.Context) {
 	}()
 	context.AfterFunc(ctx, func() { l.link.last.Store(true) })
 	for ctx.Err() == nil {
-		l.deliver(ctx, l.queue.take(ctx, batchSize, linger))
+		l.deliver(ctx, l.queue.take(ctx, batchSize, linger, longest))
 	}
 	l.queue.close()
 	disconnect()

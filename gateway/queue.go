@@ -62,9 +62,10 @@ func (q *queue) signal() {
 	}
 }
 
-// take waits for the first message, then for as long as linger lets more come,
-// and gives up to most. Nothing when ctx ends first.
-func (q *queue) take(ctx context.Context, most int, linger time.Duration) []arrival {
+// take waits for the first message, then for more as long as some come within
+// each linger, but not longer than longest in all, and gives up to most. Nothing
+// when ctx ends first.
+func (q *queue) take(ctx context.Context, most int, linger, longest time.Duration) []arrival {
 	for q.len() == 0 {
 		select {
 		case <-q.filled:
@@ -72,7 +73,9 @@ func (q *queue) take(ctx context.Context, most int, linger time.Duration) []arri
 			return nil
 		}
 	}
-	if q.len() < most {
+	begin, before := time.Now(), 0
+	for n := q.len(); n > before && n < most && time.Since(begin) < longest; n = q.len() {
+		before = n
 		sleep(ctx, linger)
 	}
 	return q.pop(most)

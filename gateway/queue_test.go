@@ -39,9 +39,9 @@ func TestQueueIsBounded(t *testing.T) {
 			<-pushes(q, test.payload)
 			<-pushes(q, test.payload)
 			third := pushes(q, test.payload)
-			require.Len(t, q.take(t.Context(), 1, 0), 1)
+			require.Len(t, q.take(t.Context(), 1, 0, 0), 1)
 			<-third
-			require.Len(t, q.take(t.Context(), 100, time.Millisecond), 2)
+			require.Len(t, q.take(t.Context(), 100, time.Millisecond, time.Hour), 2)
 			require.Zero(t, q.bytes)
 		})
 	}
@@ -51,7 +51,33 @@ func TestQueueTakesOneThatIsLargerThanItsBound(t *testing.T) {
 	t.Parallel()
 	q := newQueue(10, 3)
 	<-pushes(q, "larger")
-	require.Len(t, q.take(t.Context(), 10, 0), 1)
+	require.Len(t, q.take(t.Context(), 10, 0, 0), 1)
+}
+
+func TestQueueWaitsForMoreWhileMoreComes(t *testing.T) {
+	t.Parallel()
+	q := newQueue(1000, 1<<20)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for often := time.NewTicker(time.Millisecond); ; {
+			select {
+			case <-stop:
+				often.Stop()
+				return
+			case <-often.C:
+				q.push(arrivalOf("a"))
+			}
+		}
+	}()
+	require.Len(t, q.take(t.Context(), 20, 100*time.Millisecond, time.Hour), 20, "as many as may be taken")
+	begin := time.Now()
+	require.NotEmpty(t, q.take(t.Context(), 1000, 50*time.Millisecond, 200*time.Millisecond))
+	require.GreaterOrEqual(t, time.Since(begin), 200*time.Millisecond, "not for ever")
+	close(stop)
+	<-stopped
+	q.push(arrivalOf("a"))
+	require.NotEmpty(t, q.take(t.Context(), 1000, time.Millisecond, time.Hour), "and not for what does not come")
 }
 
 func TestQueueGivesUp(t *testing.T) {
@@ -59,7 +85,7 @@ func TestQueueGivesUp(t *testing.T) {
 	q := newQueue(1, 100)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	require.Empty(t, q.take(ctx, 10, time.Hour))
+	require.Empty(t, q.take(ctx, 10, time.Hour, time.Hour))
 	<-pushes(q, "a")
 	blocked := pushes(q, "b")
 	q.close()
