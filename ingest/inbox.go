@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,13 +54,14 @@ const maxItems = 2000
 
 // Inbox implements deviceops.Inbox.
 type Inbox struct {
-	config   Config
-	topics   protocol.Topics
-	profiles *profiles
-	effects  *effects
-	acker    *acker
-	nudger   *nudger
-	metrics  *metrics
+	config    Config
+	topics    protocol.Topics
+	profiles  *profiles
+	gathering *gathering
+	effects   *effects
+	acker     *acker
+	nudger    *nudger
+	metrics   *metrics
 }
 
 // New makes an Inbox and starts what carries out effects; Close ends that.
@@ -75,6 +77,7 @@ func New(c Config) (*Inbox, error) {
 		c.Now = time.Now
 	}
 	b := &Inbox{config: c, topics: topics, profiles: newProfiles(c.Catalog, c.Now), metrics: newMetrics(c.Registerer)}
+	b.gathering = newGathering(b.take)
 	b.effects = newEffects(c, b.metrics)
 	b.acker = newAcker(b.acknowledge, c.Now)
 	b.nudger = newNudger(b.effects.nudge, c.Now)
@@ -119,12 +122,12 @@ func (b *Inbox) Deliver(ctx context.Context, batch []deviceops.Message) error {
 		}
 		b.metrics.refused(rejected)
 	}
-	for ; len(items) > maxItems; items = items[maxItems:] {
-		if err := b.take(ctx, items[:maxItems]); err != nil {
+	for chunk := range slices.Chunk(items, maxItems) {
+		if err := b.gathering.deliver(ctx, chunk); err != nil {
 			return err
 		}
 	}
-	return b.take(ctx, items)
+	return nil
 }
 
 // take commits items. When the store refuses them because of what they hold,
