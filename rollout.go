@@ -54,6 +54,10 @@ type Rollout struct {
 	Rollback   string `json:"rollback,omitempty"`    // the rollout that takes this one back
 	TakeBack   []int  `json:"take_back,omitempty"`   // the rings, by index, that are to be taken back
 
+	// HealthBySuccess makes a device healthy as soon as it has succeeded, since the
+	// manifest does not say what healthy is. Otherwise it is judged from then on.
+	HealthBySuccess bool `json:"health_by_success,omitempty"`
+
 	Notes []string `json:"notes,omitempty"` // of its planning: what a person should know
 
 	CreatedBy  string    `json:"created_by"`

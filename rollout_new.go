@@ -36,6 +36,7 @@ func (s *RolloutSpec) NewRollout(account, source, hash, by, reason string, now t
 	r := Rollout{
 		ID: RolloutID(account, s.Name), Account: account, Name: s.Name, Kind: s.Change.Kind, Source: source, Hash: hash,
 		Status: RolloutPlanning, StatusBy: by, StatusSince: now, Limits: s.Limits, CreatedBy: by, Reason: reason, CreatedAt: now,
+		HealthBySuccess: s.Health == nil,
 	}
 	for i, ring := range s.Rings {
 		r.Rings = append(r.Rings, Ring{Index: i, Name: ring.Name, Status: RingPending})

@@ -22,7 +22,7 @@ func (r *Rollout) NewRollback(s *RolloutSpec, rings []int, by, reason string, no
 	back := Rollout{
 		ID: r.RollbackID(), Account: r.Account, Name: name, Kind: r.Kind, Source: r.Source, Hash: r.Hash,
 		Status: RolloutPlanning, StatusBy: by, StatusSince: now, RollbackOf: r.ID, CreatedBy: by, Reason: reason, CreatedAt: now,
-		Limits: s.rollbackLimits(r.Limits),
+		Limits: s.rollbackLimits(r.Limits), HealthBySuccess: true,
 	}
 	order := slices.Sorted(slices.Values(rings))
 	slices.Reverse(order)

@@ -216,9 +216,11 @@ var advanceRows = `
 			$9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::jsonb[], $14::text[], $15::bigint[])
 			with ordinality as m(rollout, device, olds, status, at, attempt, deferrals, due_at,
 				wait_kind, wait_text, wait_since, wait_until, error, phase, percent, n)),
+	healthy as materialized (select id from rollouts where id = any($1) and health_by_success),
 	moved as (
 		update rollout_devices r set
-			previous = ` + rowState + `, status = m.status, health = 0, leased_until = null,
+			previous = ` + rowState + `, status = m.status, leased_until = null,
+			health = case when m.status = 'succeeded' and ` + among("m.rollout", "select id from healthy") + ` then 2 else 0 end,
 			attempt = coalesce(nullif(m.attempt, 0), r.attempt), deferrals = coalesce(nullif(m.deferrals, 0), r.deferrals),
 			due_at = case when m.status in ('pending', 'deferred') then m.due_at end,
 			wait_kind = m.wait_kind, wait_text = m.wait_text, wait_since = m.wait_since, wait_until = m.wait_until,

@@ -133,6 +133,20 @@ func TestJudgeRollout(t *testing.T) {
 	})
 }
 
+func TestAdvanceRolloutWithHealthBySuccess(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		wanted := rollout("kiosk-2", "all")
+		wanted.HealthBySuccess = true
+		r := running(t, s, wanted)
+		assigned(t, s, r, 0, "k1", "k2", "k3")
+		advanced(t, s, r, deviceops.DeviceSucceeded, "k1")
+		advanced(t, s, r, deviceops.DeviceFailed, "k2")
+		require.Equal(t, deviceops.Counts{Targeted: 3, Pending: 1, Succeeded: 1, Failed: 1, Healthy: 1}, counts(t, s, r, 0))
+		require.Equal(t, deviceops.Yes, row(t, s, r, "k1").Health)
+		require.Equal(t, deviceops.Unknown, row(t, s, r, "k2").Health)
+	})
+}
+
 func TestWithdrawRollout(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
 		ids := []string{"accepted", "deferred", "lapsed", "leased", "pending", "sent", "succeeded"}

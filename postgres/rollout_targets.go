@@ -2,12 +2,15 @@ package postgres
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/deviceops/deviceops"
 )
 
-// targetPage is how many devices are read at a time.
+// targetPage is how many devices are read at a time. The statement says it as a
+// constant: of a parameter the planner would assume a tenth of all devices, and
+// sort them for each page.
 const targetPage = 1000
 
 // TargetDevices implements deviceops.Rollouts.
@@ -59,7 +62,7 @@ func (t tx) eachDevice(ctx context.Context, each func(*deviceops.Device) error, 
 		where.add("d.id > ?", after)
 		page, err := list(ctx, t, "find targeted devices", scanDevice(true), `
 			select `+deviceColumns+`, (select jsonb_object_agg(m.name, m.value) from device_metrics m where m.device = d.id)
-			from `+deviceTables+where.where()+` order by d.id limit `+where.arg(targetPage), where.args...)
+			from `+deviceTables+where.where()+` order by d.id limit `+strconv.Itoa(targetPage), where.args...)
 		if err != nil {
 			return err
 		}

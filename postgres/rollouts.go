@@ -11,7 +11,7 @@ import (
 
 const rolloutColumns = `
 	o.id, o.account, o.name, o.kind, o.source, o.hash, o.status, o.status_reason, o.status_by, o.status_since, o.epoch, o.limits,
-	o.rollback_of, o.rollback, o.take_back, o.notes, o.created_by, o.reason, o.created_at, o.started_at, o.finished_at`
+	o.rollback_of, o.rollback, o.health_by_success, o.take_back, o.notes, o.created_by, o.reason, o.created_at, o.started_at, o.finished_at`
 
 // rolloutEnded is the condition, over rollouts o, of those in which nothing
 // more happens.
@@ -23,11 +23,11 @@ func (t tx) CreateRollout(ctx context.Context, r deviceops.Rollout) (stored devi
 	err = t.atomically(ctx, func(t tx) error {
 		touched, err := t.exec(ctx, "create rollout", `
 			insert into rollouts (id, account, name, kind, source, hash, status, status_reason, status_by, status_since, epoch, limits,
-				rollback_of, rollback, created_by, reason, created_at, started_at, finished_at)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+				rollback_of, rollback, health_by_success, created_by, reason, created_at, started_at, finished_at)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 			on conflict do nothing`,
 			r.ID, r.Account, r.Name, r.Kind, r.Source, r.Hash, r.Status, r.StatusReason, r.StatusBy, r.StatusSince, r.Epoch, r.Limits,
-			r.RollbackOf, r.Rollback, r.CreatedBy, r.Reason, r.CreatedAt, orNull(r.StartedAt), orNull(r.FinishedAt))
+			r.RollbackOf, r.Rollback, r.HealthBySuccess, r.CreatedBy, r.Reason, r.CreatedAt, orNull(r.StartedAt), orNull(r.FinishedAt))
 		if err != nil {
 			return err
 		}
@@ -169,7 +169,7 @@ func (t tx) AnalyzeRollout(ctx context.Context) error {
 
 func scanRollout(row pgx.CollectableRow) (r deviceops.Rollout, err error) {
 	err = row.Scan(&r.ID, &r.Account, &r.Name, &r.Kind, &r.Source, &r.Hash, &r.Status, &r.StatusReason, &r.StatusBy, moment{&r.StatusSince},
-		&r.Epoch, &r.Limits, &r.RollbackOf, &r.Rollback, &r.TakeBack, &r.Notes, &r.CreatedBy, &r.Reason, moment{&r.CreatedAt}, moment{&r.StartedAt}, moment{&r.FinishedAt})
+		&r.Epoch, &r.Limits, &r.RollbackOf, &r.Rollback, &r.HealthBySuccess, &r.TakeBack, &r.Notes, &r.CreatedBy, &r.Reason, moment{&r.CreatedAt}, moment{&r.StartedAt}, moment{&r.FinishedAt})
 	return r, err
 }
 
