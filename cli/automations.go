@@ -16,48 +16,20 @@ import (
 )
 
 func (a *app) automationsCommand() *cobra.Command {
-	return group("automations", "See and steer what events, times and calls start", a.automationsList(), a.automationsShow(),
+	return group("automations", "See and steer what events, times and calls start",
+		listIn(a, words{
+			short: "List automations with their status", long: "A status is enabled, disabled (by a person), stopped (by the brake) or broken.",
+			example: "  deviceops automations list",
+		}, (*client.Client).ListAutomations, (*screen).automations),
+		showIn(a, words{
+			use: "show NAME", short: "Show what an automation remembers and decided lately", example: "  deviceops automations show low-battery-reboot",
+		}, (*client.Client).Automation, (*screen).automation),
 		a.automationSwitch("enable", `Lets an automation start runs again after somebody disabled it, or its brake
 (limit:) stopped it. It then counts anew; what was refused meanwhile is not made
 up for.`, (*client.Client).EnableAutomation),
 		a.automationSwitch("disable", `Lets an automation start nothing until it is enabled. It is seen by all processes
 within a second. Runs that go on are left alone: deviceops runs cancel.`, (*client.Client).DisableAutomation),
 		a.automationsRun(), a.automationsReplay())
-}
-
-func (a *app) automationsList() *cobra.Command {
-	var account string
-	cmd := &cobra.Command{
-		Use: "list", Short: "List automations with their status", Args: args(0, 0),
-		Long:    "A status is enabled, disabled (by a person), stopped (by the brake) or broken.",
-		Example: "  deviceops automations list",
-		RunE: a.remote(func(ctx context.Context, c *client.Client, _ []string) error {
-			page, err := c.ListAutomations(ctx, account)
-			if err != nil {
-				return err
-			}
-			return a.show(page, func(w *screen) { w.automations(page.Items) })
-		}),
-	}
-	accountFlag(cmd, &account)
-	return cmd
-}
-
-func (a *app) automationsShow() *cobra.Command {
-	var account string
-	cmd := &cobra.Command{
-		Use: "show NAME", Short: "Show what an automation remembers and decided lately", Args: args(1, 1),
-		Example: "  deviceops automations show low-battery-reboot",
-		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
-			detail, err := c.Automation(ctx, account, args[0])
-			if err != nil {
-				return err
-			}
-			return a.show(detail, func(w *screen) { w.automation(detail) })
-		}),
-	}
-	accountFlag(cmd, &account)
-	return cmd
 }
 
 // automationSwitch makes the command that enables or disables.

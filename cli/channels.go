@@ -13,46 +13,18 @@ import (
 
 func (a *app) channelsCommand() *cobra.Command {
 	c := group("channels", "See and try where tickets and notifications go",
-		a.channelsList(), a.channelsShow(), a.channelsTest(), a.channelsDeadLetters(), a.channelsRedrive())
+		listIn(a, words{
+			short: "List the channels that an account can use", example: "  deviceops channels list\n  deviceops channels list --account acme/emea",
+		}, (*client.Client).Channels, (*screen).channels),
+		showIn(a, words{use: "show CHANNEL", short: "Show what a channel can do", example: "  deviceops channels show jira"},
+			(*client.Client).Channel, (*screen).channel),
+		a.channelsTest(), a.channelsDeadLetters(), a.channelsRedrive())
 	c.Long = `Channels connect DeviceOps with ticket systems, chat, paging and mail. They are
 YAML documents (docs/channels.md has eight to start with), published like others:
 
   deviceops apply -f jira.yaml
   deviceops channels test jira`
 	return c
-}
-
-func (a *app) channelsList() *cobra.Command {
-	var account string
-	cmd := &cobra.Command{
-		Use: "list", Short: "List the channels that an account can use", Args: args(0, 0),
-		Example: "  deviceops channels list\n  deviceops channels list --account acme/emea",
-		RunE: a.remote(func(ctx context.Context, c *client.Client, _ []string) error {
-			channels, err := c.Channels(ctx, account)
-			if err != nil {
-				return err
-			}
-			return a.show(channels, func(w *screen) { w.channels(channels.Items) })
-		}),
-	}
-	accountFlag(cmd, &account)
-	return cmd
-}
-
-func (a *app) channelsShow() *cobra.Command {
-	var account string
-	cmd := &cobra.Command{
-		Use: "show CHANNEL", Short: "Show what a channel can do", Args: args(1, 1), Example: "  deviceops channels show jira",
-		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
-			report, err := c.Channel(ctx, account, args[0])
-			if err != nil {
-				return err
-			}
-			return a.show(report, func(w *screen) { w.channel(report) })
-		}),
-	}
-	accountFlag(cmd, &account)
-	return cmd
 }
 
 func (a *app) channelsTest() *cobra.Command {

@@ -83,18 +83,8 @@ func signature(ctx context.Context, c *client.Client, account string, r deviceop
 }
 
 func (a *app) releaseKeys() *cobra.Command {
-	var account string
-	list := &cobra.Command{
-		Use: "list", Short: "List the keys that sign releases", Args: args(0, 0),
-		RunE: a.remote(func(ctx context.Context, c *client.Client, _ []string) error {
-			keys, err := c.ListReleaseKeys(ctx, account)
-			if err != nil {
-				return err
-			}
-			return a.show(keys, func(w *screen) { w.releaseKeys(keys.Items) })
-		}),
-	}
-	accountFlag(list, &account)
+	list := listIn(a, words{short: "List the keys that sign releases", example: "  deviceops release keys list"},
+		(*client.Client).ListReleaseKeys, (*screen).releaseKeys)
 	g := group("keys", "See and set whose signatures releases need", a.releaseKeysAdd(), list, a.releaseKeysRemove())
 	g.Long = `An account that has release keys, or has them above it, takes releases only that
 one of these keys signed. The server verifies and never signs: private keys stay

@@ -14,49 +14,22 @@ import (
 )
 
 func (a *app) routesCommand() *cobra.Command {
-	return group("routes", "Forward events to other systems", a.routesList(), a.routesShow(),
+	return group("routes", "Forward events to other systems",
+		listIn(a, words{
+			short: "List routes with how far their targets have come",
+			long: `LAG counts the events that a route selects by type and that are not done, whatever
+its where says, and tells how long ago the oldest came in.`,
+			example: "  deviceops routes list",
+		}, (*client.Client).Routes, (*screen).routes),
+		showIn(a, words{
+			use: "show ROUTE", short: "Show a route with its targets, their trouble and their lag", example: "  deviceops routes show battery-to-lake",
+		}, (*client.Client).Route, (*screen).route),
 		a.routeChange("pause", "Stop forwarding, and keep the place in the stream",
 			"Events that come in the meantime wait for the route, as long as events are kept.",
 			"  deviceops routes pause battery-to-lake --target lake --reason \"the lake moves\"", (*client.Client).PauseRoute),
 		a.routeChange("resume", "Go on from where the route was", "Everything that came while it was paused is forwarded first.",
 			"  deviceops routes resume battery-to-lake --reason \"the lake has moved\"", (*client.Client).ResumeRoute),
 		a.routesDeadLetters(), a.routesReplay(), a.routesTest())
-}
-
-func (a *app) routesList() *cobra.Command {
-	var account string
-	cmd := &cobra.Command{
-		Use: "list", Short: "List routes with how far their targets have come", Args: args(0, 0),
-		Long: `LAG counts the events that a route selects by type and that are not done, whatever
-its where says, and tells how long ago the oldest came in.`,
-		Example: "  deviceops routes list",
-		RunE: a.remote(func(ctx context.Context, c *client.Client, _ []string) error {
-			routes, err := c.Routes(ctx, account)
-			if err != nil {
-				return err
-			}
-			return a.show(routes, func(w *screen) { w.routes(routes.Items) })
-		}),
-	}
-	accountFlag(cmd, &account)
-	return cmd
-}
-
-func (a *app) routesShow() *cobra.Command {
-	var account string
-	cmd := &cobra.Command{
-		Use: "show ROUTE", Short: "Show a route with its targets, their trouble and their lag", Args: args(1, 1),
-		Example: "  deviceops routes show battery-to-lake",
-		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
-			route, err := c.Route(ctx, account, args[0])
-			if err != nil {
-				return err
-			}
-			return a.show(route, func(w *screen) { w.route(route) })
-		}),
-	}
-	accountFlag(cmd, &account)
-	return cmd
 }
 
 // routeChange makes a command that stops a route or lets it go on.
