@@ -19,6 +19,10 @@ type AutomationView struct {
 	Reason  string    `json:"reason,omitempty"`  // why, or what is broken
 	Refused int       `json:"refused,omitempty"` // starts that the brake refused
 
+	// OpenTickets is how many tickets are open until the condition of their key no
+	// longer holds. Filled in where one automation is asked for, or switched.
+	OpenTickets int `json:"open_tickets,omitempty"`
+
 	Next []time.Time `json:"next,omitempty"` // of a schedule: when it is called next
 }
 

@@ -111,6 +111,10 @@ type AutomationRecords interface {
 	// empty Key up to limit of the automation, the last used first.
 	FindAutomationKeys(ctx context.Context, slot AutomationSlot, limit int) (map[AutomationSlot]*AutomationKey, error)
 
+	// OpenAutomationTickets counts the tickets that are open until the condition of
+	// their key no longer holds.
+	OpenAutomationTickets(ctx context.Context, a AutomationRef) (int, error)
+
 	// DueAutomationKeys gives and locks up to limit keys whose deadline has come,
 	// those due longest first. Keys that others hold are left out.
 	DueAutomationKeys(ctx context.Context, now time.Time, limit int) (map[AutomationSlot]*AutomationKey, error)

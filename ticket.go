@@ -199,7 +199,7 @@ func (t Ticket) echoes(comment string) bool {
 
 // TicketRequest is what a person says of a ticket.
 type TicketRequest struct {
-	Text string `json:"text" maxLength:"20000"` // the comment, the assignee, the severity or the resolution
+	Text string `json:"text" maxLength:"20000"` // the comment, the assignee, the severity, the resolution, or why it is open again
 }
 
 // TicketFilter selects tickets. Zero fields select all.
@@ -210,6 +210,7 @@ type TicketFilter struct {
 	Assignee    string
 	Fingerprint string
 	Parent      string // the members of this one
+	OpenedBy    string // "run:r1", or "automation:hot" for all its versions
 	Alone       bool   // no members of others
 	After       string // id after which to go on (newest first)
 	Limit       int    // 0: 100

@@ -28,7 +28,7 @@ func (s *server) automationRoutes(a automationService) {
 	}, a.enable)
 	handle(s, route{
 		id: "disable-automation", method: http.MethodPost, path: "/v1/automations/{name}/disable", role: deviceops.RoleOperator,
-		summary: "Let an automation start nothing until it is enabled", about: "Runs that go on are left alone.",
+		summary: "Let an automation start nothing until it is enabled", about: "Runs that go on, and tickets that it opened, are left alone: open_tickets counts these.",
 	}, a.disable)
 	handle(s, route{
 		id: "run-automation", method: http.MethodPost, path: "/v1/automations/{name}/run", role: deviceops.RoleOperator,
@@ -117,6 +117,9 @@ func (a automationService) get(ctx context.Context, p deviceops.Principal, in *A
 	if !deviceops.AccountWithin(automation.Account, p.Account) {
 		return detail, nil // what it decided is about devices of others too
 	}
+	if detail.AutomationView, err = a.view(ctx, automation, state); err != nil {
+		return detail, err
+	}
 	keys, err := a.Store.FindAutomationKeys(ctx, deviceops.AutomationSlot{AutomationRef: automation.Ref()}, shownKeys)
 	if err != nil {
 		return detail, err
@@ -176,10 +179,24 @@ func (a automationService) change(ctx context.Context, p deviceops.Principal, in
 		}
 		return tx.AppendAudit(ctx, a.entry(p, switched(ref, what, in.Reason, evidence)))
 	})
-	if err == nil && automation.Schedule != nil {
+	if err != nil {
+		return deviceops.AutomationView{}, err
+	}
+	if automation.Schedule != nil {
 		a.settle(ctx, automation, after.Disabled)
 	}
-	return automation.View(after), err
+	return a.view(ctx, automation, after)
+}
+
+// view shows an automation with the tickets that it has to close yet.
+func (a automationService) view(ctx context.Context, automation *deviceops.Automation, state deviceops.AutomationState) (deviceops.AutomationView, error) {
+	view := automation.View(state)
+	if !automation.OpensTicket {
+		return view, nil
+	}
+	var err error
+	view.OpenTickets, err = a.Store.OpenAutomationTickets(ctx, automation.Ref())
+	return view, err
 }
 
 func switched(ref deviceops.AutomationRef, what, reason string, evidence map[string]any) change {

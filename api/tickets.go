@@ -14,7 +14,7 @@ func (s *server) ticketRoutes(t ticketService) {
 	handle(s, route{
 		id: "list-tickets", method: http.MethodGet, path: "/v1/tickets", role: deviceops.RoleViewer,
 		summary: "List tickets, newest first",
-		about:   "The members of a storm are left out where neither they nor a device are asked for: their parent stands for them.",
+		about:   "The members of a storm are left out where neither they, nor a device, nor who opened them are asked for: their parent stands for them.",
 	}, t.list)
 	handle(s, route{
 		id: "get-ticket", method: http.MethodGet, path: "/v1/tickets/{id}", role: deviceops.RoleViewer,
@@ -36,6 +36,11 @@ func (s *server) ticketRoutes(t ticketService) {
 		id: "close-ticket", method: http.MethodPost, path: "/v1/tickets/{id}/close", role: deviceops.RoleOperator,
 		summary: "Close a ticket", about: "The text says what became of the problem. The members of a parent are closed with it.",
 	}, t.change(deviceops.EntryClosed))
+	handle(s, route{
+		id: "reopen-ticket", method: http.MethodPost, path: "/v1/tickets/{id}/reopen", role: deviceops.RoleOperator,
+		summary: "Open a ticket again that was closed",
+		about:   "The text says why. The system of its channel is told; the parent of a member is open again, too.",
+	}, t.change(deviceops.EntryReopened))
 }
 
 type ticketFilter struct {
@@ -44,6 +49,7 @@ type ticketFilter struct {
 	Status   string `query:"status" enum:"open,closed"`
 	Device   string `query:"device"`
 	Assignee string `query:"assignee"`
+	OpenedBy string `query:"opened_by" doc:"Such as run:r1, or automation:NAME for all its versions"`
 	Parent   string `query:"members_of" doc:"The members of this ticket, the parent of a storm"`
 	Members  bool   `query:"members" doc:"Also tickets that are members of a storm"`
 }
@@ -59,7 +65,7 @@ func (t ticketService) list(ctx context.Context, p deviceops.Principal, in *tick
 	}
 	rows, err := t.Store.ListTickets(ctx, deviceops.TicketFilter{
 		Account: account, Status: deviceops.TicketStatus(in.Status), Device: in.Device, Assignee: in.Assignee, Parent: in.Parent,
-		Alone: !in.Members && in.Parent == "" && in.Device == "", After: after, Limit: in.Limit + 1,
+		OpenedBy: in.OpenedBy, Alone: !in.Members && in.Parent == "" && in.Device == "" && in.OpenedBy == "", After: after, Limit: in.Limit + 1,
 	})
 	return pageOf(rows, in.Limit, func(ticket deviceops.Ticket) string { return ticket.ID }), err
 }
@@ -95,8 +101,13 @@ func (t ticketService) change(kind string) func(context.Context, deviceops.Princ
 		if err != nil {
 			return deviceops.Ticket{}, err
 		}
-		if kind == deviceops.EntryCommented && in.Body.Text == "" {
-			return deviceops.Ticket{}, deviceops.Errorf(deviceops.EINVALID, "the comment is empty")
+		if in.Body.Text == "" {
+			switch kind {
+			case deviceops.EntryCommented:
+				return deviceops.Ticket{}, deviceops.Errorf(deviceops.EINVALID, "the comment is empty")
+			case deviceops.EntryReopened:
+				return deviceops.Ticket{}, deviceops.Errorf(deviceops.EINVALID, "the text has to say why the ticket is opened again")
+			}
 		}
 		entry := deviceops.TicketEntry{
 			ID: keyed(p, "entry", in.key(kind)), Ticket: ticket.ID, Kind: kind, At: t.Now(), By: p.Name, Text: in.Body.Text,

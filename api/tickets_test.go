@@ -40,6 +40,17 @@ func TestTickets(t *testing.T) {
 	require.Len(t, ticket.Entries, 4)
 	require.Equal(t, "ticket.closed", r.audited("ticket:t1").Action)
 	say("close", "again").refused(409, deviceops.ECONFLICT)
+	say("reopen", "").refused(422, deviceops.EINVALID)
+	ticket = deviceops.Ticket{}
+	say("reopen", "dark again").into(&ticket)
+	require.Equal(t, deviceops.TicketOpen, ticket.Status)
+	require.Empty(t, ticket.Resolution)
+	require.Equal(t, deviceops.EntryReopened, ticket.Entries[4].Kind)
+	require.Equal(t, "user:olga", ticket.Entries[4].By)
+	require.Equal(t, "ticket.reopened", r.audited("ticket:t1").Action)
+	require.Equal(t, "dark again", r.audited("ticket:t1").Reason)
+	say("reopen", "twice").refused(409, deviceops.ECONFLICT)
+	say("close", "another fuse").into(&ticket)
 	say("comment", "").refused(422, deviceops.EINVALID)
 
 	var page struct {
@@ -63,6 +74,7 @@ func TestTicketsAreThoseOfTheAccount(t *testing.T) {
 	r.as(stranger, http.MethodPost, "/v1/tickets/t1/close", map[string]string{"text": "x"}).refused(404, deviceops.ENOTFOUND)
 	r.as(stranger, http.MethodGet, "/v1/tickets?account=acme", nil).refused(404, deviceops.ENOTFOUND)
 	r.as(victor, http.MethodPost, "/v1/tickets/t1/close", map[string]string{"text": "x"}).refused(403, deviceops.EFORBIDDEN)
+	r.as(victor, http.MethodPost, "/v1/tickets/t1/reopen", map[string]string{"text": "x"}).refused(403, deviceops.EFORBIDDEN)
 	r.as(victor, http.MethodGet, "/v1/tickets/none", nil).refused(404, deviceops.ENOTFOUND)
 }
 

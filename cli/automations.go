@@ -28,7 +28,8 @@ func (a *app) automationsCommand() *cobra.Command {
 (limit:) stopped it. It then counts anew; what was refused meanwhile is not made
 up for.`, (*client.Client).EnableAutomation),
 		a.automationSwitch("disable", `Lets an automation start nothing until it is enabled. It is seen by all processes
-within a second. Runs that go on are left alone: deviceops runs cancel.`, (*client.Client).DisableAutomation),
+within a second. Runs that go on are left alone (deviceops runs cancel), and so are
+tickets that it opened: until it is enabled nobody closes them but people.`, (*client.Client).DisableAutomation),
 		a.automationsRun(), a.automationsReplay())
 }
 
@@ -43,12 +44,19 @@ func (a *app) automationSwitch(what, long string, do func(*client.Client, contex
 			if err != nil {
 				return err
 			}
-			return a.show(view, func(w *screen) { w.line("%s is %s", view.Name, view.Status) })
+			return a.show(view, func(w *screen) { w.switched(view) })
 		}),
 	}
 	accountFlag(cmd, &account)
 	reasonFlag(cmd, &reason)
 	return cmd
+}
+
+func (w *screen) switched(v deviceops.AutomationView) {
+	w.line("%s is %s", v.Name, v.Status)
+	if v.Status == deviceops.AutomationDisabled && v.OpenTickets > 0 {
+		w.line("It leaves %s open, until somebody closes them or it is enabled: deviceops tickets list --opened-by automation:%s", counted(v.OpenTickets, "ticket"), v.Name)
+	}
 }
 
 func (a *app) automationsReplay() *cobra.Command {
@@ -174,7 +182,7 @@ func (w *screen) automation(d deviceops.AutomationDetail) {
 	}
 	w.fields(
 		"automation", fmt.Sprintf("%s@%d", d.Name, d.Version), "account", d.Account, "status", d.Status, "since", w.when(d.Since), "hears", d.Hears,
-		"runs", orTicket(d.AutomationView), "next", w.times(d.Next), "refused", refused, "changed by", d.By, "why", d.Reason,
+		"runs", orTicket(d.AutomationView), "next", w.times(d.Next), "refused", refused, "open tickets", openTickets(d.AutomationView), "changed by", d.By, "why", d.Reason,
 	)
 	var rows [][]string
 	for _, k := range d.Keys {
@@ -188,6 +196,13 @@ func (w *screen) automation(d deviceops.AutomationDetail) {
 		w.line("")
 		w.table(decisionColumns, w.decisions(d.Decisions))
 	}
+}
+
+func openTickets(v deviceops.AutomationView) string {
+	if v.OpenTickets == 0 {
+		return ""
+	}
+	return fmt.Sprint(v.OpenTickets)
 }
 
 // times gives moments of the future in a line.

@@ -2,7 +2,9 @@ package cli_test
 
 import (
 	"context"
+	"encoding/json"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,8 +29,12 @@ with: { device: "${{ event.device }}" }
 
 // hot publishes an automation and lets it hear that a device is so hot.
 func (m *terminal) hot(celsius ...int64) (events []deviceops.Event) {
+	return m.heat(hotYAML, celsius...)
+}
+
+func (m *terminal) heat(document string, celsius ...int64) (events []deviceops.Event) {
 	m.Helper()
-	m.run("apply", "-f", m.file("hot.yaml", hotYAML)).done()
+	m.run("apply", "-f", m.file("hot.yaml", document)).done()
 	store := deviceops.AutomationStore{Store: m.store, Automations: &deviceops.Automations{
 		Catalog: &dsl.Catalog{Documents: m.store}, Start: workflows.RunStart, Now: time.Now,
 	}}
@@ -67,6 +73,24 @@ func TestAutomations(t *testing.T) {
 	require.Equal(t, 2, m.run("automations", "replay", "hot", "--since", "-1h").code)
 	require.Equal(t, 2, m.run("explain", "event", "soon").code)
 	require.Equal(t, 1, m.run("automations", "show", "cold").code)
+}
+
+// Who disables an automation hears which tickets nobody closes from then on.
+func TestDisablingLeavesTicketsOpen(t *testing.T) {
+	t.Parallel()
+	m := newTerminal(t)
+	m.heat("automation: hot\ntrigger: { event: device.hot, where: event.data.c > 80 }\nticket: { title: \"${{ event.device }} is hot\" }\n", 90, 91)
+	require.Regexp(t, `open tickets +2`, m.run("automations", "show", "hot").done())
+	const list = "deviceops tickets list --opened-by automation:hot"
+	require.Equal(t, "hot is disabled\nIt leaves 2 tickets open, until somebody closes them or it is enabled: "+list+"\n", m.run("automations", "disable", "hot").done())
+	var page struct{ Items []deviceops.Ticket }
+	require.NoError(t, json.Unmarshal([]byte(m.run(append(strings.Fields(list)[1:], "-o", "json")...).done()), &page))
+	require.Len(t, page.Items, 2)
+	for _, ticket := range page.Items {
+		m.run("tickets", "close", ticket.ID, "--reason", "seen to").done()
+	}
+	require.Equal(t, "hot is disabled\n", m.run("automations", "disable", "hot").done())
+	require.Equal(t, "hot is enabled\n", m.run("automations", "enable", "hot").done())
 }
 
 const calledYAML = `workflow: tidy

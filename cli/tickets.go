@@ -14,7 +14,7 @@ import (
 
 func (a *app) ticketsCommand() *cobra.Command {
 	return group("tickets", "See and work problems",
-		a.ticketsList(), a.ticketsShow(), a.ticketsComment(), a.ticketsAssign(), a.ticketsSet(), a.ticketsClose())
+		a.ticketsList(), a.ticketsShow(), a.ticketsComment(), a.ticketsAssign(), a.ticketsSet(), a.ticketsClose(), a.ticketsReopen())
 }
 
 // ticketWithMembers is a parent as it is shown with its members.
@@ -93,6 +93,7 @@ func (a *app) ticketsList() *cobra.Command {
 	cmd.Flags().StringVar(&status, "status", "open", "open, closed or all")
 	cmd.Flags().StringVar(&f.Device, "device", "", "tickets about a device")
 	cmd.Flags().StringVar(&f.Assignee, "assignee", "", "tickets of somebody, such as user:maria")
+	cmd.Flags().StringVar(&f.OpenedBy, "opened-by", "", "tickets that something opened, such as automation:NAME, in any version")
 	cmd.Flags().StringVar(&f.Parent, "members-of", "", "the tickets of a storm, by its parent")
 	cmd.Flags().BoolVar(&members, "members", false, "also tickets that are members of a storm")
 	page.add(cmd)
@@ -147,19 +148,43 @@ func (a *app) ticketsSet() *cobra.Command {
 
 func (a *app) ticketsClose() *cobra.Command {
 	var reason string
-	cmd := &cobra.Command{
-		Use: "close TICKET", Short: "Close a ticket", Args: args(1, 1),
-		Example: "  deviceops tickets close ticket-0a1b2c3d4e5f6071 --reason \"fuse replaced\"",
+	cmd := a.ticketTurn("close TICKET", "Close a ticket", func(ctx context.Context, c *client.Client, id string) (deviceops.Ticket, error) {
+		return c.CloseTicket(ctx, id, reason)
+	})
+	cmd.Example = "  deviceops tickets close ticket-0a1b2c3d4e5f6071 --reason \"fuse replaced\""
+	cmd.Flags().StringVar(&reason, "reason", "", "what became of the problem")
+	return cmd
+}
+
+func (a *app) ticketsReopen() *cobra.Command {
+	var reason string
+	cmd := a.ticketTurn("reopen TICKET", "Open a ticket again that was closed", func(ctx context.Context, c *client.Client, id string) (deviceops.Ticket, error) {
+		if reason == "" {
+			return deviceops.Ticket{}, Usage(errors.New("say why it is open again: --reason TEXT"))
+		}
+		return c.ReopenTicket(ctx, id, reason)
+	})
+	cmd.Long = `Opens a ticket again that was closed too early. The other system of its channel is
+told, and the storm that it is a member of goes on. A problem that is told again
+within its reopen time does this by itself; if another ticket of the problem is
+open, work on that one.`
+	cmd.Example = "  deviceops tickets reopen ticket-0a1b2c3d4e5f6071 --reason \"it is dark again, the fuse was not it\""
+	cmd.Flags().StringVar(&reason, "reason", "", "why it is not over")
+	return cmd
+}
+
+// ticketTurn makes a command that closes a ticket, or opens it again.
+func (a *app) ticketTurn(use, short string, turn func(ctx context.Context, c *client.Client, id string) (deviceops.Ticket, error)) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: args(1, 1),
 		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
-			ticket, err := c.CloseTicket(ctx, args[0], reason)
+			ticket, err := turn(ctx, c, args[0])
 			if err != nil {
 				return err
 			}
 			return a.show(ticket, func(w *screen) { w.line("%s is %s", ticket.ID, w.paint(string(ticket.Status))) })
 		}),
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "what became of the problem")
-	return cmd
 }
 
 func (w *screen) tickets(tickets []deviceops.Ticket) {

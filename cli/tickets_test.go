@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/cli"
 )
 
 func TestTickets(t *testing.T) {
@@ -30,6 +31,12 @@ func TestTickets(t *testing.T) {
 		require.Contains(t, shown, text)
 	}
 	require.NotContains(t, m.run("tickets", "list").done(), "Reboot failed")
+	require.Contains(t, m.run("tickets", "reopen", "t1").failed(cli.ExitUsage), "--reason")
+	require.Equal(t, "t1 is open\n", m.run("tickets", "reopen", "t1", "--reason", "the fuse was not it").done())
+	require.Contains(t, m.run("tickets", "show", "t1").done(), "the fuse was not it")
+	require.Contains(t, m.run("tickets", "list", "--opened-by", "run:r1").done(), "Reboot failed")
+	require.NotContains(t, m.run("tickets", "list", "--opened-by", "run:r2").done(), "Reboot failed")
+	m.run("tickets", "close", "t1", "--reason", "the lamp was it").done()
 	require.Contains(t, m.run("tickets", "list", "--status", "all").done(), "Reboot failed")
 }
 

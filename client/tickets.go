@@ -12,7 +12,7 @@ import (
 // cursor is.
 func (c *Client) ListTickets(ctx context.Context, f deviceops.TicketFilter, cursor string) (Page[deviceops.Ticket], error) {
 	return get[Page[deviceops.Ticket]](ctx, c, "/v1/tickets", query(
-		"account", f.Account, "status", f.Status, "device", f.Device, "assignee", f.Assignee, "members_of", f.Parent, "members", !f.Alone, "limit", f.Limit, "cursor", cursor))
+		"account", f.Account, "status", f.Status, "device", f.Device, "assignee", f.Assignee, "members_of", f.Parent, "opened_by", f.OpenedBy, "members", !f.Alone, "limit", f.Limit, "cursor", cursor))
 }
 
 // Ticket gives a ticket with its entries. ENOTFOUND.
@@ -39,6 +39,13 @@ func (c *Client) SetTicketSeverity(ctx context.Context, id, severity, reason str
 // CloseTicket closes a ticket. ENOTFOUND, ECONFLICT.
 func (c *Client) CloseTicket(ctx context.Context, id, resolution string) (deviceops.Ticket, error) {
 	return c.changeTicket(ctx, id, "close", resolution, "")
+}
+
+// ReopenTicket opens a ticket again that was closed; reason says why. ENOTFOUND,
+// EINVALID without a reason, ECONFLICT if it is open, or another one of its problem
+// is.
+func (c *Client) ReopenTicket(ctx context.Context, id, reason string) (deviceops.Ticket, error) {
+	return c.changeTicket(ctx, id, "reopen", reason, "")
 }
 
 func (c *Client) changeTicket(ctx context.Context, id, verb, text, reason string) (deviceops.Ticket, error) {

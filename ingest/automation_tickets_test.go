@@ -107,6 +107,46 @@ func TestAStormOfEventsIsOneTicket(t *testing.T) {
 	require.Empty(t, a.tickets(deviceops.TicketFilter{Status: deviceops.TicketOpen}))
 }
 
+// While an automation is disabled its tickets are people's to close, and to open
+// again; from then on it goes on with them.
+func TestTicketsOfADisabledAutomation(t *testing.T) {
+	t.Parallel()
+	a := newAutomated(t, linkDown)
+	ref := deviceops.AutomationRef{Account: deviceops.RootAccount, Name: "link-down"}
+	a.register(deviceops.Registration{ID: "k1"})
+	say := func(kind string) {
+		a.clock.advance(time.Minute)
+		one := a.tickets(deviceops.TicketFilter{})[0]
+		_, err := deviceops.TellTicket(t.Context(), a.store, deviceops.TicketEntry{ID: a.clock.Now().String(), Ticket: one.ID, Kind: kind, At: a.clock.Now(), By: "user:maria", Text: "seen to"})
+		require.NoError(t, err)
+	}
+	is := func(status deviceops.TicketStatus, by string) {
+		t.Helper()
+		found := a.tickets(deviceops.TicketFilter{OpenedBy: "automation:link-down"})
+		require.Len(t, found, 1)
+		require.Equal(t, status, found[0].Status)
+		require.Equal(t, by, found[0].ClosedBy)
+	}
+	a.link("k1", false, "")
+	a.switched(ref, true)
+	a.clock.advance(2 * time.Second) // it is seen within a second
+	a.link("k1", true, "")
+	is(deviceops.TicketOpen, "")
+	say(deviceops.EntryClosed)
+	is(deviceops.TicketClosed, "user:maria")
+	a.switched(ref, false)
+	a.clock.advance(2 * time.Second)
+	a.link("k1", true, "")
+	is(deviceops.TicketClosed, "user:maria")
+
+	say(deviceops.EntryReopened)
+	is(deviceops.TicketOpen, "")
+	a.clock.advance(time.Minute)
+	a.link("k1", false, "")
+	a.link("k1", true, "")
+	is(deviceops.TicketClosed, "automation:link-down@1")
+}
+
 // What a ticket's end says is heard like anything else.
 func TestTheEndOfATicketIsHeard(t *testing.T) {
 	t.Parallel()

@@ -85,6 +85,14 @@ func (t tx) DueAutomationKeys(ctx context.Context, now time.Time, limit int) (ma
 	return keysBySlot(found), err
 }
 
+// OpenAutomationTickets implements deviceops.AutomationRecords.
+func (t tx) OpenAutomationTickets(ctx context.Context, a deviceops.AutomationRef) (int, error) {
+	n, _, err := first(ctx, t, "count open tickets of automation", pgx.RowTo[int], `
+		select count(*)::int from automation_keys k join tickets t on t.id = k.state ->> 'ticket'
+		where k.account = $1 and k.automation = $2 and t.status = 'open'`, a.Account, a.Name)
+	return n, err
+}
+
 // PruneAutomations implements deviceops.AutomationRecords.
 func (t tx) PruneAutomations(ctx context.Context, before, keysBefore time.Time) error {
 	if _, err := t.exec(ctx, "prune decisions of automations", `delete from automation_decisions where decided_at < $1`, before); err != nil {

@@ -2,6 +2,8 @@ package postgres_test
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -55,6 +57,31 @@ func TestAutomationKeysRemember(t *testing.T) {
 		left, err = s.FindAutomationKeys(t.Context(), slotOf(""), 10)
 		require.NoError(t, err)
 		require.NotContains(t, left, slots[2])
+	})
+}
+
+func TestOpenTicketsOfAnAutomation(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		count := func() int {
+			n, err := s.OpenAutomationTickets(t.Context(), pingRef)
+			require.NoError(t, err)
+			return n
+		}
+		require.Zero(t, count())
+		keys := map[deviceops.AutomationSlot]*deviceops.AutomationKey{}
+		for _, key := range []string{"k1", "k2"} {
+			ticket, _ := opened(t, s, key, key, noon)
+			keys[slotOf(key)] = &deviceops.AutomationKey{Ticket: ticket.ID}
+		}
+		keys[slotOf("k3")] = &deviceops.AutomationKey{}
+		other := deviceops.AutomationSlot{AutomationRef: deviceops.AutomationRef{Account: pingRef.Account, Name: "other"}, Key: "k1"}
+		keys[other] = &deviceops.AutomationKey{Ticket: "ticket-k1"}
+		_, err := s.LockAutomationKeys(t.Context(), slices.Collect(maps.Keys(keys)))
+		require.NoError(t, err)
+		require.NoError(t, s.SaveAutomationKeys(t.Context(), keys, noon))
+		require.Equal(t, 2, count())
+		tell(t, s, deviceops.TicketEntry{ID: "c", Ticket: "ticket-k1", Kind: deviceops.EntryClosed, At: noon, By: "user:maria"})
+		require.Equal(t, 1, count(), "a person closed the other")
 	})
 }
 

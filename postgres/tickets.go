@@ -145,6 +145,9 @@ func (t tx) ListTickets(ctx context.Context, f deviceops.TicketFilter) ([]device
 	where.equal("assignee", f.Assignee)
 	where.equal("fingerprint", f.Fingerprint)
 	where.equal("parent", f.Parent)
+	if f.OpenedBy != "" {
+		where.add("(opened_by = ? or starts_with(opened_by, ? || '@'))", f.OpenedBy)
+	}
 	if f.Alone {
 		where.add("parent = ?", "")
 	}

@@ -137,7 +137,7 @@ func TestListTickets(t *testing.T) {
 		opened(t, s, "e1", "a", noon)
 		opened(t, s, "e2", "b", after(time.Minute))
 		other := opening("e3", "a", after(time.Hour))
-		other.Ticket.Account, other.Ticket.Device = "globex", ""
+		other.Ticket.Account, other.Ticket.Device, other.Entry.By = "globex", "", "automation:hot@2"
 		_, created := openOne(t, s, other)
 		require.True(t, created, "the same fingerprint of another account is another problem")
 		tell(t, s, deviceops.TicketEntry{ID: "e4", Ticket: "ticket-e1", Kind: deviceops.EntryAssigned, At: noon, Text: "user:mario"})
@@ -152,6 +152,10 @@ func TestListTickets(t *testing.T) {
 			"the next page":     {deviceops.TicketFilter{After: "ticket-e2"}, []string{"ticket-e1"}},
 			"of somebody":       {deviceops.TicketFilter{Assignee: "user:mario"}, []string{"ticket-e1"}},
 			"by status":         {deviceops.TicketFilter{Status: deviceops.TicketClosed}, nil},
+			"by who opened it":  {deviceops.TicketFilter{OpenedBy: "run:r1"}, []string{"ticket-e2", "ticket-e1"}},
+			"in any version":    {deviceops.TicketFilter{OpenedBy: "automation:hot"}, []string{"ticket-e3"}},
+			"in this version":   {deviceops.TicketFilter{OpenedBy: "automation:hot@2"}, []string{"ticket-e3"}},
+			"not by its prefix": {deviceops.TicketFilter{OpenedBy: "automation:ho"}, nil},
 			"by fingerprint":    {deviceops.TicketFilter{Fingerprint: "b"}, []string{"ticket-e2"}},
 		} {
 			found, err := s.ListTickets(t.Context(), c.filter)
