@@ -221,3 +221,18 @@ func BenchmarkSweep(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkTargetDevices reads a fleet of 100,000, page by page: the last page is to
+// cost no more than the first.
+func BenchmarkTargetDevices(b *testing.B) {
+	s := postgrestest.New(b)
+	ids := names("k", 100_000)
+	online(b, s, ids...)
+	require.NoError(b, postgres.Exec(b.Context(), s, `vacuum analyze devices, sessions, twins`))
+	kiosks := &deviceops.Filter{Op: deviceops.FilterEq, Field: "profile", Value: "kiosk"}
+	for b.Loop() {
+		n := 0
+		require.NoError(b, s.TargetDevices(b.Context(), deviceops.RootAccount, kiosks, func(*deviceops.Device) error { n++; return nil }))
+		require.Equal(b, len(ids), n)
+	}
+}

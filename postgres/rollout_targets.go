@@ -59,7 +59,9 @@ func (t tx) eachDevice(ctx context.Context, each func(*deviceops.Device) error, 
 		if err := choose(&where); err != nil {
 			return err
 		}
-		where.add("d.id > ?", after)
+		// Each table says where the page begins: the planner concludes nothing about the
+		// others, and would merge them from their beginning.
+		where.add("d.id > ? and t.device > ? and s.device > ?", after)
 		page, err := list(ctx, t, "find targeted devices", scanDevice(true), `
 			select `+deviceColumns+`, (select jsonb_object_agg(m.name, m.value) from device_metrics m where m.device = d.id)
 			from `+deviceTables+where.where()+` order by d.id limit `+strconv.Itoa(targetPage), where.args...)
