@@ -175,6 +175,13 @@ type Devices interface {
 	// moment. Metrics are left out.
 	ReadDevices(ctx context.Context, ids []string) (map[string]*Device, error)
 
+	// ReadSessions is ReadDevices for those who only want to know how devices are
+	// connected: id, account, profile, parent, state, heartbeat policy, the present
+	// boot, since when it is connected as it is, when it was last seen and acknowledged,
+	// whether its clock is wrong, and since when it is degraded or about to change
+	// that. All else is left out, so nothing of them may be saved.
+	ReadSessions(ctx context.Context, ids []string) (map[string]*Device, error)
+
 	// LockDevices gives the devices that exist out of ids and locks them, in
 	// id order, until the transaction ends. Metrics are left out.
 	LockDevices(ctx context.Context, ids []string) (map[string]*Device, error)

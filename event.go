@@ -121,9 +121,10 @@ type EventFilter struct {
 
 // SeqKey names one sequenced message of a device.
 type SeqKey struct {
-	Device string
-	Boot   string
-	Seq    int64
+	Device  string
+	Boot    string
+	Seq     int64
+	Account string // of the device, where the key is claimed; "": root
 }
 
 // Events keeps events, the duplicate table and rejected messages.
@@ -139,7 +140,8 @@ type Events interface {
 	ListEvents(ctx context.Context, f EventFilter) ([]Event, error)
 
 	// ClaimSeqs enters keys into the duplicate table and reports, in the order
-	// of keys, which were new. Of equal keys in one call the first is new.
+	// of keys, which were new. Of equal keys in one call the first is new. Keys are
+	// equal whatever their accounts are.
 	ClaimSeqs(ctx context.Context, keys []SeqKey, now time.Time) ([]bool, error)
 
 	// ContiguousSeqs gives, per device of boots (device → boot id), the

@@ -27,7 +27,7 @@ var errUnlocked = errors.New("a device changed that was not locked")
 func (t *transaction) lock(ctx context.Context) error {
 	busy, others := t.busy()
 	if len(others) > 0 {
-		read, err := t.tx.ReadDevices(ctx, slices.Sorted(maps.Keys(others)))
+		read, err := t.tx.ReadSessions(ctx, slices.Sorted(maps.Keys(others)))
 		if err != nil {
 			return err
 		}

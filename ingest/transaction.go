@@ -107,18 +107,19 @@ func (t *transaction) deduplicate(ctx context.Context) error {
 	var numbered []int // indexes of items, by key
 	boots := map[string]string{}
 	for n, i := range t.items {
-		if d := t.ledger.devices[i.origin]; d == nil || d.State == deviceops.Retired {
+		d := t.ledger.devices[i.origin]
+		if d == nil || d.State == deviceops.Retired {
 			continue
 		}
 		if hello, ok := i.message.(*protocol.Hello); ok && i.origin == i.subject {
 			boots[i.origin] = hello.Boot
 		}
 		if i.own != nil && i.own.dedupe != 0 {
-			keys = append(keys, deviceops.SeqKey{Device: i.origin, Boot: ownDedupe, Seq: i.own.dedupe})
+			keys = append(keys, deviceops.SeqKey{Device: i.origin, Boot: ownDedupe, Seq: i.own.dedupe, Account: d.Account})
 			numbered = append(numbered, n)
 		}
 		if boot := t.boot(i, boots); i.sequenced() && boot != "" {
-			keys = append(keys, deviceops.SeqKey{Device: i.origin, Boot: boot, Seq: i.message.Head().Seq})
+			keys = append(keys, deviceops.SeqKey{Device: i.origin, Boot: boot, Seq: i.message.Head().Seq, Account: d.Account})
 			numbered = append(numbered, n)
 			j := journal{i.origin, boot}
 			t.touched[j] = t.touched[j] || i.message.Leaf() != protocol.LeafResult

@@ -113,11 +113,37 @@ func (t tx) LockDevices(ctx context.Context, ids []string) (map[string]*deviceop
 func (t tx) ReadDevices(ctx context.Context, ids []string) (map[string]*deviceops.Device, error) {
 	found, err := listOf(ctx, t, len(ids), "read devices", scanDevice(false),
 		`select `+deviceColumns+` from `+deviceTables+` where d.id = any($1)`, ids)
-	byID := make(map[string]*deviceops.Device, len(found))
-	for i := range found {
-		byID[found[i].ID] = &found[i]
+	return byID(found), err
+}
+
+// ReadSessions implements deviceops.Devices. It is done for most of what devices
+// say, and a column that is not needed costs as much as one that is.
+func (t tx) ReadSessions(ctx context.Context, ids []string) (map[string]*deviceops.Device, error) {
+	var d deviceops.Device
+	s, w, h := &d.Session, &d.Wellness, &d.Twin.Desired.Heartbeat
+	targets := []any{
+		&d.ID, &d.Account, &d.Profile, &d.Parent, &d.State, &h.Every, &h.OfflineAfter,
+		&s.Connectivity, moment{&s.Since}, &s.Boot, moment{&s.LastSeen}, moment{&s.AckedAt}, &s.ClockSkewed,
+		moment{&w.DegradedSince}, moment{&w.TurningSince},
 	}
-	return byID, err
+	scan := func(row pgx.CollectableRow) (deviceops.Device, error) {
+		d = deviceops.Device{}
+		err := row.Scan(targets...)
+		return d, err
+	}
+	found, err := listOf(ctx, t, len(ids), "read sessions", scan, `
+		select d.id, d.account, d.profile, d.parent, d.state, t.heartbeat_every, t.offline_after,
+			s.connectivity, s.since, s.boot, s.last_seen, s.acked_at, s.clock_skewed, s.degraded_since, s.turning_since
+		from `+deviceTables+` where d.id = any($1)`, ids)
+	return byID(found), err
+}
+
+func byID(devices []deviceops.Device) map[string]*deviceops.Device {
+	found := make(map[string]*deviceops.Device, len(devices))
+	for i := range devices {
+		found[devices[i].ID] = &devices[i]
+	}
+	return found
 }
 
 // AddDiscovered implements deviceops.Devices. Calls take turns, so that
@@ -168,15 +194,18 @@ func (t tx) ChildrenOf(ctx context.Context, ids []string) ([]string, error) {
 		`select id from devices where parent = any($1) and parent <> '' order by id`, ids)
 }
 
-// scanDevice reads deviceColumns and, if asked to, metrics after them.
+// scanDevice reads deviceColumns and, if asked to, metrics after them. It is for
+// one query: what rows are read into is made once.
 func scanDevice(metrics bool) pgx.RowToFunc[deviceops.Device] {
-	return func(row pgx.CollectableRow) (d deviceops.Device, err error) {
-		var latitude, longitude *float64
-		targets := append(deviceTargets(&d, &latitude, &longitude), sessionTargets(&d)...)
-		if metrics {
-			targets = append(targets, &d.Metrics)
-		}
-		err = row.Scan(targets...)
+	var d deviceops.Device
+	var latitude, longitude *float64
+	targets := append(deviceTargets(&d, &latitude, &longitude), sessionTargets(&d)...)
+	if metrics {
+		targets = append(targets, &d.Metrics)
+	}
+	return func(row pgx.CollectableRow) (deviceops.Device, error) {
+		d, latitude, longitude = deviceops.Device{}, nil, nil
+		err := row.Scan(targets...)
 		if latitude != nil && longitude != nil {
 			d.Place = &deviceops.Place{Latitude: *latitude, Longitude: *longitude}
 		}

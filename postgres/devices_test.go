@@ -270,3 +270,38 @@ func TestSaveMetricsKeepsTheNewest(t *testing.T) {
 		save()
 	})
 }
+
+func TestReadSessions(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		registered(t, s, "k1", "k2", "never")
+		saved := deviceops.Device{
+			ID: "k2", Account: "acme", Serial: "sn", Profile: "meter", Parent: "k1", State: deviceops.Active,
+			Twin: deviceops.Twin{Desired: deviceops.Desired{Heartbeat: deviceops.HeartbeatPolicy{Every: time.Minute, OfflineAfter: 4}}},
+		}
+		require.NoError(t, s.SaveDevice(t.Context(), &saved))
+		require.NoError(t, s.SaveSessions(t.Context(), map[string]deviceops.Session{
+			"k1": {Connectivity: deviceops.Online, Since: noon},
+			"k2": {Connectivity: deviceops.Sleeping, Since: noon, Boot: "b1", LastSeen: after(time.Second), AckedAt: after(time.Minute), ClockSkewed: true, Digest: "d", Seq: 7},
+		}))
+		require.NoError(t, s.SaveWellness(t.Context(), map[string]deviceops.Wellness{"k2": {Status: deviceops.Degraded, DegradedSince: noon, TurningSince: after(time.Hour)}}))
+		whole, err := s.ReadDevices(t.Context(), []string{"k1", "k2", "never", "nobody"})
+		require.NoError(t, err)
+		require.Len(t, whole, 3)
+		want := map[string]*deviceops.Device{}
+		for id, d := range whole {
+			want[id] = &deviceops.Device{
+				ID: d.ID, Account: d.Account, Profile: d.Profile, Parent: d.Parent, State: d.State,
+				Twin: deviceops.Twin{Desired: deviceops.Desired{Heartbeat: d.Twin.Desired.Heartbeat}},
+				Session: deviceops.Session{
+					Connectivity: d.Session.Connectivity, Since: d.Session.Since, Boot: d.Session.Boot, LastSeen: d.Session.LastSeen,
+					AckedAt: d.Session.AckedAt, ClockSkewed: d.Session.ClockSkewed,
+				},
+				Wellness: deviceops.Wellness{DegradedSince: d.Wellness.DegradedSince, TurningSince: d.Wellness.TurningSince},
+			}
+		}
+		require.Equal(t, after(time.Hour), want["k2"].Wellness.TurningSince)
+		got, err := s.ReadSessions(t.Context(), []string{"k1", "k2", "never", "nobody"})
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	})
+}

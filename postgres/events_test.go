@@ -98,6 +98,8 @@ func TestClaimSeqs(t *testing.T) {
 			{"equal across calls", []deviceops.SeqKey{key("k1", "b1", 3), key("k1", "b1", 2), key("k1", "b1", 3)}, []bool{true, false, false}},
 			{"another boot", []deviceops.SeqKey{key("k1", "b2", 2)}, []bool{true}},
 			{"another device", []deviceops.SeqKey{key("k3", "b1", 2)}, []bool{true}},
+			{"an odd one", []deviceops.SeqKey{key("k1", "b\x00", 1), key("k1", "b\x00", 1), key("k1", "b1", 3)}, []bool{true, false, false}},
+			{"of an account", []deviceops.SeqKey{{Device: "k1", Boot: "b3", Seq: 1, Account: "acme"}, {Device: "k1", Boot: "b3", Seq: 1}}, []bool{true, false}},
 			{"none", nil, nil},
 		} {
 			isNew, err := s.ClaimSeqs(t.Context(), c.keys, noon)
@@ -210,12 +212,12 @@ func TestMaintainEvents(t *testing.T) {
 
 	_, err := s.ClaimSeqs(t.Context(), []deviceops.SeqKey{{Device: "k1", Boot: "b", Seq: 1}}, noon)
 	require.NoError(t, err)
-	_, err = s.ClaimSeqs(t.Context(), []deviceops.SeqKey{{Device: "k1", Boot: "b", Seq: 2}}, after(day))
+	_, err = s.ClaimSeqs(t.Context(), []deviceops.SeqKey{{Device: "k1", Boot: "b", Seq: 2, Account: "acme"}, {Device: "run", Boot: "b", Seq: 2}}, after(day))
 	require.NoError(t, err)
 
 	require.NoError(t, s.MaintainEvents(t.Context(), after(8*day), 8*day-11*time.Hour))
 	require.Equal(t, []string{"ahead", "far", "first", "last"}, query[string](t, s, "select type from events order by type"))
-	require.Equal(t, []int64{2}, query[int64](t, s, "select seq from message_seqs"))
+	require.Equal(t, []string{"acme k1 2", "root run 2"}, query[string](t, s, "select account || ' ' || device || ' ' || seq from message_seqs order by device"))
 	require.NoError(t, s.MaintainEvents(t.Context(), after(90*day), 40*day))
 	require.Equal(t, []string{"far"}, query[string](t, s, "select type from events order by type"))
 	require.NoError(t, s.MaintainEvents(t.Context(), after(200*day), 40*day))

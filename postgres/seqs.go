@@ -1,7 +1,10 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,34 +13,67 @@ import (
 )
 
 // ClaimSeqs implements deviceops.Events. Keys go in in order, so that two calls
-// over the same keys wait for each other and do not deadlock.
+// over the same keys wait for each other and do not deadlock. They are put in order
+// here: in the statement, that and what finds the new ones cost a third of it.
 func (t tx) ClaimSeqs(ctx context.Context, keys []deviceops.SeqKey, now time.Time) ([]bool, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	entered, err := list(ctx, t, "claim seqs", pgx.RowTo[int], `
-		with x as materialized (
-			select distinct on (device, boot, seq) n, device, boot, seq
-			from unnest($1::text[], $2::text[], $3::bigint[]) with ordinality as x(device, boot, seq, n)
-			order by device, boot, seq, n),
-		entered as (
-			insert into message_seqs (device, boot, seq, account, day)
-			select x.device, x.boot, x.seq, coalesce(d.account, 'root'), ($4::timestamptz at time zone 'UTC')::date
-			from x left join devices d on d.id = x.device
-			order by x.device, x.boot, x.seq
-			on conflict do nothing
-			returning device, boot, seq)
-		select n::int from x where `+among("(device, boot, seq)", "select device, boot, seq from entered"),
-		texts(keys, func(k *deviceops.SeqKey) string { return k.Device }), texts(keys, func(k *deviceops.SeqKey) string { return k.Boot }),
-		column(keys, func(k *deviceops.SeqKey) int64 { return k.Seq }), now)
+	claims, from := ordered(keys)
+	type k = deviceops.SeqKey
+	entered, err := listOf(ctx, t, len(claims), "claim seqs", scanSeqKey, `
+		insert into message_seqs (device, boot, seq, account, day)
+		select device, boot, seq, account, $5::date
+		from unnest($1::text[], $2::text[], $3::bigint[], $4::text[]) as x(device, boot, seq, account)
+		on conflict do nothing
+		returning device, boot, seq`,
+		column(claims, func(c *k) string { return c.Device }), column(claims, func(c *k) string { return c.Boot }),
+		column(claims, func(c *k) int64 { return c.Seq }), column(claims, func(c *k) string { return c.Account }), dayOf(now))
 	if err != nil {
 		return nil, err
 	}
 	isNew := make([]bool, len(keys))
-	for _, n := range entered {
-		isNew[n-1] = true
+	if len(entered) == len(claims) {
+		for _, n := range from {
+			isNew[n] = true
+		}
+		return isNew, nil
+	}
+	fresh := make(map[k]bool, len(entered))
+	for _, e := range entered {
+		fresh[e] = true
+	}
+	for i, c := range claims {
+		isNew[from[i]] = fresh[k{Device: c.Device, Boot: c.Boot, Seq: c.Seq}]
 	}
 	return isNew, nil
+}
+
+// ordered gives keys in their order as they are stored, the first of those that are
+// equal, and where in keys they come from.
+func ordered(keys []deviceops.SeqKey) (claims []deviceops.SeqKey, from []int) {
+	stored := make([]deviceops.SeqKey, len(keys))
+	from = make([]int, len(keys))
+	for n, k := range keys {
+		stored[n] = deviceops.SeqKey{Device: cleanText(k.Device), Boot: cleanText(k.Boot), Seq: k.Seq, Account: cmp.Or(k.Account, deviceops.RootAccount)}
+		from[n] = n
+	}
+	compare := func(a, b int) int {
+		x, y := &stored[a], &stored[b]
+		return cmp.Or(strings.Compare(x.Device, y.Device), strings.Compare(x.Boot, y.Boot), cmp.Compare(x.Seq, y.Seq))
+	}
+	slices.SortStableFunc(from, compare)
+	from = slices.CompactFunc(from, func(a, b int) bool { return compare(a, b) == 0 })
+	claims = make([]deviceops.SeqKey, len(from))
+	for i, n := range from {
+		claims[i] = stored[n]
+	}
+	return claims, from
+}
+
+func scanSeqKey(row pgx.CollectableRow) (k deviceops.SeqKey, err error) {
+	err = row.Scan(&k.Device, &k.Boot, &k.Seq)
+	return k, err
 }
 
 // ContiguousSeqs implements deviceops.Events. In a run without a hole a seq is
