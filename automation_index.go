@@ -25,6 +25,10 @@ type automationIndex struct {
 type automationIndexes struct {
 	mu    sync.Mutex
 	known map[string]*automationIndex
+
+	// reading is held by who reads automations, so that those who hear events of an
+	// account at the same time do not all do the same work.
+	reading sync.Mutex
 }
 
 func (c *automationIndexes) get(account string) *automationIndex {
@@ -90,6 +94,17 @@ func (a *Automations) index(ctx context.Context, tx Tx, account string, now time
 		renewed.until = now.Add(automationsFor)
 		a.indexes.keep(account, &renewed)
 		return &renewed, nil
+	}
+	return a.refresh(ctx, tx, account, revision, now)
+}
+
+// refresh reads the automations of an account, unless somebody else did meanwhile.
+// A transaction that waits for that holds nothing that reading needs.
+func (a *Automations) refresh(ctx context.Context, tx Tx, account string, revision int64, now time.Time) (*automationIndex, error) {
+	a.indexes.reading.Lock()
+	defer a.indexes.reading.Unlock()
+	if known := a.indexes.get(account); known != nil && known.revision == revision {
+		return known, nil
 	}
 	fresh, err := a.read(ctx, tx, account)
 	if err != nil {

@@ -45,6 +45,10 @@ type Documents interface {
 	// account that has it, retired or not. ENOTFOUND if there is none.
 	FindDocument(ctx context.Context, account, kind, name string, version int) (Document, error)
 
+	// ReadDocuments gives documents that were listed, with their sources, in any
+	// order. ENOTFOUND if one is not there.
+	ReadDocuments(ctx context.Context, listed []Document) ([]Document, error)
+
 	// ListDocuments gives the newest version of each document visible from
 	// account, without sources, by kind and name. An empty kind means all.
 	ListDocuments(ctx context.Context, account, kind string) ([]Document, error)

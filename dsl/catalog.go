@@ -127,27 +127,50 @@ func (c *Catalog) Scheduled(ctx context.Context, docs deviceops.Documents) ([]*d
 
 // rules gives what automations compile to.
 func (c *Catalog) rules(ctx context.Context, docs deviceops.Documents, heads []deviceops.Document) ([]*deviceops.Automation, error) {
+	compiled, faults, err := c.compiledRules(ctx, docs, heads)
+	if err != nil {
+		return nil, err
+	}
 	all := make([]*deviceops.Automation, 0, len(heads))
 	for _, d := range heads {
-		var err error
-		compiled := c.automations.find(d.Hash)
-		if compiled == nil {
-			if d, err = docs.FindDocument(ctx, d.Account, d.Kind, d.Name, d.Version); err != nil {
-				return nil, err
-			}
-			c.automations.atMost(maxCachedAutomations)
-			compiled, err = c.automations.get(d, CompileAutomation)
-		}
 		rules := deviceops.Automation{Name: d.Name, Hash: d.Hash}
-		if err == nil {
-			rules = compiled.Rules()
+		if fault := faults[d.Hash]; fault == nil {
+			rules = compiled[d.Hash].Rules()
 		} else {
-			rules.Fault = deviceops.ErrorMessage(err)
+			rules.Fault = deviceops.ErrorMessage(fault)
 		}
 		rules.Account, rules.Version = d.Account, d.Version
 		all = append(all, &rules)
 	}
 	return all, nil
+}
+
+// compiledRules gives automations by the hash of their documents. The sources of
+// those that are new are read all at once.
+func (c *Catalog) compiledRules(ctx context.Context, docs deviceops.Documents, heads []deviceops.Document) (map[string]*Automation, map[string]error, error) {
+	compiled, faults := make(map[string]*Automation, len(heads)), map[string]error{}
+	var unknown []deviceops.Document
+	for _, d := range heads {
+		if known := c.automations.find(d.Hash); known != nil {
+			compiled[d.Hash] = known
+		} else {
+			unknown = append(unknown, d)
+		}
+	}
+	if len(unknown) == 0 {
+		return compiled, faults, nil
+	}
+	read, err := docs.ReadDocuments(ctx, unknown)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.automations.atMost(maxCachedAutomations)
+	for _, d := range read {
+		if compiled[d.Hash], err = c.automations.get(d, CompileAutomation); err != nil {
+			faults[d.Hash] = err
+		}
+	}
+	return compiled, faults, nil
 }
 
 // PlanRun implements deviceops.Catalog.

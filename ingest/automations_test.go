@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/dsl"
@@ -322,6 +324,34 @@ func TestChangesAreSeenWithinASecond(t *testing.T) {
 	require.NoError(t, a.store.RetireDocument(t.Context(), deviceops.RootAccount, deviceops.KindAutomation, "ping"))
 	a.ping("k1")
 	require.Len(t, a.runs(), 1)
+}
+
+// readCatalog counts how often automations are read.
+type readCatalog struct {
+	deviceops.Catalog
+	reads atomic.Int32
+}
+
+func (c *readCatalog) Automations(ctx context.Context, docs deviceops.Documents, account string) ([]*deviceops.Automation, error) {
+	c.reads.Add(1)
+	return c.Catalog.Automations(ctx, docs, account)
+}
+
+func TestThoseWhoHearAtTheSameTimeReadAutomationsOnce(t *testing.T) {
+	t.Parallel()
+	a := newAutomated(t, simple("concurrency: parallel\n"))
+	a.critical("k1")
+	catalog := &readCatalog{Catalog: a.heard.Automations.Catalog}
+	a.heard.Automations.Catalog = catalog
+	group, ctx := errgroup.WithContext(t.Context())
+	for range 8 {
+		group.Go(func() error {
+			return a.heard.AppendEvents(ctx, []deviceops.Event{{Account: deviceops.RootAccount, Device: "k1", Type: "device.ping", At: a.clock.Now()}})
+		})
+	}
+	require.NoError(t, group.Wait())
+	require.Len(t, a.runs(), 8)
+	require.EqualValues(t, 1, catalog.reads.Load())
 }
 
 func TestWhatCannotBeStartedIsSaid(t *testing.T) {

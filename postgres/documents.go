@@ -104,6 +104,20 @@ func (t tx) FindDocument(ctx context.Context, account, kind, name string, versio
 	}
 }
 
+// ReadDocuments implements deviceops.Documents.
+func (t tx) ReadDocuments(ctx context.Context, listed []deviceops.Document) ([]deviceops.Document, error) {
+	type d = deviceops.Document
+	found, err := listOf(ctx, t, len(listed), "read documents", scanDocument, `
+		select `+documentHead+`, source from documents
+		join unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) as x(account, kind, name, version) using (account, kind, name, version)`,
+		column(listed, func(d *d) string { return d.Account }), column(listed, func(d *d) string { return d.Kind }),
+		column(listed, func(d *d) string { return d.Name }), column(listed, func(d *d) int { return d.Version }))
+	if err == nil && len(found) < len(listed) {
+		return nil, deviceops.Errorf(deviceops.ENOTFOUND, "%d of %d documents are not there any more", len(listed)-len(found), len(listed))
+	}
+	return found, err
+}
+
 // ListDocuments implements deviceops.Documents.
 func (t tx) ListDocuments(ctx context.Context, account, kind string) ([]deviceops.Document, error) {
 	return list(ctx, t, "list documents", scanDocumentHead, `

@@ -159,6 +159,28 @@ func TestPublishDocumentAtTheSameTime(t *testing.T) {
 	require.ElementsMatch(t, []int{1, 2, 3, 4, 5, 6, 7, 8}, versions)
 }
 
+func TestReadDocuments(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		var published []deviceops.Document
+		for _, d := range []deviceops.Document{document("acme", "v", 0, "h1"), document("acme", "w", 0, "h1"), document("acme", "w", 0, "h2"), document("acme/emea", "w", 0, "h3")} {
+			stored, _, err := s.PublishDocument(t.Context(), d)
+			require.NoError(t, err)
+			published = append(published, stored)
+		}
+		require.NoError(t, s.RetireDocument(t.Context(), "acme", published[0].Kind, "v"))
+		heads := []deviceops.Document{published[3], published[0], published[1]}
+		for i := range heads {
+			heads[i].Source = ""
+		}
+		read, err := s.ReadDocuments(t.Context(), heads)
+		require.NoError(t, err)
+		require.ElementsMatch(t, []deviceops.Document{published[0], published[1], published[3]}, read, "whether they are shown or not")
+		heads[1].Version = 7
+		_, err = s.ReadDocuments(t.Context(), heads)
+		requireCode(t, deviceops.ENOTFOUND, err)
+	})
+}
+
 func TestDocumentsAreLookedUpFromNearToFar(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
 		publish := func(account, name, hash string) {
