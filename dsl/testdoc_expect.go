@@ -87,7 +87,8 @@ var (
 	caseExpectKeys = []fieldSpec{
 		{ExpectStarts, schema{"type": "array", "items": refTo("duration"), "description": "when runs are started"}},
 		{ExpectCalls, mapOf("commands, actions and workflows and how often each is called", integerSchema("", 0))},
-		{ExpectTickets, integerSchema("how many are opened", 0)},
+		{ExpectTickets, integerSchema("how many are opened, without the parents of storms", 0)},
+		{ExpectStorms, integerSchema("how many storms the tickets of automations fold into", 0)},
 		{ExpectDevices, mapOf("devices and their state at the end", schema{"enum": stateNames()})},
 	}
 )
@@ -146,7 +147,7 @@ func (c *checker) eachRun(n *yaml.Node, one *TestCase) {
 func (c *checker) expectation(key string, n *yaml.Node, run int) []Expectation {
 	e := Expectation{Place: c.place(n), Kind: key, Run: run}
 	switch key {
-	case ExpectRuns, ExpectTickets:
+	case ExpectRuns, ExpectTickets, ExpectStorms:
 		e.Want = c.integer(n, key, 0, 100_000)
 	case ExpectStarts:
 		e.Want = c.durations(n)

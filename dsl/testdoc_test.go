@@ -38,6 +38,7 @@ cases:
       runs: [ { status: failed, error: { code: busy, message: not } }, { took: 40m..1h } ]
       calls: { reboot: 2 }
       tickets: 0
+      storms: 1
       starts: [ 12m, 1h ]
       outputs: { rebooted: true, list: [ 1, 2.5 ] }
       ran: [ reboot ]
@@ -129,6 +130,7 @@ func TestExpectations(t *testing.T) {
 		{ExpectTook, "", 2, [2]time.Duration{40 * time.Minute, time.Hour}},
 		{ExpectCalls, "reboot", 0, 2},
 		{ExpectTickets, "", 0, 0},
+		{ExpectStorms, "", 0, 1},
 		{ExpectStarts, "", 0, []time.Duration{12 * time.Minute, time.Hour}},
 		{ExpectOutputs, "rebooted", 0, true},
 		{ExpectOutputs, "list", 0, []any{int64(1), 2.5}},

@@ -28,7 +28,7 @@ type driver struct {
 	rules map[string]*deviceops.Automation // by name
 	keys  map[slot]*deviceops.AutomationKey
 
-	problems map[slot]*problemState          // that automations opened tickets for
+	ticketOf map[slot]string                 // the last ticket that an automation opened
 	brakes   map[string]deviceops.LimitState // by automation
 	running  map[string]workflow.CancelFunc  // by id of run
 }
@@ -38,7 +38,7 @@ type slot struct{ automation, key string }
 
 func (w *world) driver(about subject) *driver {
 	d := &driver{
-		world: w, about: about, rules: map[string]*deviceops.Automation{}, keys: map[slot]*deviceops.AutomationKey{}, problems: map[slot]*problemState{},
+		world: w, about: about, rules: map[string]*deviceops.Automation{}, keys: map[slot]*deviceops.AutomationKey{}, ticketOf: map[slot]string{},
 		brakes: map[string]deviceops.LimitState{}, running: map[string]workflow.CancelFunc{},
 	}
 	for _, a := range about.automations {

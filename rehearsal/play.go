@@ -103,32 +103,43 @@ func (p *play) OpenTicket(samples []deviceops.Sample, _ deviceops.WindowDecision
 	if err != nil {
 		return false, err
 	}
-	problem := p.problems[p.slot]
-	switch {
-	case problem == nil, problem.over && !p.now.Before(problem.since.Add(opening.Reopen)):
-		p.tickets = append(p.tickets, map[string]any{"title": opening.Ticket.Title})
-		p.note("ticket: %s", opening.Ticket.Title)
-	case problem.over:
-		p.note("ticket, open again: %s", opening.Ticket.Title)
-	default:
-		p.note("ticket, told again: %s", opening.Ticket.Title)
+	opening.Ticket.Account, opening.Ticket.Fingerprint = deviceops.RootAccount, p.automation.Name+"|"+p.slot.key
+	opening.Entry = deviceops.TicketEntry{At: p.now, By: "automation:" + p.automation.Name}
+	t, err := p.desk.open(opening, p.now)
+	if err != nil {
+		return false, err
 	}
-	p.problems[p.slot] = &problemState{title: opening.Ticket.Title, since: p.now}
+	p.ticketOf[p.slot] = t.ticket.ID
+	p.noteTicket(t)
 	return true, nil
+}
+
+// noteTicket tells what became of an opening.
+func (p *play) noteTicket(t told) {
+	switch t.before.Status {
+	case "":
+		p.note("ticket: %s", t.ticket.Title)
+	case deviceops.TicketClosed:
+		p.note("ticket, open again: %s", t.ticket.Title)
+	default:
+		p.note("ticket, told again: %s", t.ticket.Title)
+	}
+	switch {
+	case t.storm.ID != t.stormBefore.ID:
+		p.note("storm of %s: %s", plural(t.storm.Members, "ticket", "tickets"), t.storm.Title)
+	case t.storm.Status != t.stormBefore.Status:
+		p.note("storm, open again: %s", t.storm.Title)
+	}
 }
 
 // TicketOver implements deviceops.AutomationPlay.
 func (p *play) TicketOver(deviceops.Sample) {
-	problem := p.problems[p.slot]
-	problem.over, problem.since = true, p.now
-	p.note("ticket, closed: %s", problem.title)
-}
-
-// problemState is what a rehearsal knows of the ticket of a key.
-type problemState struct {
-	title string
-	over  bool
-	since time.Time
+	id := p.ticketOf[p.slot]
+	storm, over := p.desk.over(id, p.now)
+	p.note("ticket, closed: %s", p.desk.tickets[id].Title)
+	if over {
+		p.note("storm, over: %s", storm.Title)
+	}
 }
 
 // ended starts what waited for the end of a run.

@@ -21,9 +21,10 @@ type world struct {
 	now   time.Time
 
 	devices   map[string]*deviceops.Device
-	described map[string]bool // devices that the case describes
-	calls     map[string]int  // by name of command, action or workflow
-	tickets   []map[string]any
+	described map[string]bool   // devices that the case describes
+	calls     map[string]int    // by name of command, action or workflow
+	tickets   []map[string]any  // that runs opened
+	desk      *desk             // with those of automations
 	emitted   []deviceops.Event // by runs
 
 	runs      []*deviceops.Run // as stored, in the order of start, with those that runs started
@@ -39,7 +40,7 @@ type world struct {
 
 func newWorld(s *Suite, story *dsl.TestCase) *world {
 	w := &world{
-		suite: s, story: story, start: story.Now, now: story.Now, told: map[string]bool{},
+		suite: s, story: story, start: story.Now, now: story.Now, told: map[string]bool{}, desk: newDesk(),
 		devices: map[string]*deviceops.Device{}, described: map[string]bool{}, calls: map[string]int{}, byID: map[string]*deviceops.Run{},
 	}
 	for id, d := range story.Devices {
