@@ -26,7 +26,7 @@ func TestNewRollback(t *testing.T) {
 	require.Equal(t, deviceops.Rollout{
 		ID: r.RollbackID(), Account: "acme", Name: "kiosk-rollback", Kind: deviceops.ChangeRelease, Source: "rollout: kiosk", Hash: "h",
 		Status: deviceops.RolloutPlanning, StatusBy: "user:maria", StatusSince: planNoon, Limits: deviceops.Limits{InFlight: 50},
-		RollbackOf: "ro-1", CreatedBy: "user:maria", Reason: "it smells", CreatedAt: planNoon,
+		RollbackOf: "ro-1", HealthBySuccess: true, CreatedBy: "user:maria", Reason: "it smells", CreatedAt: planNoon,
 		Rings: []deviceops.Ring{{Index: 0, Name: "b", Status: deviceops.RingPending}, {Index: 1, Name: "a", Status: deviceops.RingPending}},
 	}, back)
 	spec.Rollback = deviceops.RollbackSpec{InFlight: 5}
