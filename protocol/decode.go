@@ -140,8 +140,12 @@ func unmarshal(raw []byte, target any, strict bool) error {
 	if trimmed[0] != '{' {
 		return invalid("payload is a JSON %s, not an object", kindOf(trimmed))
 	}
-	if !strict && json.Valid(trimmed) { // most are: this is the fast way
-		return fieldError(json.Unmarshal(trimmed, target))
+	if !strict {
+		err := json.Unmarshal(trimmed, target)
+		var syntax *json.SyntaxError
+		if !errors.As(err, &syntax) { // most is JSON: this is the fast way
+			return fieldError(err)
+		}
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	if strict {

@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"bytes"
 	"encoding/json"
 	"math"
 	"reflect"
@@ -19,24 +18,25 @@ type Object map[string]any
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (o *Object) UnmarshalJSON(data []byte) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
+	r := objectReader{data: data}
+	switch r.next() {
+	case 0:
+		return errNoJSON
+	case 'n':
+		*o = nil
+		return r.word("null")
+	case '{':
+	default:
+		return wrongType(data[r.at:], reflect.TypeFor[Object]())
+	}
+	v, err := r.value()
+	if err == nil && r.next() != 0 {
+		err = errNoJSON
+	}
+	if err != nil {
 		return err
 	}
-	if v == nil {
-		*o = nil
-		return nil
-	}
-	m, ok := v.(map[string]any)
-	if !ok {
-		return wrongType(data, reflect.TypeFor[Object]())
-	}
-	if !settle(m) {
-		return &json.UnmarshalTypeError{Value: "number out of range", Type: reflect.TypeFor[Object]()}
-	}
-	*o = m
+	*o = v.(map[string]any)
 	return nil
 }
 
@@ -61,36 +61,7 @@ func ObjectOf(v any) (Object, error) {
 	return o, unmarshal(raw, &o, false)
 }
 
-// settle turns each json.Number below v into int64 or float64, in place. It
-// reports false for a number that neither can hold.
-func settle(v any) bool {
-	switch v := v.(type) {
-	case map[string]any:
-		for k, e := range v {
-			if !settleAt(e, func(n any) { v[k] = n }) {
-				return false
-			}
-		}
-	case []any:
-		for i, e := range v {
-			if !settleAt(e, func(n any) { v[i] = n }) {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func settleAt(v any, put func(any)) bool {
-	n, ok := v.(json.Number)
-	if !ok {
-		return settle(v)
-	}
-	number, ok := settleNumber(n)
-	put(number)
-	return ok
-}
-
+// settleNumber gives a number as int64 or float64; false if neither can hold it.
 func settleNumber(n json.Number) (any, bool) {
 	if i, err := strconv.ParseInt(string(n), 10, 64); err == nil {
 		return i, true
