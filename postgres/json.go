@@ -16,6 +16,9 @@ import (
 // hold, becomes U+FFFD; one odd message must not keep a batch from being
 // stored.
 func encode(v any) ([]byte, error) {
+	if text, ok := appendPlain(make([]byte, 0, 64), v); ok {
+		return replaceNUL(text), nil
+	}
 	text, err := json.Marshal(exact(v))
 	if err != nil {
 		return nil, deviceops.Errorf(deviceops.EINVALID, "a value cannot be stored as JSON: %w", err)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -94,4 +95,55 @@ func collapse(s string) string {
 		s = strings.ReplaceAll(s, "\ufffd\ufffd", "\ufffd")
 	}
 	return s
+}
+
+// TestPlainTextIsThatOfMarshal compares what is written by hand with what
+// encoding/json writes.
+func TestPlainTextIsThatOfMarshal(t *testing.T) {
+	t.Parallel()
+	draw := rand.New(rand.NewPCG(1, 2))
+	leaves := []any{
+		nil, true, false, 7, int64(-7), int64(math.MaxInt64), 0.0, -0.5, 80.0, 1e21, 1e-9, 1e19, "", "text", `"quoted\"`, "a<b>&c", "é\u2028", "\xff", "a\x00b", "\u007f\t\n",
+		map[string]any(nil), []any(nil), map[string]any{}, []any{},
+	}
+	var tree func(depth int) any
+	tree = func(depth int) any {
+		switch n := draw.IntN(4); {
+		case depth == 0 || n < 2:
+			return leaves[draw.IntN(len(leaves))]
+		case n == 2:
+			list := make([]any, draw.IntN(4))
+			for i := range list {
+				list[i] = tree(depth - 1)
+			}
+			return list
+		}
+		m := map[string]any{}
+		for range draw.IntN(12) {
+			m[strings.Repeat(string(rune('a'+draw.IntN(26))), draw.IntN(3))] = tree(depth - 1)
+		}
+		m[[]string{"é", "<", "b\x00", "z\xff"}[draw.IntN(4)]] = 1.0
+		return m
+	}
+	for range 2000 {
+		v := tree(4)
+		text, plain := appendPlain(nil, v)
+		require.True(t, plain)
+		want, err := json.Marshal(exact(v))
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(text))
+	}
+	for _, v := range []any{deviceops.Device{}, []string{"a"}, []any{uint8(1)}, map[string]any{"a": map[string]string{}}, math.NaN()} {
+		_, plain := appendPlain(nil, v)
+		require.False(t, plain, "%T", v)
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	data := map[string]any{"battery_pct": 9.5, "code": int64(7), "note": "as ever"}
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := encode(data)
+		require.NoError(b, err)
+	}
 }
