@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -17,6 +18,13 @@ func Query[T any](ctx context.Context, s *Store, sql string, args ...any) ([]T, 
 func Exec(ctx context.Context, s *Store, sql string, args ...any) error {
 	_, err := s.exec(ctx, "change", sql, args...)
 	return err
+}
+
+// EventsPlan tells how PostgreSQL finds the events of a filter.
+func EventsPlan(ctx context.Context, s *Store, f deviceops.EventFilter) (string, error) {
+	sql, args := eventsQuery(f)
+	lines, err := list(ctx, s.tx, "explain", pgx.RowTo[string], "explain "+sql, args...)
+	return strings.Join(lines, "\n"), err
 }
 
 // Verdicts gives what a filter says of each device.

@@ -31,7 +31,7 @@ func (t tx) EventHorizon(ctx context.Context, before deviceops.Horizon) (deviceo
 
 // selection gives the conditions of a selection.
 func selection(s deviceops.EventSelection) (where filter) {
-	where.within("account", s.Account)
+	where.withinEvents(s.Account)
 	where.add("id > ?", s.After)
 	where.add("id <= ?", s.UpTo)
 	var exact, any []string
