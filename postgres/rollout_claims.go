@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -241,27 +242,53 @@ func (t tx) LeaseRollout(ctx context.Context, leased []deviceops.RolloutDevice, 
 	if len(leased) == 0 {
 		return nil, nil
 	}
-	b := newRowBatch(leased)
-	args, err := leaseArgs(commands)
-	if err != nil || b.err != nil {
-		return nil, cmp.Or(err, b.err)
+	args, err := leaseArgs(leased, commands, now.Add(deviceops.PublishLease))
+	if err != nil {
+		return nil, err
 	}
-	args = append(append(b.args(), now.Add(deviceops.PublishLease)), args...)
 	return list(ctx, t, "lease devices of rollout", pgx.RowTo[string], leaseRows, args...)
 }
 
-// leaseArgs gives the columns of commands that are made by a lease.
-func leaseArgs(commands []deviceops.Command) (args []any, err error) {
+// leaseKind is what many commands of a lease have in common.
+type leaseKind struct {
+	account, name, by, reason, rollout string
+	attempt, ring                      int
+	exclusive                          bool
+	created, due, expires              time.Time
+}
+
+// leaseArgs gives the columns of rows and of the commands that are made for them.
+func leaseArgs(leased []deviceops.RolloutDevice, commands []deviceops.Command, until time.Time) (args []any, err error) {
 	type c = deviceops.Command
+	type k = leaseKind
+	type r = deviceops.RolloutDevice
+	var kinds kinds[leaseKind]
+	for i := range commands {
+		c := &commands[i]
+		kinds.add(leaseKind{
+			account: c.Account, name: c.Name, by: c.By, reason: c.Reason, rollout: c.Rollout, attempt: c.Attempt, ring: c.Ring, exclusive: c.Exclusive,
+			created: c.CreatedAt, due: c.DueAt, expires: c.ExpiresAt,
+		})
+	}
+	sorted := slices.SortedFunc(slices.Values(leased), func(x, y r) int {
+		return cmp.Or(strings.Compare(x.Rollout, y.Rollout), strings.Compare(x.Device, y.Device))
+	})
+	origins := column(sorted, func(r *r) *string {
+		origin, failed := originText(r.From)
+		err = cmp.Or(err, failed)
+		return origin
+	})
 	args = []any{
-		texts(commands, func(c *c) string { return c.ID }), texts(commands, func(c *c) string { return c.Account }),
-		texts(commands, func(c *c) string { return c.Device }), texts(commands, func(c *c) string { return c.Name }),
-		documents(commands, &err, func(c *c) (any, bool) { return c.Args, len(c.Args) == 0 }),
-		column(commands, func(c *c) int { return c.Attempt }), column(commands, func(c *c) bool { return c.Exclusive }),
-		texts(commands, func(c *c) string { return c.By }), texts(commands, func(c *c) string { return c.Reason }),
-		column(commands, func(c *c) *time.Time { return orNull(c.CreatedAt) }), column(commands, func(c *c) *time.Time { return orNull(c.DueAt) }),
-		column(commands, func(c *c) *time.Time { return orNull(c.ExpiresAt) }), texts(commands, func(c *c) string { return c.Boot }),
-		texts(commands, func(c *c) string { return c.Rollout }), column(commands, func(c *c) int { return c.Ring }),
+		texts(sorted, func(r *r) string { return r.Rollout }), texts(sorted, func(r *r) string { return r.Device }),
+		column(sorted, func(r *r) int { return r.Attempt }), origins, until,
+		texts(commands, func(c *c) string { return c.ID }), texts(commands, func(c *c) string { return c.Device }),
+		documents(commands, &err, func(c *c) (any, bool) { return c.Args, len(c.Args) == 0 }), texts(commands, func(c *c) string { return c.Boot }), kinds.rows,
+		texts(kinds.list, func(k *k) string { return k.account }), texts(kinds.list, func(k *k) string { return k.name }),
+		column(kinds.list, func(k *k) int { return k.attempt }), column(kinds.list, func(k *k) bool { return k.exclusive }),
+		texts(kinds.list, func(k *k) string { return k.by }), texts(kinds.list, func(k *k) string { return k.reason }),
+		column(kinds.list, func(k *k) *time.Time { return orNull(k.created) }), column(kinds.list, func(k *k) *time.Time { return orNull(k.due) }),
+		column(kinds.list, func(k *k) *time.Time { return orNull(k.expires) }),
+		texts(kinds.list, func(k *k) string { return k.rollout }), column(kinds.list, func(k *k) int { return k.ring }),
 	}
 	return args, err
 }
@@ -271,15 +298,18 @@ func leaseArgs(commands []deviceops.Command) (args []any, err error) {
 // few that exist are looked for and changed by themselves, since an insert that is
 // prepared for each to exist costs more.
 var leaseRows = `
-	with y as materialized (
-		select * from unnest($16::text[], $17::text[], $18::text[], $19::text[], $20::jsonb[], $21::bigint[], $22::boolean[], $23::text[], $24::text[],
-			$25::timestamptz[], $26::timestamptz[], $27::timestamptz[], $28::text[], $29::text[], $30::bigint[]) as y(
-			id, account, device, name, args, attempt, exclusive, asked_by, reason, created_at, due_at, expires_at, boot, rollout, ring)),
-	known as materialized (select c.id from commands c where c.id = any($16) order by c.id for no key update),
+	with x as materialized (select * from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[]) as x(rollout, device, attempt, origin)),
+	y as materialized (
+		select id, device, args, boot, ($11::text[])[kind] as account, ($12::text[])[kind] as name, ($13::bigint[])[kind] as attempt,
+			($14::boolean[])[kind] as exclusive, ($15::text[])[kind] as asked_by, ($16::text[])[kind] as reason,
+			($17::timestamptz[])[kind] as created_at, ($18::timestamptz[])[kind] as due_at, ($19::timestamptz[])[kind] as expires_at,
+			($20::text[])[kind] as rollout, ($21::bigint[])[kind] as ring
+		from unnest($6::text[], $7::text[], $8::jsonb[], $9::text[], $10::bigint[]) as y(id, device, args, boot, kind)),
+	known as materialized (select c.id from commands c where c.id = any($6) order by c.id for no key update),
 	again as (
 		update commands c set
 			args = y.args, attempt = y.attempt, status = 'pending', due_at = y.due_at, expires_at = y.expires_at,
-			sent_at = null, leased_until = $15, finished_at = null, cancel_asked = false, boot = y.boot,
+			sent_at = null, leased_until = $5, finished_at = null, cancel_asked = false, boot = y.boot,
 			phase = '', percent = 0, output = null, error = null
 		from y
 		where c.id = any(array(select id from known)) and c.id = y.id
@@ -290,14 +320,13 @@ var leaseRows = `
 			waiter_workflow, waiter_activity, created_at, due_at, expires_at, leased_until,
 			cancel_asked, deferrals, boot, phase, percent, rollout, ring)
 		select id, account, device, name, args, attempt, exclusive, 'pending', asked_by, reason,
-			'', '', coalesce(created_at, now()), due_at, expires_at, $15, false, 0, boot, '', 0, rollout, ring
+			'', '', coalesce(created_at, now()), due_at, expires_at, $5, false, 0, boot, '', 0, rollout, ring
 		from y where not ` + among("y.id", "select id from known") + `
 		returning device),
 	stored as (select device from again union all select device from made),
-	x as materialized (select * from ` + rowBatchTable + `),
 	moved as (
 		update rollout_devices r set
-			previous = ` + rowState + `, status = 'pending', leased_until = $15, attempt = x.attempt, origin = x.origin, error = null,
+			previous = ` + rowState + `, status = 'pending', leased_until = $5, attempt = x.attempt, origin = x.origin, error = null,
 			wait_kind = '', wait_text = '', wait_since = null, wait_until = null
 		from x
 		where r.rollout = x.rollout and r.device = x.device and r.status in ('pending', 'deferred') and ` + among("x.device", "select device from stored") + `

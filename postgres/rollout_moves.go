@@ -161,18 +161,24 @@ var (
 	revertible = append([]deviceops.RolloutDeviceStatus{deviceops.DeviceReverting}, beforeRevert...)
 )
 
+// moveKind is what many moves have in common.
+type moveKind struct {
+	rollout, to, from           string
+	at                          time.Time
+	attempt, deferrals, percent int
+	due                         time.Time
+	wait                        deviceops.RolloutWait
+	phase                       string
+}
+
 // moveBatch is moves as arrays, sorted, so that all who move rows lock them in
 // one order.
 type moveBatch struct {
-	moves                           []deviceops.RolloutMove
-	rollouts, devices, to, from     []string
-	at                              []time.Time
-	attempts, deferrals, percentage []int
-	due                             []*time.Time
-	waits                           waitBatch
-	errors                          []*string
-	phases                          []string
-	err                             error
+	moves   []deviceops.RolloutMove
+	devices []string
+	errors  []*string
+	kinds   kinds[moveKind]
+	err     error
 }
 
 func newMoveBatch(moves []deviceops.RolloutMove) *moveBatch {
@@ -187,36 +193,56 @@ func newMoveBatch(moves []deviceops.RolloutMove) *moveBatch {
 }
 
 func (b *moveBatch) add(m *deviceops.RolloutMove) {
-	b.rollouts, b.devices, b.to = append(b.rollouts, m.Rollout), append(b.devices, m.Device), append(b.to, string(m.To))
-	var from strings.Builder
-	for _, s := range m.From {
-		from.WriteString(string(s) + " ")
+	kind := moveKind{
+		rollout: m.Rollout, to: string(m.To), from: statusList(m.From), at: m.At,
+		attempt: m.Attempt, deferrals: m.Deferrals, percent: m.Percent, due: m.DueAt, phase: m.Phase,
 	}
-	b.from, b.at = append(b.from, from.String()), append(b.at, m.At)
-	b.attempts, b.deferrals, b.percentage = append(b.attempts, m.Attempt), append(b.deferrals, m.Deferrals), append(b.percentage, m.Percent)
-	b.due, b.phases = append(b.due, orNull(m.DueAt)), append(b.phases, m.Phase)
-	b.waits.add(m.Wait)
+	if m.Wait != nil {
+		kind.wait = *m.Wait
+	}
+	b.devices = append(b.devices, m.Device)
+	b.kinds.add(kind)
 	cause, err := jsonText(m.Error, m.Error == nil)
 	b.err = cmp.Or(b.err, err)
 	b.errors = append(b.errors, cause)
 }
 
+// statusList gives statuses with spaces between them.
+func statusList(list []deviceops.RolloutDeviceStatus) string {
+	var b strings.Builder
+	for i, s := range list {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(string(s))
+	}
+	return b.String()
+}
+
 func (b *moveBatch) args() []any {
+	type k = moveKind
+	list := b.kinds.list
 	return []any{
-		b.rollouts, b.devices, b.from, b.to, b.at, b.attempts, b.deferrals, b.due,
-		b.waits.kinds, b.waits.texts, b.waits.since, b.waits.until, b.errors, b.phases, b.percentage, deviceops.PublishLease,
+		b.devices, b.errors, b.kinds.rows,
+		texts(list, func(k *k) string { return k.rollout }), texts(list, func(k *k) string { return k.from }), texts(list, func(k *k) string { return k.to }),
+		column(list, func(k *k) time.Time { return k.at }), column(list, func(k *k) int { return k.attempt }), column(list, func(k *k) int { return k.deferrals }),
+		column(list, func(k *k) *time.Time { return orNull(k.due) }), texts(list, func(k *k) string { return string(k.wait.Kind) }),
+		texts(list, func(k *k) string { return k.wait.Text }), column(list, func(k *k) *time.Time { return orNull(k.wait.Since) }),
+		column(list, func(k *k) *time.Time { return orNull(k.wait.Until) }), texts(list, func(k *k) string { return k.phase }),
+		column(list, func(k *k) int { return k.percent }), deviceops.PublishLease,
 	}
 }
 
 // advanceRows moves the rows of a moveBatch. A row whose command was answered
 // before its publication was recorded was sent when its lease began.
 var advanceRows = `
-	with m as (
-		select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::bigint[], $7::bigint[], $8::timestamptz[],
-			$9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::jsonb[], $14::text[], $15::bigint[])
-			with ordinality as m(rollout, device, olds, status, at, attempt, deferrals, due_at,
-				wait_kind, wait_text, wait_since, wait_until, error, phase, percent, n)),
-	healthy as materialized (select id from rollouts where id = any($1) and health_by_success),
+	with m as materialized (
+		select device, error, n, ($4::text[])[kind] as rollout, string_to_array(($5::text[])[kind], ' ') as olds, ($6::text[])[kind] as status,
+			($7::timestamptz[])[kind] as at, ($8::bigint[])[kind] as attempt, ($9::bigint[])[kind] as deferrals, ($10::timestamptz[])[kind] as due_at,
+			($11::text[])[kind] as wait_kind, ($12::text[])[kind] as wait_text, ($13::timestamptz[])[kind] as wait_since,
+			($14::timestamptz[])[kind] as wait_until, ($15::text[])[kind] as phase, ($16::bigint[])[kind] as percent
+		from unnest($1::text[], $2::jsonb[], $3::bigint[]) with ordinality as m(device, error, kind, n)),
+	healthy as materialized (select id from rollouts where id = any($4) and health_by_success),
 	moved as (
 		update rollout_devices r set
 			previous = ` + rowState + `, status = m.status, leased_until = null,
@@ -225,7 +251,7 @@ var advanceRows = `
 			due_at = case when m.status in ('pending', 'deferred') then m.due_at end,
 			wait_kind = m.wait_kind, wait_text = m.wait_text, wait_since = m.wait_since, wait_until = m.wait_until,
 			error = m.error, phase = m.phase, percent = m.percent,
-			sent_at = case m.status when 'sent' then m.at when 'pending' then null else coalesce(r.sent_at, r.leased_until - $16::interval) end,
+			sent_at = case m.status when 'sent' then m.at when 'pending' then null else coalesce(r.sent_at, r.leased_until - $17::interval) end,
 			answer_at = case
 				when m.status in ('pending', 'sent') then null
 				when m.status in ('accepted', 'deferred', 'succeeded', 'failed', 'rejected') and coalesce(r.sent_at, r.leased_until) is not null
@@ -237,7 +263,7 @@ var advanceRows = `
 				else r.began_at end,
 			ended_at = case when m.status in ('pending', 'sent', 'accepted', 'deferred') then null else m.at end
 		from m
-		where r.rollout = m.rollout and r.device = m.device and r.status = any(string_to_array(m.olds, ' '))
+		where r.rollout = m.rollout and r.device = m.device and r.status = any(m.olds)
 		returning r.rollout, r.device, r.ring, r.previous, ` + rowState + ` as state, m.n),
 	` + countShifts + `
 	select moved.n, moved.ring, counted.open, coalesce(o.rollback_of, '')
