@@ -217,6 +217,7 @@ type RolloutClaim struct {
 	// Targets, where it is not nil, is judged for each device: Candidate.Meets.
 	Targets *Filter
 	// What the manifest uses, so that no more is looked up than is needed.
+	Lean     bool   // of a device nothing is read but who it is, its state, and how it is connected
 	Metrics  bool   // Device.Metrics are filled in
 	BudgetOf string // the field of BudgetSpec.Per; GroupUnavailable and GroupSize are filled in
 	Budget   bool
@@ -226,7 +227,7 @@ type RolloutClaim struct {
 // Candidate is a row that may be sent, and what is known of its device.
 type Candidate struct {
 	Row    RolloutDevice
-	Device Device // with twin and session
+	Device Device // with twin and session, unless RolloutClaim.Lean
 	Route  Route
 	// Attempt is the one to publish: the next if the device reported the last as
 	// failed, else the same again.

@@ -70,12 +70,19 @@ func (c *claim) query(ring int) deviceops.RolloutClaim {
 	q := deviceops.RolloutClaim{
 		Rollout: c.rollout.ID, Ring: ring, Epoch: c.rollout.Epoch, Now: c.now, Limit: min(claimMost, c.room+c.room/4+10),
 		Exclusive: c.change.exclusive(), Conflict: true, Targets: c.spec.Targets.Filter,
-		Metrics: c.spec.Ready != nil || c.spec.Targets.Judge != nil && c.spec.Targets.Filter == nil,
+		Lean: c.lean(), Metrics: c.spec.Ready != nil || c.spec.Targets.Judge != nil && c.spec.Targets.Filter == nil,
 	}
 	if c.spec.Budget != nil {
 		q.Budget, q.BudgetOf = true, c.spec.Budget.Per
 	}
 	return q
+}
+
+// lean reports whether neither the change nor a condition that is evaluated here
+// looks at more of a device than how it is connected.
+func (c *claim) lean() bool {
+	kind, targets := c.spec.Change.Kind, c.spec.Targets
+	return (kind == deviceops.ChangeCommand || kind == deviceops.ChangeWorkflow) && c.spec.Ready == nil && (targets.Judge == nil || targets.Filter != nil)
 }
 
 // decide sorts candidates into those that are sent the change, those that wait
@@ -86,6 +93,9 @@ func (c *claim) decide(ctx context.Context, found []deviceops.Candidate) (err er
 	freezes := freezesBelow{tx: c.tx, account: c.rollout.Account, known: map[string]*deviceops.Freeze{}}
 	for i := range found {
 		candidate := &found[i]
+		if c.lean() && candidate.Meets == deviceops.Unknown {
+			candidate.Meets = deviceops.Yes // what the store cannot tell, nobody can: it stays
+		}
 		if len(c.commands)+len(c.runs) == c.room {
 			return nil // the rest stays due
 		}

@@ -1,9 +1,7 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -115,7 +113,7 @@ func (t tx) candidates(ctx context.Context, q deviceops.RolloutClaim, scope clai
 	}
 	from := `unnest(` + f.arg(devices) + `::text[], ` + f.arg(commands) + `::text[], ` + f.arg(attempts) + `::bigint[])
 		with ordinality as x(device, command, attempt, n)
-		join devices d on d.id = x.device join twins t on t.device = d.id join sessions s on s.device = d.id`
+		join devices d on d.id = x.device left join twins t on t.device = d.id join sessions s on s.device = d.id` // no twin is looked up that nothing asks for
 	budget, err := budgetOf(q, scope, f)
 	if err != nil {
 		return nil, err
@@ -124,13 +122,13 @@ func (t tx) candidates(ctx context.Context, q deviceops.RolloutClaim, scope clai
 	if err != nil {
 		return nil, err
 	}
-	metrics := `null::jsonb`
-	if q.Metrics {
-		metrics = `(select jsonb_object_agg(m.name, m.value) from device_metrics m where m.device = d.id)`
+	columns, read := wholeCandidates(q.Metrics)
+	if q.Lean {
+		columns, read = leanCandidates()
 	}
-	return listOf(ctx, t, len(claimed), "read candidates", scanCandidate(claimed), budget.with+`
+	return listOf(ctx, t, len(claimed), "read candidates", scanCandidate(claimed, read), budget.with+`
 		select x.n, case when $6 then `+lockedBy+` end, case when $7 then `+conflictBy+` end, `+familyBy+`, `+nextAttempt+`,
-			`+budget.columns+`, `+meets+`, `+deviceColumns+`, `+metrics+`
+			`+budget.columns+`, `+meets+`, `+columns+`
 		from `+from+budget.join+` order by x.n`, f.args...)
 }
 
@@ -187,22 +185,51 @@ func groupColumn(field string, f *filter) (string, error) {
 	}
 }
 
+// deviceReader gives what columns of a device are read into, and what makes a device
+// whole after that.
+type deviceReader func(d *deviceops.Device) (targets []any, finish func())
+
+// wholeCandidates gives the columns of all that is known of a device.
+func wholeCandidates(metrics bool) (columns string, read deviceReader) {
+	columns = deviceColumns + `, null::jsonb`
+	if metrics {
+		columns = deviceColumns + `, (select jsonb_object_agg(m.name, m.value) from device_metrics m where m.device = d.id)`
+	}
+	return columns, func(d *deviceops.Device) ([]any, func()) {
+		var latitude, longitude *float64
+		targets := append(append(deviceTargets(d, &latitude, &longitude), sessionTargets(d)...), &d.Metrics)
+		return targets, func() {
+			if latitude != nil && longitude != nil {
+				d.Place = &deviceops.Place{Latitude: *latitude, Longitude: *longitude}
+			}
+		}
+	}
+}
+
+// leanCandidates gives those of RolloutClaim.Lean.
+func leanCandidates() (columns string, read deviceReader) {
+	columns = `d.id, d.account, d.serial, d.profile, d.parent, d.zone, d.state, d.state_reason, s.connectivity, s.since, s.boot, s.wake_at, s.max_payload`
+	return columns, func(d *deviceops.Device) ([]any, func()) {
+		s := &d.Session
+		return []any{
+			&d.ID, &d.Account, &d.Serial, &d.Profile, &d.Parent, &d.Zone, &d.State, &d.StateReason,
+			&s.Connectivity, moment{&s.Since}, &s.Boot, moment{&s.WakeAt}, &s.MaxPayload,
+		}, func() {}
+	}
+}
+
 // scanCandidate reads a candidate of the rows that were claimed.
-func scanCandidate(claimed []deviceops.RolloutDevice) pgx.RowToFunc[deviceops.Candidate] {
+func scanCandidate(claimed []deviceops.RolloutDevice, read deviceReader) pgx.RowToFunc[deviceops.Candidate] {
 	return func(row pgx.CollectableRow) (c deviceops.Candidate, err error) {
 		var n int
 		var lockedBy, conflictBy, familyBy *string
-		var latitude, longitude *float64
-		d := &c.Device
+		device, finish := read(&c.Device)
 		targets := []any{&n, &lockedBy, &conflictBy, &familyBy, &c.Attempt, &c.Group, &c.GroupSize, &c.GroupUnavailable, &c.Meets}
-		targets = append(append(targets, deviceTargets(d, &latitude, &longitude)...), sessionTargets(d)...)
-		if err := row.Scan(append(targets, &d.Metrics)...); err != nil {
+		if err := row.Scan(append(targets, device...)...); err != nil {
 			return c, err
 		}
-		if latitude != nil && longitude != nil {
-			d.Place = &deviceops.Place{Latitude: *latitude, Longitude: *longitude}
-		}
-		c.Row, c.Route = claimed[n-1], d.Route()
+		finish()
+		c.Row, c.Route = claimed[n-1], c.Device.Route()
 		c.LockedBy, c.ConflictBy, c.FamilyBy = textOf(lockedBy), textOf(conflictBy), textOf(familyBy)
 		return c, nil
 	}
@@ -236,103 +263,6 @@ func (t tx) HoldRollout(ctx context.Context, held []deviceops.RolloutDevice) err
 		select`, b.args()...)
 	return err
 }
-
-// LeaseRollout implements deviceops.Rollouts.
-func (t tx) LeaseRollout(ctx context.Context, leased []deviceops.RolloutDevice, commands []deviceops.Command, now time.Time) ([]string, error) {
-	if len(leased) == 0 {
-		return nil, nil
-	}
-	args, err := leaseArgs(leased, commands, now.Add(deviceops.PublishLease))
-	if err != nil {
-		return nil, err
-	}
-	return list(ctx, t, "lease devices of rollout", pgx.RowTo[string], leaseRows, args...)
-}
-
-// leaseKind is what many commands of a lease have in common.
-type leaseKind struct {
-	account, name, by, reason, rollout string
-	attempt, ring                      int
-	exclusive                          bool
-	created, due, expires              time.Time
-}
-
-// leaseArgs gives the columns of rows and of the commands that are made for them.
-func leaseArgs(leased []deviceops.RolloutDevice, commands []deviceops.Command, until time.Time) (args []any, err error) {
-	type c = deviceops.Command
-	type k = leaseKind
-	type r = deviceops.RolloutDevice
-	var kinds kinds[leaseKind]
-	for i := range commands {
-		c := &commands[i]
-		kinds.add(leaseKind{
-			account: c.Account, name: c.Name, by: c.By, reason: c.Reason, rollout: c.Rollout, attempt: c.Attempt, ring: c.Ring, exclusive: c.Exclusive,
-			created: c.CreatedAt, due: c.DueAt, expires: c.ExpiresAt,
-		})
-	}
-	sorted := slices.SortedFunc(slices.Values(leased), func(x, y r) int {
-		return cmp.Or(strings.Compare(x.Rollout, y.Rollout), strings.Compare(x.Device, y.Device))
-	})
-	origins := column(sorted, func(r *r) *string {
-		origin, failed := originText(r.From)
-		err = cmp.Or(err, failed)
-		return origin
-	})
-	args = []any{
-		texts(sorted, func(r *r) string { return r.Rollout }), texts(sorted, func(r *r) string { return r.Device }),
-		column(sorted, func(r *r) int { return r.Attempt }), origins, until,
-		texts(commands, func(c *c) string { return c.ID }), texts(commands, func(c *c) string { return c.Device }),
-		documents(commands, &err, func(c *c) (any, bool) { return c.Args, len(c.Args) == 0 }), texts(commands, func(c *c) string { return c.Boot }), kinds.rows,
-		texts(kinds.list, func(k *k) string { return k.account }), texts(kinds.list, func(k *k) string { return k.name }),
-		column(kinds.list, func(k *k) int { return k.attempt }), column(kinds.list, func(k *k) bool { return k.exclusive }),
-		texts(kinds.list, func(k *k) string { return k.by }), texts(kinds.list, func(k *k) string { return k.reason }),
-		column(kinds.list, func(k *k) *time.Time { return orNull(k.created) }), column(kinds.list, func(k *k) *time.Time { return orNull(k.due) }),
-		column(kinds.list, func(k *k) *time.Time { return orNull(k.expires) }),
-		texts(kinds.list, func(k *k) string { return k.rollout }), column(kinds.list, func(k *k) int { return k.ring }),
-	}
-	return args, err
-}
-
-// leaseRows gives the devices whose rows were not leased, because their commands
-// have ended in a way that admits no other attempt. Nearly all commands are new: the
-// few that exist are looked for and changed by themselves, since an insert that is
-// prepared for each to exist costs more.
-var leaseRows = `
-	with x as materialized (select * from unnest($1::text[], $2::text[], $3::bigint[], $4::jsonb[]) as x(rollout, device, attempt, origin)),
-	y as materialized (
-		select id, device, args, boot, ($11::text[])[kind] as account, ($12::text[])[kind] as name, ($13::bigint[])[kind] as attempt,
-			($14::boolean[])[kind] as exclusive, ($15::text[])[kind] as asked_by, ($16::text[])[kind] as reason,
-			($17::timestamptz[])[kind] as created_at, ($18::timestamptz[])[kind] as due_at, ($19::timestamptz[])[kind] as expires_at,
-			($20::text[])[kind] as rollout, ($21::bigint[])[kind] as ring
-		from unnest($6::text[], $7::text[], $8::jsonb[], $9::text[], $10::bigint[]) as y(id, device, args, boot, kind)),
-	known as materialized (select c.id from commands c where c.id = any($6) order by c.id for no key update),
-	again as (
-		update commands c set
-			args = y.args, attempt = y.attempt, status = 'pending', due_at = y.due_at, expires_at = y.expires_at,
-			sent_at = null, leased_until = $5, finished_at = null, cancel_asked = false, boot = y.boot,
-			phase = '', percent = 0, output = null, error = null
-		from y
-		where c.id = any(array(select id from known)) and c.id = y.id
-			and (c.attempt = y.attempt and c.status in ('pending', 'deferred', 'expired') or c.attempt = y.attempt - 1 and c.status = 'failed')
-		returning c.device),
-	made as (
-		insert into commands (id, account, device, name, args, attempt, exclusive, status, asked_by, reason,
-			waiter_workflow, waiter_activity, created_at, due_at, expires_at, leased_until,
-			cancel_asked, deferrals, boot, phase, percent, rollout, ring)
-		select id, account, device, name, args, attempt, exclusive, 'pending', asked_by, reason,
-			'', '', coalesce(created_at, now()), due_at, expires_at, $5, false, 0, boot, '', 0, rollout, ring
-		from y where not ` + among("y.id", "select id from known") + `
-		returning device),
-	stored as (select device from again union all select device from made),
-	moved as (
-		update rollout_devices r set
-			previous = ` + rowState + `, status = 'pending', leased_until = $5, attempt = x.attempt, origin = x.origin, error = null,
-			wait_kind = '', wait_text = '', wait_since = null, wait_until = null
-		from x
-		where r.rollout = x.rollout and r.device = x.device and r.status in ('pending', 'deferred') and ` + among("x.device", "select device from stored") + `
-		returning r.rollout, r.device, r.ring, r.previous, ` + rowState + ` as state),
-	` + countShifts + `
-	select x.device from x where not ` + among("x.device", "select device from moved") + ` order by 1`
 
 // woken are the kinds of waits that end when something happens to a device.
 const woken = `('offline', 'sleep', 'lock', 'conflict', 'family')`

@@ -117,6 +117,18 @@ func TestClaimRolloutTellsOfDevices(t *testing.T) {
 		require.Equal(t, deviceops.Candidate{Row: row(t, s, r, "k1"), Device: d, Route: d.Route(), Attempt: 1}, c)
 		q.Metrics = false
 		require.Nil(t, candidates(t, s, q)["k1"].Device.Metrics)
+
+		q.Lean = true
+		lean := candidates(t, s, q)["k1"]
+		require.Equal(t, deviceops.Candidate{Row: row(t, s, r, "k1"), Device: lean.Device, Route: d.Route(), Attempt: 1}, lean)
+		require.Equal(t, deviceops.Device{
+			ID: d.ID, Account: d.Account, Serial: d.Serial, Profile: d.Profile, Parent: d.Parent, Zone: d.Zone, State: d.State, StateReason: d.StateReason,
+			Session: deviceops.Session{
+				Connectivity: d.Session.Connectivity, Since: d.Session.Since, Boot: d.Session.Boot, WakeAt: d.Session.WakeAt, MaxPayload: d.Session.MaxPayload,
+			},
+		}, lean.Device)
+		q.Targets = &deviceops.Filter{Op: deviceops.FilterEq, Field: "reported.config_version", Value: int64(0)}
+		require.Equal(t, deviceops.Yes, candidates(t, s, q)["k1"].Meets, "a filter may look at the twin all the same")
 	})
 }
 
