@@ -13,10 +13,13 @@ import (
 )
 
 // ackEvery is how often a device is told, at most, what is committed. One that
-// gave nothing but answers to commands is told after that time: an ack has no
+// gave nothing but answers to commands is told after ackAnswers: an ack has no
 // news for it, and those of a fleet that was commanded all at once would compete
-// with the commands.
-const ackEvery = 10 * time.Second
+// with the commands. Devices repeat what is not acknowledged for 30 s.
+const (
+	ackEvery   = 10 * time.Second
+	ackAnswers = 2 * ackEvery
+)
 
 // journal names the numbered messages of one boot of a device.
 type journal struct{ device, boot string }
@@ -272,7 +275,7 @@ func (t *transaction) acknowledgeAt(j journal) time.Time {
 	case t.touched[j]:
 		return t.ledger.devices[j.device].Session.AckedAt.Add(ackEvery)
 	default:
-		return t.ledger.now.Add(ackEvery)
+		return t.ledger.now.Add(ackAnswers)
 	}
 }
 
