@@ -242,11 +242,11 @@ var advanceRows = `
 			($11::text[])[kind] as wait_kind, ($12::text[])[kind] as wait_text, ($13::timestamptz[])[kind] as wait_since,
 			($14::timestamptz[])[kind] as wait_until, ($15::text[])[kind] as phase, ($16::bigint[])[kind] as percent
 		from unnest($1::text[], $2::jsonb[], $3::bigint[]) with ordinality as m(device, error, kind, n)),
-	healthy as materialized (select id from rollouts where id = any($4) and health_by_success),
+	o as materialized (select id, rollback_of, health_by_success from rollouts where id = any($4)),
 	moved as (
 		update rollout_devices r set
 			previous = ` + rowState + `, status = m.status, leased_until = null,
-			health = case when m.status = 'succeeded' and ` + among("m.rollout", "select id from healthy") + ` then 2 else 0 end,
+			health = case when m.status = 'succeeded' and ` + among("m.rollout", "select id from o where health_by_success") + ` then 2 else 0 end,
 			attempt = coalesce(nullif(m.attempt, 0), r.attempt), deferrals = coalesce(nullif(m.deferrals, 0), r.deferrals),
 			due_at = case when m.status in ('pending', 'deferred') then m.due_at end,
 			wait_kind = m.wait_kind, wait_text = m.wait_text, wait_since = m.wait_since, wait_until = m.wait_until,
@@ -269,7 +269,7 @@ var advanceRows = `
 	select moved.n, moved.ring, counted.open, coalesce(o.rollback_of, '')
 	from moved
 	left join counted on counted.rollout = moved.rollout and counted.ring = moved.ring
-	left join rollouts o on o.id = moved.rollout
+	left join o on o.id = moved.rollout
 	order by moved.n`
 
 // MarkRolloutSent implements deviceops.Rollouts. It waits for nobody: whoever
