@@ -54,7 +54,9 @@ func NewLauncher(c LauncherConfig) *Launcher {
 func (l *Launcher) Do(e deviceops.AutomationEffects) {
 	l.effects.offerStarts(e.Starts)
 	for _, run := range e.Cancels {
-		l.effects.offer("cancel", func(ctx context.Context) { l.effects.note("cancel", cancelRun(ctx, l.config.Orchestrator, run)) })
+		l.effects.offered("cancel", l.effects.follow.offer(func(ctx context.Context) {
+			l.effects.note("cancel", cancelRun(ctx, l.config.Orchestrator, run))
+		}))
 	}
 }
 

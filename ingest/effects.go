@@ -43,18 +43,19 @@ func (e *effects) begin(ctx context.Context, o outcome) {
 	}
 	e.offerStarts(o.starts)
 	for _, c := range o.ended {
-		e.offer("complete", func(ctx context.Context) { e.complete(ctx, c) })
+		e.offered("complete", e.follow.offerFirst(func(ctx context.Context) { e.complete(ctx, c) }))
 	}
 }
 
 func (e *effects) offerStarts(starts []deviceops.Start) {
 	for chunk := range slices.Chunk(starts, startsPerChunk) {
-		e.offer("start", func(ctx context.Context) { e.start(ctx, chunk) })
+		e.offered("start", e.follow.offer(func(ctx context.Context) { e.start(ctx, chunk) }))
 	}
 }
 
-func (e *effects) offer(kind string, job func(context.Context)) {
-	if !e.follow.offer(job) {
+// offered counts what the pool had no room for.
+func (e *effects) offered(kind string, taken bool) {
+	if !taken {
 		e.metrics.dropped.WithLabelValues(kind).Inc()
 	}
 }
@@ -120,8 +121,11 @@ func (e *effects) note(kind string, err error) {
 	}
 }
 
-// pool is a fixed number of workers behind a bounded queue.
+// pool is a fixed number of workers behind two bounded queues. What ends something
+// goes before what begins something: where a whole fleet powers on, workflows under
+// way do not wait, beyond their leases, for those that are to be started.
 type pool struct {
+	first   chan func(context.Context)
 	jobs    chan func(context.Context)
 	quit    chan struct{}
 	cancel  context.CancelFunc
@@ -130,7 +134,7 @@ type pool struct {
 
 func newPool(workers, queue int) *pool {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &pool{jobs: make(chan func(context.Context), queue), quit: make(chan struct{}), cancel: cancel}
+	p := &pool{first: make(chan func(context.Context), queue), jobs: make(chan func(context.Context), queue), quit: make(chan struct{}), cancel: cancel}
 	for range workers {
 		p.workers.Add(1)
 		go p.work(ctx)
@@ -140,20 +144,34 @@ func newPool(workers, queue int) *pool {
 
 func (p *pool) work(ctx context.Context) {
 	defer p.workers.Done()
-	for {
-		select {
-		case job := <-p.jobs:
-			job(ctx)
-		case <-p.quit:
-			p.drain(ctx)
-			return
-		}
+	for job := p.next(); job != nil; job = p.next() {
+		job(ctx)
+	}
+	p.drain(ctx)
+}
+
+// next waits for a job; nil: the pool closes.
+func (p *pool) next() func(context.Context) {
+	select {
+	case job := <-p.first:
+		return job
+	default:
+	}
+	select {
+	case job := <-p.first:
+		return job
+	case job := <-p.jobs:
+		return job
+	case <-p.quit:
+		return nil
 	}
 }
 
 func (p *pool) drain(ctx context.Context) {
 	for {
 		select {
+		case job := <-p.first:
+			job(ctx)
 		case job := <-p.jobs:
 			job(ctx)
 		default:
@@ -163,9 +181,14 @@ func (p *pool) drain(ctx context.Context) {
 }
 
 // offer queues a job if there is room.
-func (p *pool) offer(job func(context.Context)) bool {
+func (p *pool) offer(job func(context.Context)) bool { return queued(p.jobs, job) }
+
+// offerFirst queues a job before all that offer and push do, if there is room.
+func (p *pool) offerFirst(job func(context.Context)) bool { return queued(p.first, job) }
+
+func queued(queue chan<- func(context.Context), job func(context.Context)) bool {
 	select {
-	case p.jobs <- job:
+	case queue <- job:
 		return true
 	default:
 		return false

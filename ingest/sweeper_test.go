@@ -156,6 +156,25 @@ func TestTheSweeperRunsUntilItIsStopped(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
+func TestWhatEndsSomethingGoesBeforeWhatBeginsSomething(t *testing.T) {
+	t.Parallel()
+	p := newPool(1, 2)
+	hold, running := make(chan struct{}), make(chan struct{})
+	require.True(t, p.offer(func(context.Context) { close(running); <-hold }))
+	<-running
+	var order []string
+	done := make(chan struct{})
+	require.True(t, p.offer(func(context.Context) { order = append(order, "start 1") }))
+	require.True(t, p.offer(func(context.Context) { order = append(order, "start 2"); close(done) }))
+	require.True(t, p.offerFirst(func(context.Context) { order = append(order, "complete 1") }))
+	require.True(t, p.offerFirst(func(context.Context) { order = append(order, "complete 2") }))
+	require.False(t, p.offerFirst(func(context.Context) { order = append(order, "no room") }))
+	close(hold)
+	<-done
+	require.Equal(t, []string{"complete 1", "complete 2", "start 1", "start 2"}, order)
+	require.NoError(t, p.close(t.Context()))
+}
+
 func TestEffectsThatFindNoRoomAreLeftToTheSweeper(t *testing.T) {
 	t.Parallel()
 	p := newPool(1, 1)
