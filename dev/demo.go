@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -54,9 +55,6 @@ func (d *demo) run(ctx context.Context) (wait func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.registerOwn(ctx); err != nil {
-		return nil, err
-	}
 	fmt.Fprintf(d.out, "  registered %d virtual kiosks; %d of them will lie about who they are\n\nPower on.\n\n",
 		len(fleet.Devices), liarsByClaim+liarsByProfile)
 
@@ -64,6 +62,9 @@ func (d *demo) run(ctx context.Context) (wait func() error, err error) {
 	go func() { ended <- fleet.Simulator.Run(ctx) }()
 	wait = func() error { return <-ended }
 	if err := d.watch(ctx, fleet); err != nil {
+		return wait, err
+	}
+	if err := d.registerOwn(ctx); err != nil {
 		return wait, err
 	}
 	return wait, d.rollouts(ctx, fleet)
@@ -87,12 +88,24 @@ func (d *demo) publish(ctx context.Context) error {
 func (d *demo) fleetConfig() simulator.Config {
 	return simulator.Config{
 		Broker: d.stack.BrokerURL(), Devices: d.devices, Prefix: "kiosk", Profile: "kiosk", Seed: 1,
-		Connections: min(d.devices, 100), Ramp: 3 * time.Second,
+		Connections: min(d.devices, 100), Ramp: powerOn(d.devices),
 		Behavior: simulator.Behavior{
-			BadClaims: liarsByClaim, WrongProfiles: liarsByProfile, Telemetry: 3 * time.Second,
-			Degrade: simulator.Degrade{Component: "os", Version: demoBad, Share: 0.8},
+			BadClaims: liarsByClaim, WrongProfiles: liarsByProfile, Telemetry: telemetryEvery(d.devices),
+			Degrade: simulator.Degrade{Component: "os", Version: demoBad, Share: demoFault(d.devices)},
 		},
 	}
+}
+
+// powerOn is over how long a fleet is switched on: what more than 60 devices a
+// second would do is wait for one another.
+func powerOn(devices int) time.Duration {
+	return max(3*time.Second, time.Duration(devices)*time.Second/60)
+}
+
+// telemetryEvery is brief enough for charts that move and, as a large fleet shares
+// the machine with all that is shown, no more than 70 messages a second.
+func telemetryEvery(devices int) time.Duration {
+	return max(3*time.Second, time.Duration(devices)*time.Second/70)
 }
 
 func (d *demo) registerOwn(ctx context.Context) error {
@@ -107,21 +120,20 @@ func (d *demo) registerOwn(ctx context.Context) error {
 func (d *demo) watch(ctx context.Context, fleet *Fleet) error {
 	began := time.Now()
 	d.board = board{out: d.out, terminal: d.terminal}
+	var before map[deviceops.State]int
 	for {
-		devices, err := allDevices(ctx, d.client, "kiosk")
+		stats, err := d.client.FleetStats(ctx, deviceops.DeviceFilter{Profile: "kiosk"})
 		if err != nil {
 			return err
 		}
-		wrong := misplaced(fleet.Devices, devices)
-		d.board.show(countStates(fleet.Devices, devices), time.Since(began))
-		if len(wrong) == 0 {
-			d.conclude(fleet, devices, time.Since(began))
-			return nil
+		took := time.Since(began)
+		d.board.show(stats.ByState, took)
+		if maps.Equal(stats.ByState, before) || took > d.patience { // while it moves, nobody has to be asked one by one
+			if settled, err := d.settled(ctx, fleet, took); settled || err != nil {
+				return err
+			}
 		}
-		if time.Since(began) > d.patience {
-			return deviceops.Errorf(deviceops.ETIMEOUT, "%d devices are not where they should be after %s:\n  %s",
-				len(wrong), d.patience, strings.Join(wrong[:min(5, len(wrong))], "\n  "))
-		}
+		before = stats.ByState
 		select {
 		case <-time.After(500 * time.Millisecond):
 		case <-ctx.Done():
@@ -130,14 +142,23 @@ func (d *demo) watch(ctx context.Context, fleet *Fleet) error {
 	}
 }
 
-func countStates(fleet []simulator.Identity, devices map[string]deviceops.Device) map[deviceops.State]int {
-	counts := map[deviceops.State]int{}
-	for _, identity := range fleet {
-		if d, ok := devices[identity.ID]; ok {
-			counts[d.State]++
-		}
+// settled reports whether every device is where it should be, and then says what
+// became of the fleet. ETIMEOUT when that took too long.
+func (d *demo) settled(ctx context.Context, fleet *Fleet, took time.Duration) (bool, error) {
+	devices, err := allDevices(ctx, d.client, "kiosk")
+	if err != nil {
+		return false, err
 	}
-	return counts
+	wrong := misplaced(fleet.Devices, devices)
+	switch {
+	case len(wrong) == 0:
+		d.conclude(fleet, devices, took)
+		return true, nil
+	case took > d.patience:
+		return false, deviceops.Errorf(deviceops.ETIMEOUT, "%d devices are not where they should be after %s:\n  %s",
+			len(wrong), d.patience, strings.Join(wrong[:min(5, len(wrong))], "\n  "))
+	}
+	return false, nil
 }
 
 // conclude says what became of the fleet, the liars one by one.

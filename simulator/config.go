@@ -134,7 +134,8 @@ type Cycle struct {
 }
 
 // Degrade names the version of a component that, once installed, makes the
-// crashes of a share of the devices rise with every sample.
+// crashes of a share of the devices rise with every sample. These measure every 3 s
+// where others do so more seldom.
 type Degrade struct {
 	Component, Version string
 	Share              float64 // default, when a version is named: 1

@@ -291,11 +291,24 @@ func (d *device) ailLater() {
 // would have to drop some.
 const backlog = 1000
 
+// crashing is how often a device measures that crashes: it says so when it is up
+// again, which is soon.
+const crashing = 3 * time.Second
+
 func (d *device) sampleLater() {
 	every := d.fleet.cfg.Behavior.Telemetry
+	if d.degraded() {
+		every = min(every, crashing)
+	}
 	if every > 0 {
 		d.whileConnected(d.chance.around(every), d.sample)
 	}
+}
+
+// degraded reports whether the device runs the version that makes it worse.
+func (d *device) degraded() bool {
+	g := d.fleet.cfg.Behavior.Degrade
+	return d.traits.degrades && g.Version != "" && d.memory.Software[g.Component] == g.Version
 }
 
 func (d *device) sample() {
@@ -310,8 +323,7 @@ func (d *device) metrics() protocol.Object {
 	if d.traits.battery < 20 {
 		d.traits.battery = 100
 	}
-	g := d.fleet.cfg.Behavior.Degrade
-	if d.traits.degrades && g.Version != "" && d.memory.Software[g.Component] == g.Version {
+	if d.degraded() {
 		d.memory.Crashes += 1 + d.chance.Int64N(3)
 	}
 	return protocol.Object{

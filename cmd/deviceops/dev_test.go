@@ -33,7 +33,7 @@ func (p *process) readyAfter() float64 {
 // TestDemoExits is not parallel: it measures how long a stack takes to start.
 func TestDemoExits(t *testing.T) {
 	h := newHome(t)
-	demo := h.start("dev", "--demo", "--exit", "--fleet", "30")
+	demo := h.start("dev", "--demo", "--exit", "--fleet", "80")
 	ready := demo.readyAfter()
 	t.Logf("ready after %.1f s", ready)
 	require.Less(t, ready, 10.0)
@@ -43,17 +43,17 @@ func TestDemoExits(t *testing.T) {
 
 	out := demo.output()
 	require.Regexp(t, `(?m)^ *\d+s .*escrow \d+`, out, "the table of states")
-	require.Regexp(t, `(?m)^ *\d+s  active 25  quarantined 5$`, out, "its last line")
-	require.Contains(t, out, "25 devices are active after")
+	require.Regexp(t, `(?m)^ *\d+s  active 75  quarantined 5$`, out, "its last line")
+	require.Contains(t, out, "75 devices are active after")
 	require.Len(t, regexp.MustCompile(`(?m)^  kiosk-\d+  .*claim`).FindAllString(out, -1), 3, out)
 	require.Len(t, regexp.MustCompile(`(?m)^  kiosk-\d+  .*kiosk-forged`).FindAllString(out, -1), 2, out)
 	require.NotContains(t, out, "level=ERROR")
 	require.False(t, alive(postmaster), "PostgreSQL has been left behind")
 	require.Contains(t, out, "kill -9 of the engine, with ")
 	require.Contains(t, out, "the engine is back after ")
-	require.Regexp(t, `kiosk-2\.4\.0 succeeded after \S+: 25 devices run os 2\.4\.0\. Repeated 0, lost 0\.`, out)
-	require.Regexp(t, `Its gate stopped it in ring canary: .*ring\.unhealthy is \d+, >= 2`, out)
-	require.Regexp(t, `10 of 25 devices were ever touched, 10 are back on 2\.4\.0, 0 still run 2\.5\.0\.`, out)
+	require.Regexp(t, `kiosk-2\.4\.0 succeeded after \S+: 75 devices run os 2\.4\.0\. Repeated 0, lost 0\.`, out)
+	require.Regexp(t, `Its gate stopped it in ring (canary|early): .*rollout\.unhealthy is \d+, >= 2`, out)
+	require.Regexp(t, `(10 of 75 devices were ever touched, 10|60 of 75 devices were ever touched, 60) are back on 2\.4\.0, 0 still run 2\.5\.0\.`, out)
 	require.NoDirExists(t, data, "a demo's data is temporary")
 }
 
