@@ -178,8 +178,8 @@ func benchIngest() *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&o.Automations, "automations", 1000, "automations that listen, ten to a type of event")
-	cmd.Flags().IntVar(&o.Events, "events", 50_000, "events said as fast as they are taken, one a message; one of 1,000 matches")
-	cmd.Flags().IntVar(&o.Raw, "raw", 50_000, "messages drained without an engine, as a yardstick")
+	cmd.Flags().IntVar(&o.Events, "events", 200_000, "events said as fast as they are taken, one a message; one of 1,000 matches")
+	cmd.Flags().IntVar(&o.Raw, "raw", 200_000, "messages drained without an engine, as a yardstick")
 	cmd.Flags().IntVar(&o.Devices, "devices", 1000, "devices that say them")
 	cmd.Flags().Float64Var(&minutes, "minutes", 1, "how long to go on at half the rate; memory is looked at after a fifth of it and at its end")
 	return cmd
