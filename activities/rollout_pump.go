@@ -33,8 +33,10 @@ type Pumps struct{ deps Deps }
 
 const (
 	// claimMost is how many devices one transaction claims: each takes a lock of
-	// the database until it ends.
-	claimMost = 1000
+	// the database until it ends. A pump begins with claimFirst and doubles it, so
+	// that devices are at work while the next ones are claimed.
+	claimMost  = 1000
+	claimFirst = 125
 
 	// publishing is how many batches are with the broker at once.
 	publishing = 4
@@ -85,6 +87,7 @@ type pump struct {
 	bucket  deviceops.Bucket
 	facts   pumpFacts
 
+	claims    int       // how many devices the next transaction claims at most
 	claimedAt time.Time // when devices were sent something last
 	busy      int       // devices under way when the pump looked last
 	pause     time.Duration
@@ -95,7 +98,7 @@ type pump struct {
 }
 
 func newPump(d Deps, rollout string, beat func(deviceops.Bucket)) *pump {
-	return &pump{deps: d, id: rollout, beat: beat, slots: make(chan struct{}, publishing)}
+	return &pump{deps: d, id: rollout, beat: beat, claims: claimFirst, slots: make(chan struct{}, publishing)}
 }
 
 // mark is a publication that the store does not know of yet.
@@ -155,6 +158,7 @@ func (p *pump) tick(ctx context.Context) (reason string, pause time.Duration, er
 		}
 		if served.sent > 0 {
 			p.bucket, p.claimedAt = p.bucket.Take(served.sent), time.Now()
+			p.claims = min(2*p.claims, claimMost)
 		}
 		if served.again {
 			p.pause = 0
@@ -218,8 +222,8 @@ func (p *pump) room(now time.Time) int {
 	perMinute := p.rollout.Limits.Rate.PerMinute(growth(&p.rollout), now)
 	bucket, paced := p.bucket.Fill(perMinute, now)
 	p.bucket = bucket
-	room := max(0, min(p.rollout.Limits.InFlight-busy, paced, claimMost))
-	worth := min(claimMost, waiting, max(1, p.rollout.Limits.InFlight/8))
+	room := max(0, min(p.rollout.Limits.InFlight-busy, paced, p.claims))
+	worth := min(p.claims, waiting, max(1, p.rollout.Limits.InFlight/8))
 	if room < worth && math.IsInf(perMinute, 1) && time.Since(p.claimedAt) < gather {
 		return 0
 	}
