@@ -90,10 +90,11 @@ func (c *claim) lean() bool {
 func (c *claim) decide(ctx context.Context, found []deviceops.Candidate) (err error) {
 	admitter := deviceops.NewAdmitter(c.spec, deviceops.AdmitFacts{Blackouts: c.facts.blackouts}, c.now)
 	c.leased, c.commands = make([]deviceops.RolloutDevice, 0, len(found)), make([]deviceops.Command, 0, len(found))
+	lean := c.lean()
 	freezes := freezesBelow{tx: c.tx, account: c.rollout.Account, known: map[string]*deviceops.Freeze{}}
 	for i := range found {
 		candidate := &found[i]
-		if c.lean() && candidate.Meets == deviceops.Unknown {
+		if lean && candidate.Meets == deviceops.Unknown {
 			candidate.Meets = deviceops.Yes // what the store cannot tell, nobody can: it stays
 		}
 		if len(c.commands)+len(c.runs) == c.room {

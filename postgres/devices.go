@@ -198,27 +198,32 @@ func (t tx) ChildrenOf(ctx context.Context, ids []string) ([]string, error) {
 // one query: what rows are read into is made once.
 func scanDevice(metrics bool) pgx.RowToFunc[deviceops.Device] {
 	var d deviceops.Device
-	var latitude, longitude *float64
-	targets := append(deviceTargets(&d, &latitude, &longitude), sessionTargets(&d)...)
+	targets, complete := deviceTargets(&d)
 	if metrics {
 		targets = append(targets, &d.Metrics)
 	}
 	return func(row pgx.CollectableRow) (deviceops.Device, error) {
-		d, latitude, longitude = deviceops.Device{}, nil, nil
+		d = deviceops.Device{}
 		err := row.Scan(targets...)
-		if latitude != nil && longitude != nil {
-			d.Place = &deviceops.Place{Latitude: *latitude, Longitude: *longitude}
-		}
+		complete()
 		return d, err
 	}
 }
 
-func deviceTargets(d *deviceops.Device, latitude, longitude **float64) []any {
+// deviceTargets gives what deviceColumns are read into, and what completes the
+// device once a row was read.
+func deviceTargets(d *deviceops.Device) (targets []any, complete func()) {
+	var latitude, longitude *float64
 	desired, reported := &d.Twin.Desired, &d.Twin.Reported
-	return []any{
-		&d.ID, &d.Account, &d.Serial, &d.Profile, &d.Parent, &d.Tags, &d.Labels, &d.Attributes, &d.Zone, latitude, longitude, moment{&d.PlaceAt},
+	targets = []any{
+		&d.ID, &d.Account, &d.Serial, &d.Profile, &d.Parent, &d.Tags, &d.Labels, &d.Attributes, &d.Zone, &latitude, &longitude, moment{&d.PlaceAt},
 		&d.State, moment{&d.StateSince}, &d.StateReason, &d.ClaimHash, moment{&d.CreatedAt}, moment{&d.UpdatedAt},
 		&desired.Version, &desired.Configuration, &desired.Software, &desired.Heartbeat.Every, &desired.Heartbeat.OfflineAfter,
 		&reported.ConfigVersion, &reported.Software, &reported.Attributes, moment{&reported.At},
+	}
+	return append(targets, sessionTargets(d)...), func() {
+		if latitude != nil && longitude != nil {
+			d.Place = &deviceops.Place{Latitude: *latitude, Longitude: *longitude}
+		}
 	}
 }

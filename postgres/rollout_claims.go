@@ -185,9 +185,9 @@ func groupColumn(field string, f *filter) (string, error) {
 	}
 }
 
-// deviceReader gives what columns of a device are read into, and what makes a device
-// whole after that.
-type deviceReader func(d *deviceops.Device) (targets []any, finish func())
+// deviceReader gives what columns of a device are read into, and what completes it
+// once a row was read.
+type deviceReader func(d *deviceops.Device) (targets []any, complete func())
 
 // wholeCandidates gives the columns of all that is known of a device.
 func wholeCandidates(metrics bool) (columns string, read deviceReader) {
@@ -196,13 +196,8 @@ func wholeCandidates(metrics bool) (columns string, read deviceReader) {
 		columns = deviceColumns + `, (select jsonb_object_agg(m.name, m.value) from device_metrics m where m.device = d.id)`
 	}
 	return columns, func(d *deviceops.Device) ([]any, func()) {
-		var latitude, longitude *float64
-		targets := append(append(deviceTargets(d, &latitude, &longitude), sessionTargets(d)...), &d.Metrics)
-		return targets, func() {
-			if latitude != nil && longitude != nil {
-				d.Place = &deviceops.Place{Latitude: *latitude, Longitude: *longitude}
-			}
-		}
+		targets, complete := deviceTargets(d)
+		return append(targets, &d.Metrics), complete
 	}
 }
 
@@ -223,12 +218,12 @@ func scanCandidate(claimed []deviceops.RolloutDevice, read deviceReader) pgx.Row
 	return func(row pgx.CollectableRow) (c deviceops.Candidate, err error) {
 		var n int
 		var lockedBy, conflictBy, familyBy *string
-		device, finish := read(&c.Device)
+		device, complete := read(&c.Device)
 		targets := []any{&n, &lockedBy, &conflictBy, &familyBy, &c.Attempt, &c.Group, &c.GroupSize, &c.GroupUnavailable, &c.Meets}
 		if err := row.Scan(append(targets, device...)...); err != nil {
 			return c, err
 		}
-		finish()
+		complete()
 		c.Row, c.Route = claimed[n-1], c.Device.Route()
 		c.LockedBy, c.ConflictBy, c.FamilyBy = textOf(lockedBy), textOf(conflictBy), textOf(familyBy)
 		return c, nil

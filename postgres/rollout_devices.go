@@ -58,13 +58,16 @@ const rowBatchTable = `unnest($1::text[], $2::text[], $3::text[], $4::bigint[], 
 	$9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::jsonb[], $14::jsonb[])
 	as x(rollout, device, account, ring, status, attempt, due_at, ended_at, wait_kind, wait_text, wait_since, wait_until, origin, error)`
 
-// newRowBatch sorts rows, so that all who write some lock them in one order.
-func newRowBatch(list []deviceops.RolloutDevice) *rowBatch {
-	b := &rowBatch{}
-	sorted := slices.Clone(list)
-	slices.SortFunc(sorted, func(x, y deviceops.RolloutDevice) int {
+// inLockOrder gives rows in the order in which all who write some lock them.
+func inLockOrder(rows []deviceops.RolloutDevice) []deviceops.RolloutDevice {
+	return slices.SortedFunc(slices.Values(rows), func(x, y deviceops.RolloutDevice) int {
 		return cmp.Or(strings.Compare(x.Rollout, y.Rollout), strings.Compare(x.Device, y.Device))
 	})
+}
+
+func newRowBatch(list []deviceops.RolloutDevice) *rowBatch {
+	b := &rowBatch{}
+	sorted := inLockOrder(list)
 	for i := range sorted {
 		b.add(&sorted[i])
 	}

@@ -3,8 +3,6 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -45,9 +43,7 @@ func leaseArgs(leased []deviceops.RolloutDevice, commands []deviceops.Command, u
 			created: c.CreatedAt, due: c.DueAt, expires: c.ExpiresAt,
 		})
 	}
-	sorted := slices.SortedFunc(slices.Values(leased), func(x, y r) int {
-		return cmp.Or(strings.Compare(x.Rollout, y.Rollout), strings.Compare(x.Device, y.Device))
-	})
+	sorted := inLockOrder(leased)
 	origins := column(sorted, func(r *r) *string {
 		origin, failed := originText(r.From)
 		err = cmp.Or(err, failed)

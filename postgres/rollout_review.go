@@ -1,10 +1,7 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
-	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -41,15 +38,12 @@ func (t tx) ReviewRollout(ctx context.Context, q deviceops.RolloutReview) ([]dev
 func scanReviewed(rows []deviceops.RolloutDevice) pgx.RowToFunc[deviceops.Candidate] {
 	return func(row pgx.CollectableRow) (c deviceops.Candidate, err error) {
 		var n int
-		var latitude, longitude *float64
-		targets := append([]any{&n}, deviceTargets(&c.Device, &latitude, &longitude)...)
-		targets = append(append(targets, sessionTargets(&c.Device)...), &c.Device.Metrics)
+		device, complete := deviceTargets(&c.Device)
+		targets := append(append([]any{&n}, device...), &c.Device.Metrics)
 		if err := row.Scan(targets...); err != nil {
 			return c, err
 		}
-		if latitude != nil && longitude != nil {
-			c.Device.Place = &deviceops.Place{Latitude: *latitude, Longitude: *longitude}
-		}
+		complete()
 		c.Row = rows[n-1]
 		return c, nil
 	}
@@ -59,10 +53,7 @@ func scanReviewed(rows []deviceops.RolloutDevice) pgx.RowToFunc[deviceops.Candid
 func (t tx) JudgeRollout(ctx context.Context, judged []deviceops.RolloutDevice) error {
 	var rollouts, devices []string
 	var health []int
-	sorted := slices.Clone(judged)
-	slices.SortFunc(sorted, func(x, y deviceops.RolloutDevice) int {
-		return cmp.Or(strings.Compare(x.Rollout, y.Rollout), strings.Compare(x.Device, y.Device))
-	})
+	sorted := inLockOrder(judged)
 	for _, r := range sorted {
 		rollouts, devices, health = append(rollouts, r.Rollout), append(devices, r.Device), append(health, int(r.Health))
 	}
