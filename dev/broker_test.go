@@ -201,3 +201,13 @@ func TestSharedFilter(t *testing.T) {
 		require.False(t, ok, other)
 	}
 }
+
+func TestBroker_EndsConnectionsItself(t *testing.T) {
+	t.Parallel()
+	b := startBroker(t)
+	c := connect(t, b, "a", false)
+	l, found := b.server.Listeners.Get("tcp")
+	require.True(t, found)
+	l.Close(func(string) { t.Error("the server must not be asked to: it may stand still") })
+	require.Eventually(t, func() bool { return !c.IsConnected() }, patience, time.Millisecond)
+}

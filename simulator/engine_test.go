@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,8 @@ type engine struct {
 	server *mqtt.Server
 	url    string
 	topics protocol.Topics
+
+	running atomic.Int32 // fleets
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced with every message
@@ -186,12 +189,30 @@ func (e *engine) run(cfg Config) (s *Simulator, stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
+	e.running.Add(1)
 	stop = sync.OnceFunc(func() {
 		cancel()
 		require.NoError(e.t, <-ended)
+		if e.running.Add(-1) == 0 {
+			e.awaitForgotten()
+		}
 	})
 	e.t.Cleanup(stop)
 	return s, stop
+}
+
+// awaitForgotten waits until the broker has forgotten all connections. Until then it
+// takes a device that is switched on again for the one that left, and does not end
+// when it is closed.
+func (e *engine) awaitForgotten() {
+	require.Eventually(e.t, func() bool {
+		for _, c := range e.server.Clients.GetAll() {
+			if !c.Net.Inline {
+				return false
+			}
+		}
+		return true
+	}, time.Minute, time.Millisecond, "the broker was to forget the devices")
 }
 
 // online runs a fleet of one and waits until it is heard.
