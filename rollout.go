@@ -65,6 +65,7 @@ type Rollout struct {
 	CreatedAt  time.Time `json:"created_at"`
 	StartedAt  time.Time `json:"started_at,omitzero"`  // the first ring was opened
 	FinishedAt time.Time `json:"finished_at,omitzero"` //
+	PumpedAt   time.Time `json:"-"`                    // devices were claimed last: see RolloutClaim.Seen
 
 	Rings []Ring `json:"rings,omitempty"` // by index; left out of lists
 }

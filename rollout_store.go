@@ -211,6 +211,9 @@ type RolloutClaim struct {
 	Epoch   int64
 	Now     time.Time
 	Limit   int
+	// Seen is Rollout.PumpedAt as Limit was made of: nothing is claimed when somebody
+	// else has claimed since, as what was free may be taken. Zero: no matter.
+	Seen time.Time
 	// Exclusive says that the change is, or may be, an exclusive command: devices
 	// are locked against other such claims and LockedBy is filled in.
 	Exclusive bool

@@ -80,9 +80,6 @@ type FollowUp struct {
 	Args map[string]any `json:"args,omitempty"`
 }
 
-// beatEvery is how often an action that takes long says that it is still at it.
-const beatEvery = 5 * time.Second
-
 // patientAttempts is how often an action is performed that fails for a reason
 // that nobody foresaw. Beyond it the failure is the step's.
 const patientAttempts = 5
@@ -99,7 +96,8 @@ func (a *Runs) Action(ctx context.Context, in ActionInput) (ActionOutput, error)
 	}
 	limited, stop := inTime(ctx)
 	defer stop()
-	beat(limited)
+	limited, still := withPulse(limited, actionPatience)
+	defer still()
 	call := a.call(in)
 	out, err := a.perform(limited, call)
 	switch {
@@ -141,23 +139,6 @@ func inTime(ctx context.Context) (context.Context, context.CancelFunc) {
 		return context.WithCancel(ctx)
 	}
 	return context.WithDeadline(ctx, deadline.Add(-min(time.Second, time.Until(deadline)/4)))
-}
-
-// beat lets Temporal know until ctx is done that the action is at work, so that
-// a worker that died is noticed long before the action's time is over.
-func beat(ctx context.Context) {
-	go func() {
-		ticker := time.NewTicker(beatEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				activity.RecordHeartbeat(ctx)
-			}
-		}
-	}()
 }
 
 // actionFailure gives the failure of an action the form in which it crosses

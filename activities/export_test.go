@@ -1,14 +1,10 @@
 package activities
 
-import (
-	"context"
-
-	"github.com/deviceops/deviceops"
-)
+import "context"
 
 // PumpFor runs a pump outside of Temporal.
 func PumpFor(ctx context.Context, d Deps, rollout string) (PumpOutput, error) {
-	reason, err := newPump(d, rollout, func(deviceops.Bucket) {}).run(ctx)
+	reason, err := newPump(d, rollout).run(ctx)
 	return PumpOutput{Reason: reason}, err
 }
 
@@ -16,7 +12,7 @@ func PumpFor(ctx context.Context, d Deps, rollout string) (PumpOutput, error) {
 type Pump struct{ *pump }
 
 func NewPump(d Deps, rollout string) Pump {
-	return Pump{newPump(d, rollout, func(deviceops.Bucket) {})}
+	return Pump{newPump(d, rollout)}
 }
 
 func (p Pump) Tick(ctx context.Context) (string, error) {

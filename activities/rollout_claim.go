@@ -25,6 +25,7 @@ func (p *pump) serve(ctx context.Context, ring, room int, now time.Time) (served
 	if err != nil {
 		return served{}, err
 	}
+	p.rollout.PumpedAt = now
 	if len(c.commands) > 0 {
 		if err := p.publish(ctx, c.commands, now); err != nil {
 			return served{}, err
@@ -68,7 +69,7 @@ func (c *claim) run(ctx context.Context, ring int) error {
 // for something of their own.
 func (c *claim) query(ring int) deviceops.RolloutClaim {
 	q := deviceops.RolloutClaim{
-		Rollout: c.rollout.ID, Ring: ring, Epoch: c.rollout.Epoch, Now: c.now, Limit: min(claimMost, c.room+c.room/4+10),
+		Rollout: c.rollout.ID, Ring: ring, Epoch: c.rollout.Epoch, Now: c.now, Limit: min(claimMost, c.room+c.room/4+10), Seen: c.rollout.PumpedAt,
 		Exclusive: c.change.exclusive(), Conflict: true, Targets: c.spec.Targets.Filter,
 		Lean: c.lean(), Metrics: c.spec.Ready != nil || c.spec.Targets.Judge != nil && c.spec.Targets.Filter == nil,
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"go.temporal.io/sdk/activity"
-
 	"github.com/deviceops/deviceops"
 )
 
@@ -73,7 +71,7 @@ func (p *planning) held(ctx context.Context, o deviceops.Rollout, mine map[strin
 				held = append(held, r)
 			}
 		}
-		activity.RecordHeartbeat(ctx)
+		beat(ctx)
 		return nil
 	})
 	return held, err

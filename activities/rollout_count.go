@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"go.temporal.io/sdk/activity"
-
 	"github.com/deviceops/deviceops"
 )
 
@@ -64,6 +62,11 @@ type CountOutput struct {
 // that are overdue, the health of those that succeeded, those that wait for an
 // answer of a person, and those of a rollout that has ended. Then it counts.
 func (a *Rollouts) Count(ctx context.Context, in CountInput) (CountOutput, error) {
+	if in.Thorough { // else it is a local activity, which has no heartbeat
+		var stop context.CancelFunc
+		ctx, stop = withPulse(ctx, bulkPatience)
+		defer stop()
+	}
 	out, err := a.count(ctx, in)
 	return out, Failure(err)
 }
@@ -173,7 +176,7 @@ func (c *counting) judge(ctx context.Context, ring int, after string) (last stri
 			judged = append(judged, row)
 		}
 	}
-	c.beat(ctx)
+	beat(ctx)
 	return found[len(found)-1].Row.Device, len(found) == reviewPage, c.a.deps.Store.JudgeRollout(ctx, judged)
 }
 
@@ -186,14 +189,6 @@ func (c *counting) health(d *deviceops.Device) (deviceops.Verdict, error) {
 		return deviceops.Unknown, deviceops.Errorf(deviceops.EINVALID, "health (%s): %w", c.spec.Health.Source, err)
 	}
 	return verdict, nil
-}
-
-// beat says that the activity is at work, where somebody listens: a local one has
-// no heartbeat.
-func (c *counting) beat(ctx context.Context) {
-	if c.in.Thorough {
-		activity.RecordHeartbeat(ctx)
-	}
 }
 
 // deferred counts the devices that wait for a person because they put the change

@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"go.temporal.io/sdk/activity"
-
 	"github.com/deviceops/deviceops"
 )
 
@@ -33,6 +31,8 @@ type PlanRolloutOutput struct {
 // excused. What has a row keeps it, so that repeating changes nothing. EINVALID
 // when the manifest can't be used.
 func (a *Rollouts) Plan(ctx context.Context, in PlanRolloutInput) (PlanRolloutOutput, error) {
+	ctx, stop := withPulse(ctx, bulkPatience)
+	defer stop()
 	out, err := a.plan(ctx, in)
 	return out, Failure(err)
 }
@@ -144,7 +144,7 @@ func (p *planning) targeted(ctx context.Context, stream func(each func(*deviceop
 	n := 0
 	err = stream(func(d *deviceops.Device) error {
 		if n++; n%planChunk == 0 {
-			activity.RecordHeartbeat(ctx, n)
+			beat(ctx, n)
 		}
 		if yes, err := p.meets(d); err != nil || !yes {
 			return err
@@ -194,7 +194,7 @@ func (p *planning) add(ctx context.Context, rows []deviceops.RolloutDevice) (add
 			return added, err
 		}
 		added += n
-		activity.RecordHeartbeat(ctx, added)
+		beat(ctx, added)
 	}
 	return added, nil
 }
@@ -250,7 +250,7 @@ func (p *planning) gone(ctx context.Context) (gone []string, err error) {
 	n := 0
 	err = p.a.deps.Store.LeavingDevices(ctx, p.r.Account, p.r.ID, exact, func(d *deviceops.Device) error {
 		if n++; n%planChunk == 0 {
-			activity.RecordHeartbeat(ctx, n)
+			beat(ctx, n)
 		}
 		if exact == nil {
 			if yes, err := p.meets(d); err != nil || yes && deviceops.AccountWithin(d.Account, p.r.Account) {

@@ -65,21 +65,48 @@ const (
 // stops. Everything that it knows is in the rows: another pump goes on where this
 // one was when its process died.
 func (a *Pumps) Pump(ctx context.Context, in PumpInput) (PumpOutput, error) {
-	p := newPump(a.deps, in.Rollout, func(b deviceops.Bucket) { activity.RecordHeartbeat(ctx, b) })
+	ctx, stop := withPulse(ctx, pumpPatience)
+	defer stop()
+	p := newPump(a.deps, in.Rollout)
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &p.bucket); err != nil {
 			return PumpOutput{}, Failure(err)
 		}
 	}
+	beat(ctx, p.bucket)
+	leaving := handOver(ctx, stop)
 	reason, err := p.run(ctx)
+	if err != nil && leaving() {
+		err = notYet("the worker stops: the pump goes on in another one")
+	}
 	return PumpOutput{Reason: reason}, Failure(err)
+}
+
+// handOver calls stop when the worker is about to stop, so that an activity that
+// would outlast it goes on elsewhere at once. leaving reports whether it is.
+func handOver(ctx context.Context, stop func()) (leaving func() bool) {
+	stops := activity.GetWorkerStopChannel(ctx)
+	go func() {
+		select {
+		case <-stops:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
+	return func() bool {
+		select {
+		case <-stops:
+			return true
+		default:
+			return false
+		}
+	}
 }
 
 // pump is one shift of a pump.
 type pump struct {
 	deps Deps
 	id   string
-	beat func(deviceops.Bucket)
 
 	rollout deviceops.Rollout
 	spec    *deviceops.RolloutSpec
@@ -97,8 +124,8 @@ type pump struct {
 	unmarked []mark
 }
 
-func newPump(d Deps, rollout string, beat func(deviceops.Bucket)) *pump {
-	return &pump{deps: d, id: rollout, beat: beat, claims: claimFirst, slots: make(chan struct{}, publishing)}
+func newPump(d Deps, rollout string) *pump {
+	return &pump{deps: d, id: rollout, claims: claimFirst, slots: make(chan struct{}, publishing)}
 }
 
 // mark is a publication that the store does not know of yet.
@@ -111,7 +138,7 @@ type mark struct {
 func (p *pump) run(ctx context.Context) (string, error) {
 	for {
 		reason, pause, err := p.tick(ctx)
-		p.beat(p.bucket)
+		beat(ctx, p.bucket)
 		if err == nil {
 			err = p.mark(ctx, markAfter)
 		}

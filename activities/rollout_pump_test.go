@@ -20,9 +20,9 @@ type pumping struct {
 	rollout deviceops.Rollout
 }
 
-func newPumping(t *testing.T, spec deviceops.RolloutSpec) *pumping {
+func newPumping(t *testing.T, spec deviceops.RolloutSpec, configure ...func(*activities.Deps)) *pumping {
 	t.Helper()
-	w := newWorld(t)
+	w := newWorld(t, configure...)
 	spec.Targets.Source = "true"
 	spec.AnswerWithin = 10 * time.Minute
 	w.catalog.manifest = &spec

@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"go.temporal.io/sdk/activity"
-
 	"github.com/deviceops/deviceops"
 )
 
@@ -29,6 +27,8 @@ type RollbackOutput struct {
 // reverse order. What can't be taken back is written into the rows of the
 // original. Repeated it goes on where it was.
 func (a *Rollouts) CreateRollback(ctx context.Context, in RollbackInput) (RollbackOutput, error) {
+	ctx, stop := withPulse(ctx, bulkPatience)
+	defer stop()
 	out, err := a.createRollback(ctx, in)
 	return out, Failure(err)
 }
@@ -150,6 +150,6 @@ func (a *Rollouts) takeBack(ctx context.Context, back deviceops.Rollout, ring in
 	_, err := a.deps.Store.AdvanceRollout(ctx, stuck)
 	out.Devices += len(added)
 	out.Irreversible += len(stuck)
-	activity.RecordHeartbeat(ctx, out.Devices)
+	beat(ctx, out.Devices)
 	return err
 }

@@ -46,15 +46,16 @@ type claimScope struct {
 }
 
 // claimScope reads and locks the rollout, so that a control waits for the claims
-// that did not see it. One that has succeeded may have devices that came late.
+// that did not see it, and of two pumps only one uses the room that both saw. One
+// that has succeeded may have devices that came late.
 func (t tx) claimScope(ctx context.Context, q deviceops.RolloutClaim) (claimScope, bool, error) {
 	return first(ctx, t, "lock rollout for claims", pgx.RowToStructByPos[claimScope], `
 		with mine as (
 			update rollouts set pumped_at = $3
-			where id = $1 and status in ('running', 'succeeded') and epoch = $2 and held is null
+			where id = $1 and status in ('running', 'succeeded') and epoch = $2 and held is null and coalesce(pumped_at = $4, true)
 			returning created_at, started_at, rollback_of)
 		select created_at, started_at, exists (select from rollouts o where o.id <> $1 and not (`+rolloutEnded+`)), rollback_of from mine`,
-		q.Rollout, q.Epoch, q.Now)
+		q.Rollout, q.Epoch, q.Now, orNull(q.Seen))
 }
 
 // claimRows locks rows that are due. A lease leaves due_at alone, so that it need

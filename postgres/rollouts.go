@@ -11,7 +11,7 @@ import (
 
 const rolloutColumns = `
 	o.id, o.account, o.name, o.kind, o.source, o.hash, o.status, o.status_reason, o.status_by, o.status_since, o.epoch, o.limits,
-	o.rollback_of, o.rollback, o.health_by_success, o.take_back, o.notes, o.created_by, o.reason, o.created_at, o.started_at, o.finished_at`
+	o.rollback_of, o.rollback, o.health_by_success, o.take_back, o.notes, o.created_by, o.reason, o.created_at, o.started_at, o.finished_at, o.pumped_at`
 
 // rolloutEnded is the condition, over rollouts o, of those in which nothing
 // more happens.
@@ -169,7 +169,8 @@ func (t tx) AnalyzeRollout(ctx context.Context) error {
 
 func scanRollout(row pgx.CollectableRow) (r deviceops.Rollout, err error) {
 	err = row.Scan(&r.ID, &r.Account, &r.Name, &r.Kind, &r.Source, &r.Hash, &r.Status, &r.StatusReason, &r.StatusBy, moment{&r.StatusSince},
-		&r.Epoch, &r.Limits, &r.RollbackOf, &r.Rollback, &r.HealthBySuccess, &r.TakeBack, &r.Notes, &r.CreatedBy, &r.Reason, moment{&r.CreatedAt}, moment{&r.StartedAt}, moment{&r.FinishedAt})
+		&r.Epoch, &r.Limits, &r.RollbackOf, &r.Rollback, &r.HealthBySuccess, &r.TakeBack, &r.Notes, &r.CreatedBy, &r.Reason, moment{&r.CreatedAt}, moment{&r.StartedAt}, moment{&r.FinishedAt},
+		moment{&r.PumpedAt})
 	return r, err
 }
 

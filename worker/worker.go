@@ -73,6 +73,7 @@ func New(c client.Client, deps activities.Deps, o Options) *Worker {
 		WorkflowTaskPollerBehavior:              polling(o.Pollers),
 		ActivityTaskPollerBehavior:              polling(o.Pollers),
 		WorkerStopTimeout:                       o.StopTimeout,
+		MaxHeartbeatThrottleInterval:            workflows.HeartbeatEvery,
 		OnFatalError:                            w.fail,
 	})
 	workflows.Register(w.worker, workflows.Trust(o.DecisionKey))

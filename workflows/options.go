@@ -18,7 +18,16 @@ const (
 	// what a lost notification costs.
 	shortestLease = 20 * time.Second
 	longestLease  = 2 * time.Minute
+
+	// silence is how long an activity may give no sign of life that gives one each
+	// HeartbeatEvery: its worker is dead then. Temporal may be busy for longer than
+	// it takes to miss one.
+	silence = 3 * HeartbeatEvery
 )
+
+// HeartbeatEvery is how often workers tell Temporal that they are at activities
+// that take long.
+const HeartbeatEvery = 2 * time.Second
 
 // local executes an activity that only touches the store inside the present
 // workflow task.

@@ -11,10 +11,8 @@ import (
 )
 
 const (
-	// pumpShift is how long one pump activity works at most, and pumpHeartbeat
-	// how long it may be silent before another takes over.
-	pumpShift     = 24 * time.Hour
-	pumpHeartbeat = 20 * time.Second
+	// pumpShift is how long one pump activity works at most.
+	pumpShift = 24 * time.Hour
 
 	// pumpPause lies between a pump that has ended and the next one.
 	pumpPause = time.Second
@@ -57,9 +55,11 @@ func (p *rollout) startPump(ctx workflow.Context) {
 	p.pump = at
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: pumpShift,
-		HeartbeatTimeout:    pumpHeartbeat,
+		HeartbeatTimeout:    silence,
 		WaitForCancellation: true, // so that there is one at a time
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 10 * time.Second},
+		// A pump works for so long that it may lose many workers: none of them
+		// makes the pause after the next one longer.
+		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: time.Second},
 	})
 	shift := workflow.ExecuteActivity(ctx, activities.NamePumpRollout, activities.PumpInput{Rollout: p.in.Rollout})
 	workflow.Go(ctx, func(ctx workflow.Context) {

@@ -12,9 +12,8 @@ import (
 
 const (
 	// bulkPatience is how long an activity may take that goes through all devices
-	// of a rollout, and bulkHeartbeat how long it may be silent.
-	bulkPatience  = 6 * time.Hour
-	bulkHeartbeat = time.Minute
+	// of a rollout.
+	bulkPatience = 6 * time.Hour
 
 	// smallRing is the size up to which the health of all devices of a ring is
 	// judged at every look while it soaks. Larger ones are gone through by and by,
@@ -26,7 +25,7 @@ const (
 func bulk(ctx workflow.Context, name string, in, out any) error {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: bulkPatience,
-		HeartbeatTimeout:    bulkHeartbeat,
+		HeartbeatTimeout:    silence,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second},
 	})
 	return workflow.ExecuteActivity(ctx, name, in).Get(ctx, out)

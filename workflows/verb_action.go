@@ -17,9 +17,9 @@ var _ = addVerb("action", verb{try: tryAction, giveUp: giveUpCommand})
 const (
 	// actionTimeout is how long an action may take where its step does not say.
 	actionTimeout = 2 * time.Minute
-	// actionSilence is how long an action may give no sign of life: its worker
-	// is dead then.
-	actionSilence = 30 * time.Second
+	// actionSilence is how long an action may give no sign of life: longer than
+	// others, since one that is performed twice is seen outside.
+	actionSilence = 5 * HeartbeatEvery
 )
 
 // tryAction performs an action of the engine. An action that reaches the device
