@@ -34,6 +34,7 @@ type device struct {
 	conn       *conn
 	connection string
 	welcomed   bool
+	hellos     int    // said on this connection, until it is welcomed
 	state      string // in the last welcome
 	beats      int    // which chain of heartbeats is valid
 	out        []outgoing

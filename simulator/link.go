@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -44,6 +45,7 @@ type conn struct {
 	mu     sync.Mutex
 	socket net.Conn
 	latest mqtt.Token // of the message published last
+	heard  atomic.Bool
 }
 
 // publish hands a message over. It blocks while the broker takes no more. What
@@ -95,7 +97,10 @@ func (s *Simulator) options(clientID, username string, c *conn) *mqtt.ClientOpti
 	o := mqtt.NewClientOptions().AddBroker(s.cfg.Broker).SetClientID(clientID).SetCleanSession(true).
 		SetUsername(username).SetPassword(s.cfg.Password).SetOrderMatters(true).
 		SetAutoReconnect(false).SetConnectTimeout(brokerPatience).SetKeepAlive(30 * time.Second).
-		SetDefaultPublishHandler(s.receive).
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
+			c.heard.Store(true)
+			s.receive(m)
+		}).
 		SetConnectionLostHandler(func(mqtt.Client, error) { c.ended() })
 	if s.cfg.TLS != nil {
 		o.SetTLSConfig(s.cfg.TLS)
@@ -127,7 +132,7 @@ func (c *conn) dial(uri *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
 }
 
 // receive sorts a message into the mailbox of its device.
-func (s *Simulator) receive(_ mqtt.Client, m mqtt.Message) {
+func (s *Simulator) receive(m mqtt.Message) {
 	address, err := s.cfg.Topics.Parse(m.Topic())
 	d, ok := s.byID[address.Device]
 	if err != nil || !ok {

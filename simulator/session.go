@@ -27,6 +27,7 @@ func (d *device) connected(c *conn) {
 	if c.shared {
 		d.connection = d.fleet.fresh("c")
 	}
+	d.hellos = 1
 	d.fleet.count(func(s *Stats) { s.Connected++ })
 	for _, k := range d.memory.Outbox {
 		k.sent = time.Time{}
@@ -223,7 +224,7 @@ func (d *device) insist() {
 	patience := d.fleet.cfg.Behavior.Resend
 	d.whileConnected(patience, d.insist)
 	if !d.welcomed {
-		d.hello()
+		d.insistOnWelcome()
 		return
 	}
 	for _, k := range d.memory.Outbox {
@@ -231,6 +232,17 @@ func (d *device) insist() {
 			d.sendKept(k)
 		}
 	}
+}
+
+// insistOnWelcome says hello once more, and connects anew when that stays unanswered
+// too: a broker may have lost what it subscribed to. A shared connection that others
+// hear something on is kept.
+func (d *device) insistOnWelcome() {
+	if d.hellos++; d.hellos > 2 && !(d.conn.shared && d.conn.heard.Load()) {
+		d.fleet.spawn(d.conn.close)
+		return
+	}
+	d.hello()
 }
 
 // adopt follows a heartbeat policy.

@@ -276,12 +276,47 @@ func TestInsistsWhileConnected(t *testing.T) {
 	t.Parallel()
 	e := startEngine(t)
 	e.answers(func(protocol.Hello) *protocol.Welcome { return nil })
-	e.online(func(c *Config) { c.Behavior.Resend = 30 * time.Millisecond })
-	awaitCount[*protocol.Hello](e, first, 3, nil)
+	e.online(func(c *Config) { c.Behavior.Resend = 500 * time.Millisecond })
+	hellos := awaitCount[*protocol.Hello](e, first, 2, nil)
+	require.Equal(t, hellos[0].Connection, hellos[1].Connection)
 	e.send(first, &protocol.Command{ID: "c1", Name: "health", Attempt: 1})
 	e.answers(func(protocol.Hello) *protocol.Welcome { return &protocol.Welcome{State: "active"} })
 	r := e.awaitResult(first, "c1", protocol.ResultSucceeded, 3)
 	require.Equal(t, int64(1), r.Seq)
+}
+
+// A connection on which nothing is heard is given up, and one that others hear
+// something on is not.
+func TestConnectsAnewWhenNothingIsHeard(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		connections int
+		deaf        []string // serials
+		anew        bool
+	}{
+		"its own connection":                {deaf: []string{"SN-" + first}, anew: true},
+		"a shared one that is deaf":         {connections: 1, deaf: []string{"SN-" + first, "SN-sim-00002"}, anew: true},
+		"a shared one on which others hear": {connections: 1, deaf: []string{"SN-" + first}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := startEngine(t)
+			e.answers(func(h protocol.Hello) *protocol.Welcome {
+				if slices.Contains(c.deaf, h.Serial) {
+					return nil
+				}
+				return &protocol.Welcome{State: "active"}
+			})
+			s, _ := e.run(e.config(func(cfg *Config) {
+				cfg.Devices, cfg.Connections, cfg.Behavior.Resend = 2, c.connections, 200*time.Millisecond
+			}))
+			hellos := awaitCount[*protocol.Hello](e, first, 4, nil)
+			require.Equal(t, hellos[0].Connection, hellos[1].Connection, "it says hello again first")
+			require.Equal(t, c.anew, hellos[1].Connection != hellos[2].Connection)
+			require.Equal(t, hellos[2].Connection, hellos[3].Connection)
+			require.Equal(t, c.anew, s.Stats().LostLinks > 0)
+		})
+	}
 }
 
 func TestShortHelloOnceActive(t *testing.T) {
