@@ -18,6 +18,8 @@ import (
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops/cluster/porttest"
 )
 
 const patience = 15 * time.Second
@@ -32,7 +34,7 @@ type broker struct {
 // broker there. Only the ports differ.
 func startMosquitto(t *testing.T) broker {
 	t.Helper()
-	b := broker{dir: t.TempDir(), passwordPort: freePort(t), certificate: freePort(t)}
+	b := broker{dir: t.TempDir(), passwordPort: porttest.Free(t), certificate: porttest.Free(t)}
 	require.NoError(t, os.Chmod(filepath.Dir(b.dir), 0o711))
 	for _, name := range []string{"config", "secrets", "data", "certs"} {
 		require.NoError(t, os.MkdirAll(b.path(name), 0o755))
@@ -118,14 +120,6 @@ func run(t *testing.T, env []string, name string, args ...string) string {
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s: %s", name, out)
 	return string(out)
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func (b broker) tls(t *testing.T, device string) *tls.Config {

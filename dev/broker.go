@@ -9,9 +9,9 @@ import (
 	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
 	"github.com/mochi-mqtt/server/v2/listeners"
-	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/dev/mochi"
 )
 
 const (
@@ -71,31 +71,13 @@ func StartBroker(_ context.Context, cfg BrokerConfig) (*Broker, error) {
 			return nil, deviceops.Errorf(deviceops.EINTERNAL, "set up the MQTT broker: %w", err)
 		}
 	}
-	if err := server.AddListener(closer{listeners.NewNet("tcp", listener), server}); err != nil {
+	if err := server.AddListener(mochi.Closing(listeners.NewNet("tcp", listener), server)); err != nil {
 		return nil, deviceops.Errorf(deviceops.EINTERNAL, "set up the MQTT broker: %w", err)
 	}
 	if err := server.Serve(); err != nil {
 		return nil, deviceops.Errorf(deviceops.EINTERNAL, "start the MQTT broker: %w", err)
 	}
 	return b, nil
-}
-
-// closer ends the connections of a listener in place of the server. That looks for
-// them under a lock that it takes twice (v2.7.9, Clients.GetByListener), and stands
-// still for ever when a connection ends by itself in between.
-type closer struct {
-	listeners.Listener
-	server *mqtt.Server
-}
-
-func (c closer) Close(listeners.CloseFn) {
-	c.Listener.Close(func(listener string) {
-		for _, client := range c.server.Clients.GetAll() {
-			if client.Net.Listener == listener && !client.Closed() {
-				_ = c.server.DisconnectClient(client, packets.ErrServerShuttingDown)
-			}
-		}
-	})
 }
 
 func brokerLimits() *mqtt.Capabilities {

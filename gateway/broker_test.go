@@ -16,12 +16,14 @@ import (
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
-	mochi "github.com/mochi-mqtt/server/v2"
+	mqttserver "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/hooks/auth"
 	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/stretchr/testify/require"
 
 	"github.com/deviceops/deviceops/cluster"
+	"github.com/deviceops/deviceops/cluster/porttest"
+	"github.com/deviceops/deviceops/dev/mochi"
 	"github.com/deviceops/deviceops/protocol"
 )
 
@@ -48,14 +50,6 @@ func brokers() map[string]func(t testing.TB) broker {
 	}
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 type mochiBroker struct{ url string }
 
 func (b mochiBroker) URL() string { return b.url }
@@ -63,15 +57,15 @@ func (b mochiBroker) URL() string { return b.url }
 // startMochi starts the embedded broker; scheme is tcp, mqtts, ws or wss.
 func startMochi(t testing.TB, scheme string, config *tls.Config) broker {
 	t.Helper()
-	server := mochi.New(&mochi.Options{Logger: quiet})
+	server := mqttserver.New(&mqttserver.Options{Logger: quiet})
 	require.NoError(t, server.AddHook(new(auth.AllowHook), nil))
 	c := listeners.Config{ID: "test", Address: "127.0.0.1:0", TLSConfig: config}
 	var listener listeners.Listener = listeners.NewTCP(c)
 	if scheme == "ws" || scheme == "wss" {
-		c.Address = fmt.Sprintf("127.0.0.1:%d", freePort(t)) // it can't tell which one it took
+		c.Address = fmt.Sprintf("127.0.0.1:%d", porttest.Free(t)) // it can't tell which one it took
 		listener = listeners.NewWebsocket(c)
 	}
-	require.NoError(t, server.AddListener(listener))
+	require.NoError(t, server.AddListener(mochi.Closing(listener, server)))
 	require.NoError(t, server.Serve())
 	t.Cleanup(func() { _ = server.Close() })
 	return mochiBroker{url: scheme + "://" + listener.Address()}
@@ -96,7 +90,7 @@ func startMosquitto(t testing.TB) *mosquitto {
 	}
 	_, err = os.Stat(program)
 	require.NoError(t, err, "these tests need the mosquitto broker: apt-get install mosquitto")
-	b := &mosquitto{t: t, program: program, port: freePort(t)}
+	b := &mosquitto{t: t, program: program, port: porttest.Free(t)}
 	b.config = filepath.Join(t.TempDir(), "mosquitto.conf")
 	require.NoError(t, os.WriteFile(b.config, []byte(fmt.Sprintf(
 		"listener %d 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location %s/\n"+

@@ -16,6 +16,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 	"github.com/stretchr/testify/require"
 
+	"github.com/deviceops/deviceops/dev/mochi"
 	"github.com/deviceops/deviceops/protocol"
 )
 
@@ -45,7 +46,7 @@ func startEngine(t *testing.T) *engine {
 	e.server = mqtt.New(&mqtt.Options{InlineClient: true, Capabilities: capabilities, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	require.NoError(t, e.server.AddHook(new(auth.AllowHook), nil))
 	listener := listeners.NewTCP(listeners.Config{ID: "tcp", Address: "127.0.0.1:0"})
-	require.NoError(t, e.server.AddListener(listener))
+	require.NoError(t, e.server.AddListener(mochi.Closing(listener, e.server)))
 	require.NoError(t, e.server.Subscribe(e.topics.UpFilter(), 1, e.receive))
 	require.NoError(t, e.server.Serve())
 	t.Cleanup(func() { _ = e.server.Close() })

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/cluster/porttest"
 	"github.com/deviceops/deviceops/simulator"
 )
 
@@ -93,7 +94,7 @@ func TestKillTheStackWhileItProvisions(t *testing.T) {
 func TestKillMosquittoWithMessagesQueued(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
-	port := freePort(t)
+	port := porttest.Free(t)
 	broker := fmt.Sprintf("tcp://127.0.0.1:%d", port)
 	mosquitto := h.startMosquitto(port)
 	h.startStack("--broker", broker, "--parts", "postgres,temporal,api,worker")

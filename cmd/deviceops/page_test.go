@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/cluster/porttest"
 )
 
 // fenced is a fenced block of a page. Its info is what follows the fence.
@@ -73,7 +74,7 @@ func (h home) bash(script string, variables ...string) *exec.Cmd {
 
 // startWithMosquitto starts a stack that uses Debian's broker.
 func (h home) startWithMosquitto() (stack *process, broker string) {
-	port := freePort(h.t)
+	port := porttest.Free(h.t)
 	h.startMosquitto(port)
 	broker = fmt.Sprintf("tcp://127.0.0.1:%d", port)
 	return h.startStack("--broker", broker), broker

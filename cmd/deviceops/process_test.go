@@ -16,7 +16,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -25,6 +24,7 @@ import (
 
 	"github.com/deviceops/deviceops/cli"
 	"github.com/deviceops/deviceops/client"
+	"github.com/deviceops/deviceops/cluster/porttest"
 )
 
 // actAsProgram makes the test binary act as deviceops: tests start it as
@@ -60,7 +60,7 @@ func newHome(t *testing.T) home {
 func (h home) ownPorts() {
 	ports := map[string]int{}
 	for _, part := range []string{"postgres", "temporal", "broker", "api"} {
-		ports[part] = freePort(h.t)
+		ports[part] = porttest.Free(h.t)
 	}
 	memory, err := json.Marshal(map[string]any{"ports": ports})
 	require.NoError(h.t, err)
@@ -215,26 +215,6 @@ func (h home) startStack(args ...string) *process {
 	p := h.start(append([]string{"dev", "--data", h.data}, args...)...)
 	p.await("Ready after", time.Minute)
 	return p
-}
-
-// nextPort is where freePort looks next. It is below the ports that systems give
-// to outgoing connections, which would take that of a server that is restarted;
-// two runs of these tests on one machine rarely begin at the same.
-var nextPort atomic.Int64
-
-func init() { nextPort.Store(int64(12_000 + os.Getpid()%1000*16)) }
-
-// freePort gives a port of loopback that is free, and that it gives to no other
-// test.
-func freePort(t *testing.T) int {
-	for port := int(nextPort.Add(1)); port < 32_000; port = int(nextPort.Add(1)) {
-		if l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			require.NoError(t, l.Close())
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return 0
 }
 
 // startMosquitto runs Debian's broker, with persistence in the home, and waits

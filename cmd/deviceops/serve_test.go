@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/deviceops/deviceops/cluster"
+	"github.com/deviceops/deviceops/cluster/porttest"
 	"github.com/deviceops/deviceops/dev"
 )
 
@@ -35,7 +36,7 @@ type installation struct {
 // would, in the environment.
 func install(t *testing.T) *installation {
 	h := newHome(t)
-	port := freePort(t)
+	port := porttest.Free(t)
 	i := &installation{home: h, broker: fmt.Sprintf("tcp://127.0.0.1:%d", port), mosquitto: h.startMosquitto(port)}
 	h.startStack("--parts", "postgres,temporal")
 	postgres, err := cluster.Attach(t.Context(), filepath.Join(h.data, dev.PartPostgres))
@@ -60,7 +61,7 @@ type server struct {
 
 // serve starts a process with roles and waits until it is ready.
 func (i *installation) serve(roles string) server {
-	port := freePort(i.t)
+	port := porttest.Free(i.t)
 	cmd := exec.Command(os.Args[0], "serve")
 	cmd.Env = append(append(os.Environ(), i.environment...), actAsProgram+"=1",
 		"DEVICEOPS_ROLES="+roles, fmt.Sprintf("DEVICEOPS_LISTEN=127.0.0.1:%d", port))
