@@ -129,7 +129,7 @@ goes to stderr.`,
 	provision.Flags().IntVar(&o.Devices, "devices", 1000, "devices that power on at once")
 	provision.Flags().IntVar(&o.Connections, "connections", 16, "MQTT connections that they share")
 	provision.Flags().IntVar(&o.Workflows, "yardstick", 500, "workflows of three empty activities to measure")
-	cmd.AddCommand(provision, benchInterpreter(), benchRollout(), benchIngest())
+	cmd.AddCommand(provision, benchInterpreter(), benchRuns(), benchRollout(), benchIngest())
 	return cmd
 }
 
@@ -182,6 +182,26 @@ func benchIngest() *cobra.Command {
 	cmd.Flags().IntVar(&o.Raw, "raw", 200_000, "messages drained without an engine, as a yardstick")
 	cmd.Flags().IntVar(&o.Devices, "devices", 1000, "devices that say them")
 	cmd.Flags().Float64Var(&minutes, "minutes", 1, "how long to go on at half the rate; memory is looked at after a fifth of it and at its end")
+	return cmd
+}
+
+func benchRuns() *cobra.Command {
+	var o bench.RunsOptions
+	cmd := &cobra.Command{
+		Use: "runs", Short: "Runs that never wait, against workflows that return at once", Args: cobra.NoArgs,
+		Example: "  deviceops bench runs --runs 1000",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Progress = cmd.ErrOrStderr()
+			letGarbagePile() // as serve and dev do
+			result, err := bench.Runs(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			return result.Print(cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().IntVar(&o.Runs, "runs", 1000, "runs of each kind")
+	cmd.Flags().IntVar(&o.Parallel, "parallel", 8, "starts at once")
 	return cmd
 }
 
