@@ -21,21 +21,10 @@ import (
 	"go.temporal.io/server/temporal"
 
 	"github.com/deviceops/deviceops"
-	"github.com/deviceops/deviceops/workflows"
 )
 
 // Namespace is the Temporal namespace of the stack.
 const Namespace = "deviceops"
-
-// searchAttributes are registered with the namespace when it is made, so that
-// runs are found by them from the first one on.
-func searchAttributes() map[string]enumspb.IndexedValueType {
-	types := map[string]enumspb.IndexedValueType{}
-	for _, a := range workflows.Attributes() {
-		types[a.GetName()] = a.GetValueType()
-	}
-	return types
-}
 
 // TemporalConfig says how to run the embedded Temporal server.
 type TemporalConfig struct {
@@ -89,15 +78,16 @@ func prepareTemporal(cfg TemporalConfig, conf *config.Config) error {
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		draft := file + ".new"
 		os.Remove(draft)
-		if err := sqlite.SetupSchema(&config.SQL{PluginName: sqlitePlugin, DatabaseName: draft}); err != nil {
+		if err := createTemporalSchema(draft); err != nil {
 			return deviceops.Errorf(deviceops.ECONFLICT, "make Temporal's database in %s: %w", cfg.Dir, err)
 		}
 		if err := os.Rename(draft, file); err != nil {
 			return deviceops.Errorf(deviceops.ECONFLICT, "make Temporal's database: %w", err)
 		}
 	}
-	namespace, err := sqlite.NewNamespaceConfig(temporalCluster, Namespace, false, searchAttributes())
+	namespace, err := sqlite.NewNamespaceConfig(temporalCluster, Namespace, false, nil)
 	if err == nil {
+		namespace.Detail.Config.CustomSearchAttributeAliases = attributeColumns()
 		err = sqlite.CreateNamespaces(conf.Persistence.DataStores[sqlitePlugin].SQL, namespace)
 	}
 	if err != nil {
@@ -121,7 +111,7 @@ func newTemporalServer(conf *config.Config, log *slog.Logger) (server temporal.S
 		temporal.WithConfig(conf),
 		temporal.ForServices(temporal.DefaultServices),
 		temporal.WithStaticHosts(staticHosts(conf)), // no gossip between four services of one process
-		temporal.WithLogger(serverLog{log}),
+		temporal.WithLogger(serverLog{log: log}),
 		temporal.WithAuthorizer(authorization.NewNoopAuthorizer()),
 		temporal.WithClaimMapper(func(*config.Config) authorization.ClaimMapper {
 			return authorization.NewNoopClaimMapper()

@@ -1,10 +1,12 @@
 package dev
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"go.temporal.io/server/common/cluster"
@@ -135,19 +137,38 @@ func temporalLimits() dynamicconfig.StaticClient {
 		// runs, and not for the gigabytes that the default allows.
 		dynamicconfig.HistoryCacheHostLevelMaxSize.Key(): 8192,
 
+		// The list of workflows is brought up to date twice a second, not at each
+		// change: what ends in between is written once, and not at its start too.
+		dynamicconfig.VisibilityProcessorMaxPollRPS.Key(): 2,
+		dynamicconfig.VisibilityTaskBatchSize.Key():       2000,
+
+		// Each event would be searched for payloads that are kept elsewhere.
+		dynamicconfig.ExternalPayloadsEnabled.Key(): false,
+
 		// Nothing to scan for in a file of one process.
 		dynamicconfig.TaskQueueScannerEnabled.Key(): false,
 		dynamicconfig.HistoryScannerEnabled.Key():   false,
 	}
 }
 
-// serverLog carries the server's log to slog.
-type serverLog struct{ log *slog.Logger }
+// serverLog carries the server's log to slog. Temporal makes loggers with tags of
+// their own for single requests, and writes with most of them nothing that anybody
+// wants to see: so tags are put into words when there is something to write.
+type serverLog struct {
+	log  *slog.Logger
+	tags []tag.Tag
+}
 
-func (l serverLog) Debug(msg string, tags ...tag.Tag) { l.log.Debug(msg, attributes(tags)...) }
-func (l serverLog) Info(msg string, tags ...tag.Tag)  { l.log.Info(msg, attributes(tags)...) }
-func (l serverLog) Warn(msg string, tags ...tag.Tag)  { l.log.Warn(msg, attributes(tags)...) }
-func (l serverLog) Error(msg string, tags ...tag.Tag) { l.log.Error(msg, attributes(tags)...) }
+func (l serverLog) write(level slog.Level, msg string, tags []tag.Tag) {
+	if ctx := context.Background(); l.log.Enabled(ctx, level) {
+		l.log.Log(ctx, level, msg, attributes(slices.Concat(l.tags, tags))...)
+	}
+}
+
+func (l serverLog) Debug(msg string, tags ...tag.Tag) { l.write(slog.LevelDebug, msg, tags) }
+func (l serverLog) Info(msg string, tags ...tag.Tag)  { l.write(slog.LevelInfo, msg, tags) }
+func (l serverLog) Warn(msg string, tags ...tag.Tag)  { l.write(slog.LevelWarn, msg, tags) }
+func (l serverLog) Error(msg string, tags ...tag.Tag) { l.write(slog.LevelError, msg, tags) }
 
 // DPanic is a panic in the server's own tests only.
 func (l serverLog) DPanic(msg string, tags ...tag.Tag) { l.Error(msg, tags...) }
@@ -167,9 +188,9 @@ func (l serverLog) Panic(msg string, tags ...tag.Tag) {
 // process has other parts to end in order.
 func (l serverLog) Fatal(msg string, tags ...tag.Tag) { l.Panic(msg, tags...) }
 
-// With implements log.WithLogger, so that fixed tags are formatted once.
+// With implements log.WithLogger.
 func (l serverLog) With(tags ...tag.Tag) log.Logger {
-	return serverLog{l.log.With(attributes(tags)...)}
+	return serverLog{l.log, slices.Concat(l.tags, tags)}
 }
 
 func attributes(tags []tag.Tag) []any {

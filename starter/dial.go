@@ -43,9 +43,11 @@ func (cfg Config) options() client.Options {
 	}
 	o := client.Options{
 		HostPort: cfg.Address, Namespace: cfg.Namespace, Identity: cfg.Identity,
-		DataConverter:     DataConverter(),
-		Logger:            log.NewStructuredLogger(logger),
-		ConnectionOptions: client.ConnectionOptions{TLS: cfg.TLS},
+		DataConverter: DataConverter(),
+		Logger:        log.NewStructuredLogger(logger),
+		// What is large is compressed before it is encrypted; what is encrypted
+		// cannot be, and the rest is small.
+		ConnectionOptions: client.ConnectionOptions{TLS: cfg.TLS, GrpcCompression: &client.GrpcCompressionNone{}},
 	}
 	if cfg.Codec != nil {
 		o.DataConverter, o.FailureConverter = Encrypted(cfg.Codec)

@@ -60,6 +60,7 @@ func (s *Starter) Start(ctx context.Context, start deviceops.Start) (bool, error
 		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowIDReusePolicy:                    reusePolicy(start.Type),
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		EnableEagerStart:                         true, // where this process has a worker with a free hand, it begins at once
 	}
 	if s.search {
 		o.TypedSearchAttributes = attributes(start)
