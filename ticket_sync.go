@@ -25,8 +25,7 @@ func (t Ticket) SyncStart() Start {
 
 // Apply takes over what another system says of a ticket: a comment, a closing, an
 // opening of what was closed there. It gives the ticket as it is then. What was
-// said before, and what is only the echo of what we said, changes nothing; a member
-// of a storm was closed there because it is one.
+// said before, and what is only the echo of what we said, changes nothing.
 func (n ChannelNews) Apply(ctx context.Context, tx Tx, t Ticket, e TicketEntry) (Ticket, error) {
 	e.Ticket, e.By = t.ID, ChannelActor(t.Channel, n.By)
 	if n.Comment != "" && !t.echoes(n.Comment) {
@@ -46,8 +45,6 @@ func (n ChannelNews) Apply(ctx context.Context, tx Tx, t Ticket, e TicketEntry) 
 	}
 	e.ID, e.Text = n.ID+"/"+string(remote.State)+"/"+e.ID, remote.ID+" is "+remote.Status
 	switch {
-	case t.Parent != "":
-		return t, nil
 	case remote.State == TicketClosed && t.Status == TicketOpen:
 		e.Kind = EntryClosed
 	case remote.State == TicketOpen && t.Status == TicketClosed && before.State == TicketClosed:

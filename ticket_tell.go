@@ -2,6 +2,7 @@ package deviceops
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -9,9 +10,10 @@ import (
 // last member that is closed ends its storm, a parent that is closed closes its
 // members, and that a ticket was closed or opened again is an event, for which
 // workflows may wait. What is known changes nothing, nor that a ticket recovered
-// that is closed. It gives the tickets, without entries. ENOTFOUND, ECONFLICT and
-// EINVALID as Ticket.Apply says; ECONFLICT too if the problem of a ticket that is
-// to be opened again has another one that is open.
+// that is closed, nor whether another system has a member of a storm open. It gives
+// the tickets, without entries. ENOTFOUND, ECONFLICT and EINVALID as Ticket.Apply
+// says; ECONFLICT too if the problem of a ticket that is to be opened again has
+// another one that is open.
 func TellTickets(ctx context.Context, tx Tx, entries []TicketEntry, now time.Time) ([]Ticket, error) {
 	if len(entries) == 0 {
 		return nil, nil
@@ -55,6 +57,9 @@ func (d *ticketDesk) tell(e TicketEntry) error {
 	}
 	if _, known := d.entries[e.ID]; known || e.Kind == EntryRecovered && t.Status == TicketClosed {
 		return nil
+	}
+	if t.Parent != "" && strings.HasPrefix(e.By, channelActor) && (e.Kind == EntryClosed || e.Kind == EntryReopened) {
+		return nil // it was closed there because it is a member of a storm, which says nothing of it
 	}
 	if other := d.openOf[t.problem()]; e.Kind == EntryReopened && other != nil && other != t {
 		return Errorf(ECONFLICT, "the problem of ticket %s has another one that is open: %s", t.ID, other.ID)

@@ -70,6 +70,28 @@ func TestStormsInTheOtherSystem(t *testing.T) {
 	require.Equal(t, "new", d.jira.Tickets()[1].Status, "it is back: opened again there too")
 }
 
+// The storm begins while the first ticket is being opened there: that it is closed
+// there as a member is no news of the problem, which goes on.
+func TestAStormBeginsWhileATicketIsOpened(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.device(d.T, "k1", deviceops.Active)
+	first := d.dark(1, nil)["id"].(string)
+	d.meanwhile = func(operation string) {
+		if operation == deviceops.ChannelOpen {
+			d.meanwhile = nil
+			d.dark(2, nil)
+			d.dark(3, nil)
+		}
+	}
+	d.sync(first)
+	require.Equal(t, "done", d.jira.Tickets()[0].Status, "closed there, as a part of the storm")
+	member := d.ticket(first)
+	require.Equal(t, deviceops.TicketOpen, member.Status, "it goes on here")
+	require.Equal(t, 3, d.ticket(member.Parent).OpenMembers)
+	require.True(t, d.sync(first), "its parent speaks for it")
+}
+
 // A storm of any size is told of a few times.
 func TestPeopleAreToldOfAStorm(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package activities_test
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"testing"
@@ -20,7 +21,22 @@ import (
 type desk struct {
 	*world
 	*testing.T
-	jira *channeltest.System
+	jira      *channeltest.System
+	meanwhile func(operation string) // happens while the system answers
+}
+
+// slowSystems answer after something else has happened.
+type slowSystems struct {
+	deviceops.Channels
+	desk *desk
+}
+
+func (s slowSystems) Call(ctx context.Context, c deviceops.ChannelCall) (deviceops.ChannelAnswer, error) {
+	answer, err := s.Channels.Call(ctx, c)
+	if s.desk.meanwhile != nil {
+		s.desk.meanwhile(c.Operation)
+	}
+	return answer, err
 }
 
 func newDesk(t *testing.T) *desk {
@@ -29,7 +45,7 @@ func newDesk(t *testing.T) *desk {
 		Source: channeltest.Source{"jira": channeltest.Document(t, "jira", d.jira.URL)}, Secrets: channeltest.Secrets{},
 		Guard: outbound.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}),
 	})
-	d.world = newWorld(t, func(deps *activities.Deps) { deps.Channels = systems })
+	d.world = newWorld(t, func(deps *activities.Deps) { deps.Channels = slowSystems{systems, d} })
 	require.NoError(t, d.store.MaintainEvents(t.Context(), noon, 24*time.Hour))
 	return d
 }
