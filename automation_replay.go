@@ -16,11 +16,17 @@ import (
 type AutomationReplay struct {
 	automation *Automation
 	catalog    Catalog
+	plan       PlanFor
 	now        time.Time
 	keys       map[string]*AutomationKey
+	devices    map[string]map[string]any // facts of those that were told of
 	brake      LimitState
 	report     AutomationReplayed
 }
+
+// PlanFor gives the plan of the run that an automation starts in an account, as
+// Catalog.PlanRun does.
+type PlanFor func(account string) (RunPlan, error)
 
 // AutomationReplayed is what a replay found.
 type AutomationReplayed struct {
@@ -28,11 +34,12 @@ type AutomationReplayed struct {
 	Version   int                       `json:"version"`
 	Since     time.Time                 `json:"since"`
 	Until     time.Time                 `json:"until"`
-	Events    int                       `json:"events"`             // of the type that it hears
+	Events    int                       `json:"events"`             // of the type that it hears, or times of its schedule
 	Held      int                       `json:"held"`               // for which the condition holds
 	Outcomes  map[AutomationOutcome]int `json:"outcomes"`           // of those, and of the clock
-	Started   int                       `json:"started"`            //
-	Starts    []AutomationDecision      `json:"starts"`             // the first of them
+	Started   int                       `json:"started"`            // runs
+	Tickets   int                       `json:"tickets,omitempty"`  // that it would have opened, or told again
+	Starts    []AutomationDecision      `json:"starts"`             // the first of those runs or tickets
 	Stopped   time.Time                 `json:"stopped,omitzero"`   // when the brake would have stopped it
 	Truncated bool                      `json:"truncated"`          // there were more events than are replayed
 	Failures  []string                  `json:"failures,omitempty"` // the first events on which it fails
@@ -45,9 +52,9 @@ const (
 )
 
 // NewAutomationReplay begins a replay at a time.
-func NewAutomationReplay(a *Automation, c Catalog, since time.Time) *AutomationReplay {
+func NewAutomationReplay(a *Automation, c Catalog, plan PlanFor, since time.Time) *AutomationReplay {
 	return &AutomationReplay{
-		automation: a, catalog: c, now: since, keys: map[string]*AutomationKey{},
+		automation: a, catalog: c, plan: plan, now: since, keys: map[string]*AutomationKey{}, devices: map[string]map[string]any{},
 		report: AutomationReplayed{AutomationRef: a.Ref(), Version: a.Version, Since: since, Outcomes: map[AutomationOutcome]int{}, Starts: []AutomationDecision{}},
 	}
 }
@@ -58,41 +65,55 @@ func (r *AutomationReplay) Take(e Event, d *Device) {
 	r.report.Events++
 	r.tick(e.ReceivedAt)
 	o := r.catalog.Occasion(e, d)
+	r.devices[e.Device] = o.Device
 	judged, err := r.automation.Rules.Judge(o)
-	key := ""
-	if err == nil {
-		key, err = r.automation.Rules.Key(o)
-	}
 	if err != nil {
-		r.fail(e, err)
+		r.fail(e.ID, err)
 		return
 	}
-	holds := judged.Verdict == Yes
-	if holds {
+	sample := Sample{At: e.At, Holds: judged.Verdict == Yes, Arms: judged.Arms, ID: e.ID}
+	if sample.Holds {
 		r.report.Held++
 	}
-	if !r.automation.Wakes(holds) {
+	if judged.Silent || !r.automation.Wakes(sample.Holds || sample.Arms) {
 		return
 	}
-	data, err := json.Marshal(o.Event)
+	key, err := r.automation.Rules.Key(o)
+	if err == nil {
+		sample.Event, err = json.Marshal(o.Event)
+	}
 	if err != nil {
-		r.fail(e, err)
+		r.fail(e.ID, err)
 		return
 	}
+	r.take(key, sample)
+}
+
+func (r *AutomationReplay) take(key string, s Sample) {
 	k := r.keys[key]
 	if k == nil {
 		k = &AutomationKey{}
 		r.keys[key] = k
 	}
-	p := &replayPlay{AutomationReplay: r, key: key, device: e.Device, event: e.ID}
-	_ = r.automation.Take(k, Sample{At: e.At, Holds: holds, Event: data, ID: e.ID}, r.now, p) // this play never fails
+	p := &replayPlay{AutomationReplay: r, key: key}
+	_ = r.automation.Take(k, s, r.now, p) // this play never fails
 	p.endRuns(k)
 }
 
-func (r *AutomationReplay) fail(e Event, err error) {
+// Pass notes that a time of the schedule passed without being heard.
+func (r *AutomationReplay) Pass(why AutomationOutcome) {
+	r.report.Events++
+	r.report.Outcomes[why]++
+}
+
+func (r *AutomationReplay) fail(event int64, err error) {
 	r.report.Outcomes[OutcomeFailed]++
 	if len(r.report.Failures) < maxReplayFailures {
-		r.report.Failures = append(r.report.Failures, fmt.Sprintf("event %d: %s", e.ID, ErrorMessage(err)))
+		about := "a time of its schedule"
+		if event > 0 {
+			about = fmt.Sprintf("event %d", event)
+		}
+		r.report.Failures = append(r.report.Failures, about+": "+ErrorMessage(err))
 	}
 }
 
@@ -123,9 +144,7 @@ func (r *AutomationReplay) Finish(until time.Time, truncated bool) AutomationRep
 // replayPlay is the AutomationPlay of one key in a replay.
 type replayPlay struct {
 	*AutomationReplay
-	key    string
-	device string
-	event  int64
+	key string
 }
 
 // Decided implements AutomationPlay.
@@ -137,28 +156,66 @@ func (p *replayPlay) Decided(d WindowDecision, becomes Admission) {
 
 // Launch implements AutomationPlay.
 func (p *replayPlay) Launch(samples []Sample, at time.Time) (string, error) {
-	brake, ok := p.automation.Limit.Take(p.brake, at)
-	if p.brake = brake; !ok {
-		p.report.Outcomes[OutcomeStopped]++
+	if !p.becomes(OutcomeStarted, samples, at, p.inputs) {
 		return "", nil
 	}
-	p.report.Outcomes[OutcomeStarted]++
 	p.report.Started++
-	last := samples[len(samples)-1]
-	if len(p.report.Starts) < maxReplayStarts {
-		occasion, _ := p.automation.Rules.Occasion(samples)
-		p.report.Starts = append(p.report.Starts, AutomationDecision{
-			AutomationRef: p.automation.Ref(), Version: p.automation.Version, Key: p.key, Event: last.ID, Device: occasion.DeviceID(),
-			At: at, DecidedAt: p.now, Outcome: OutcomeStarted,
-		})
-	}
 	return "replayed", nil
+}
+
+// inputs makes the inputs of the run as in earnest, to see whether they fit.
+func (p *replayPlay) inputs(o Occasion) error {
+	inputs, err := p.automation.Rules.InputsFor(o)
+	if err != nil {
+		return err
+	}
+	account, _ := o.Event["account"].(string)
+	plan, err := p.plan(cmp.Or(account, p.automation.Account))
+	if err == nil {
+		_, err = plan.Coerce(inputs)
+	}
+	return err
 }
 
 // OpenTicket implements AutomationPlay.
 func (p *replayPlay) OpenTicket(samples []Sample, d WindowDecision) (bool, error) {
-	run, err := p.Launch(samples, d.At)
-	return run != "", err
+	opened := p.becomes(OutcomeTicket, samples, d.At, func(o Occasion) error {
+		_, err := p.automation.Rules.TicketFor(o)
+		return err
+	})
+	if opened {
+		p.report.Tickets++
+	}
+	return opened, nil
+}
+
+// becomes notes what a firing becomes, unless the brake or what is made of it
+// keeps it from that.
+func (p *replayPlay) becomes(outcome AutomationOutcome, samples []Sample, at time.Time, try func(Occasion) error) bool {
+	brake, ok := p.automation.Limit.Take(p.brake, at)
+	if p.brake = brake; !ok {
+		p.report.Outcomes[OutcomeStopped]++
+		return false
+	}
+	event := samples[len(samples)-1].ID
+	occasion, err := p.automation.Rules.Occasion(samples)
+	device := occasion.DeviceID()
+	if err == nil {
+		occasion.Device = p.devices[device]
+		err = try(occasion)
+	}
+	if err != nil {
+		p.fail(event, err)
+		return false
+	}
+	p.report.Outcomes[outcome]++
+	if len(p.report.Starts) < maxReplayStarts {
+		p.report.Starts = append(p.report.Starts, AutomationDecision{
+			AutomationRef: p.automation.Ref(), Version: p.automation.Version, Key: p.key, Event: event, Device: device,
+			At: at, DecidedAt: p.now, Outcome: outcome,
+		})
+	}
+	return true
 }
 
 // TicketOver implements AutomationPlay.

@@ -126,4 +126,9 @@ type Orchestrator interface {
 	// NextTimes gives the next few times of a timetable; none while it is paused.
 	// ENOTFOUND.
 	NextTimes(ctx context.Context, id string) ([]time.Time, error)
+
+	// TimesBetween gives the first of the times of a timetable that lie after one
+	// moment and not after another, in order; none: there are no more. It does not
+	// matter whether it is paused. ENOTFOUND, EUNAVAILABLE.
+	TimesBetween(ctx context.Context, id string, after, until time.Time) ([]time.Time, error)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,24 +15,30 @@ import (
 // decision and starts nothing. ENOTFOUND if no such automation has a schedule any
 // more, ECONFLICT if it is disabled.
 func (s AutomationStore) Fire(ctx context.Context, ref AutomationRef, at time.Time) error {
-	call := Call{Kind: CallSchedule, Name: ref.Name, To: []string{ref.Name}, ID: at.UTC().Format(time.RFC3339Nano)}
-	found, err := s.Called(ctx, ref.Account, call)
+	now := s.Automations.Now()
+	e := scheduled(ref, at, now)
+	found, err := s.Called(ctx, ref.Account, *e.Call)
 	switch {
 	case err != nil:
 		return err
 	case found[0].Ref() != ref: // it is that of an account above, which has a time of its own
 		return Errorf(ENOTFOUND, "account %s has no automation %s of its own", ref.Account, ref.Name)
 	}
-	now := s.Automations.Now()
 	why, err := s.passes(ctx, found[0], at, now)
 	if err != nil {
 		return err
 	}
 	if why.Outcome != "" {
-		return s.pass(ctx, call, why)
+		return s.pass(ctx, *e.Call, why)
 	}
-	_, err = s.Call(ctx, []Event{{Account: ref.Account, Type: EventSchedule, Severity: "info", At: at, ReceivedAt: now, Call: &call}})
+	_, err = s.Call(ctx, []Event{e})
 	return err
+}
+
+// scheduled is the event that a time of a schedule becomes.
+func scheduled(ref AutomationRef, at, now time.Time) Event {
+	call := Call{Kind: CallSchedule, Name: ref.Name, To: []string{ref.Name}, ID: at.UTC().Format(time.RFC3339Nano)}
+	return Event{Account: ref.Account, Type: EventSchedule, Severity: "info", At: at, ReceivedAt: now, Call: &call}
 }
 
 // String gives the schedule as people read it, such as 0 22 * * * Europe/Berlin.
@@ -56,23 +63,46 @@ func (s AutomationStore) passes(ctx context.Context, a *Automation, at, now time
 	return why, err
 }
 
-// dark says which calendar keeps a moment free; "": none does. A calendar that is
-// gone keeps nothing free.
+// dark says which calendar keeps a moment free; "": none does.
 func (s *Schedule) dark(ctx context.Context, c Catalog, account string, at time.Time) (string, error) {
+	kept, err := s.kept(ctx, c, account)
+	if err != nil {
+		return "", err
+	}
+	return kept.dark(at), nil
+}
+
+// keptFree are the times that calendars keep free.
+type keptFree []keptBy
+
+type keptBy struct {
+	calendar  string
+	blackouts []Blackout
+}
+
+// kept reads the calendars of the schedule. One that is gone keeps nothing free.
+func (s *Schedule) kept(ctx context.Context, c Catalog, account string) (keptFree, error) {
+	var all keptFree
 	for _, name := range s.Calendars {
 		calendar, err := c.Calendar(ctx, account, name)
 		switch ErrorCode(err) {
 		case "":
+			all = append(all, keptBy{name, calendar.Blackouts})
 		case ENOTFOUND, EINVALID:
-			continue
 		default:
-			return "", err
-		}
-		if b, dark := inBlackout(calendar.Blackouts, at); dark {
-			return "calendar " + name + ": " + cmp.Or(b.Reason, "a blackout"), nil
+			return nil, err
 		}
 	}
-	return "", nil
+	return all, nil
+}
+
+func (k keptFree) dark(at time.Time) string {
+	for _, by := range k {
+		if b, dark := inBlackout(by.blackouts, at); dark {
+			return "calendar " + by.calendar + ": " + cmp.Or(b.Reason, "a blackout")
+		}
+	}
+	return ""
 }
 
 // pass writes down, once, that a time passed.
@@ -159,17 +189,37 @@ func (s Scheduler) Next(ctx context.Context, a *Automation) ([]time.Time, error)
 	if err != nil {
 		return nil, err
 	}
-	var next []time.Time
-	for _, at := range times {
-		dark, err := a.Schedule.dark(ctx, s.Catalog, a.Account, at)
-		if err != nil {
-			return nil, err
-		}
-		if dark == "" {
-			next = append(next, at)
-		}
+	kept, err := a.Schedule.kept(ctx, s.Catalog, a.Account)
+	if err != nil {
+		return nil, err
 	}
-	return next, nil
+	return slices.DeleteFunc(times, func(at time.Time) bool { return kept.dark(at) != "" }), nil
+}
+
+// Replay lets r hear the times that the schedule of an automation says, from a
+// moment until another, whether they were heard or not: up to limit, and truncated
+// tells that there are more. ENOTFOUND, EUNAVAILABLE.
+func (s Scheduler) Replay(ctx context.Context, a *Automation, r *AutomationReplay, from, until time.Time, limit int) (truncated bool, err error) {
+	kept, err := a.Schedule.kept(ctx, s.Catalog, a.Account)
+	if err != nil {
+		return false, err
+	}
+	after := from.Add(-1) // a time that is from counts
+	for n := 0; n < limit; {
+		times, err := s.Orchestrator.TimesBetween(ctx, TimetableID(a.Ref()), after, until)
+		if err != nil || len(times) == 0 {
+			return false, err
+		}
+		for _, at := range times {
+			if kept.dark(at) != "" {
+				r.Pass(OutcomeExcluded)
+				continue
+			}
+			r.Take(scheduled(a.Ref(), at, at), nil)
+		}
+		n, after = n+len(times), times[len(times)-1]
+	}
+	return true, nil
 }
 
 // wanted gives the timetables of all accounts by id.

@@ -322,6 +322,20 @@ func (o *orchestrator) NextTimes(_ context.Context, id string) ([]time.Time, err
 	return noons, nil
 }
 
+// TimesBetween gives the noons of the days between, a few at a time.
+func (o *orchestrator) TimesBetween(_ context.Context, id string, after, until time.Time) (times []time.Time, err error) {
+	defer o.locked()()
+	if _, there := o.tables[id]; !there {
+		return nil, deviceops.Errorf(deviceops.ENOTFOUND, "there is no timetable %s", id)
+	}
+	for day := -30; day < 30 && len(times) < 3; day++ {
+		if at := now.AddDate(0, 0, day); at.After(after) && !at.After(until) {
+			times = append(times, at)
+		}
+	}
+	return times, nil
+}
+
 // gateway notes what it publishes.
 type gateway struct {
 	mu       sync.Mutex

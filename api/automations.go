@@ -38,9 +38,9 @@ func (s *server) automationRoutes(a automationService) {
 	}, a.run)
 	handle(s, route{
 		id: "replay-automation", method: http.MethodPost, path: "/v1/automations/{name}/replay", role: deviceops.RoleViewer,
-		summary: "Tell what an automation would have started by the events that are stored",
+		summary: "Tell what an automation would have started by the events that are stored, or the times of its schedule",
 		about: "Nothing is started. Windows and the brake decide as in earnest, by the times of the events; devices are taken to be as they are now, " +
-			"and runs to end at once.",
+			"and runs to end at once. A schedule is replayed by the times that it says now, whether they were heard or not.",
 	}, a.replay)
 	handle(s, route{
 		id: "explain-event", method: http.MethodGet, path: "/v1/events/{id}/explain", role: deviceops.RoleViewer,
@@ -231,8 +231,43 @@ func (a automationService) replay(ctx context.Context, p deviceops.Principal, in
 	if since.IsZero() {
 		since = a.Now().Add(-replayDefault)
 	}
-	filter := deviceops.EventFilter{Account: account, Type: automation.Event, Call: automation.CalledBy(), Since: since, After: -1, Limit: replayPage}
-	return a.play(ctx, deviceops.NewAutomationReplay(automation, a.Catalog, since), filter)
+	r := deviceops.NewAutomationReplay(automation, a.Catalog, a.planFor(ctx, automation), since)
+	if automation.Schedule != nil {
+		return a.playTimes(ctx, automation, r, since)
+	}
+	return a.play(ctx, r, deviceops.EventFilter{Account: account, Type: automation.Event, Call: automation.CalledBy(), Since: since, After: -1, Limit: replayPage})
+}
+
+// planFor gives the plans of the runs that an automation starts, each read once.
+func (a automationService) planFor(ctx context.Context, automation *deviceops.Automation) deviceops.PlanFor {
+	type planned struct {
+		plan deviceops.RunPlan
+		err  error
+	}
+	known := map[string]planned{}
+	return func(account string) (deviceops.RunPlan, error) {
+		p, ok := known[account]
+		if !ok {
+			p.plan, p.err = a.Catalog.PlanRun(ctx, a.Store, account, automation.Workflow, automation.WorkflowVersion)
+			known[account] = p
+		}
+		return p.plan, p.err
+	}
+}
+
+// playTimes lets the times be heard that a schedule says.
+func (a automationService) playTimes(ctx context.Context, automation *deviceops.Automation, r *deviceops.AutomationReplay, since time.Time) (deviceops.AutomationReplayed, error) {
+	now := a.Now()
+	truncated, err := a.scheduler().Replay(ctx, automation, r, since, now, replayEvents)
+	switch {
+	case deviceops.ErrorCode(err) == deviceops.ENOTFOUND:
+		return deviceops.AutomationReplayed{}, deviceops.Errorf(deviceops.EUNAVAILABLE, "the schedule of automation %s is not in place yet: try again in half a minute", automation.Name)
+	case err != nil:
+		return deviceops.AutomationReplayed{}, err
+	case truncated:
+		return r.Finish(time.Time{}, true), nil
+	}
+	return r.Finish(now, false), nil
 }
 
 // play reads the events page by page, with the devices that they are about.

@@ -60,20 +60,21 @@ func (w *screen) switched(v deviceops.AutomationView) {
 }
 
 func (a *app) automationsReplay() *cobra.Command {
-	var account string
-	var since time.Duration
+	var account, since string
 	cmd := &cobra.Command{
 		Use: "replay NAME", Short: "Tell what an automation would have started", Args: args(1, 1),
 		Long: `Lets the automation hear the stored events again, in memory: its condition, its
-windows and its brake decide as in earnest, by the times of the events. Nothing is
-started or changed. Devices are taken to be as they are now, and runs to end at
-once.`,
+windows and its brake decide as in earnest, by the times of the events, and inputs
+and tickets are made to see whether they fit. Nothing is started or changed. Devices
+are taken to be as they are now, and runs to end at once. A schedule is replayed by
+the times that it says now, whether they were heard or not.`,
 		Example: "  deviceops automations replay low-battery-reboot --since 24h",
 		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
-			if since <= 0 {
-				return Usage(fmt.Errorf("--since %s: write how long ago to begin, such as 24h", since))
+			from, err := moment("since", since, a.Now())
+			if err != nil {
+				return err
 			}
-			replayed, err := c.ReplayAutomation(ctx, account, args[0], a.Now().Add(-since))
+			replayed, err := c.ReplayAutomation(ctx, account, args[0], from)
 			if err != nil {
 				return err
 			}
@@ -81,7 +82,7 @@ once.`,
 		}),
 	}
 	accountFlag(cmd, &account)
-	cmd.Flags().DurationVar(&since, "since", 24*time.Hour, "how long ago to begin")
+	cmd.Flags().StringVar(&since, "since", "24h", "how long ago to begin, or a time such as 2026-05-01T08:00:00Z")
 	return cmd
 }
 
@@ -228,8 +229,15 @@ func (w *screen) decisions(all []deviceops.AutomationDecision) [][]string {
 	return rows
 }
 
+// shownStarts is how many of the starts of a replay a table shows.
+const shownStarts = 20
+
 func (w *screen) replayed(r deviceops.AutomationReplayed) {
-	w.line("%s@%d would have started %s between %s and %s,", r.Name, r.Version, counted(r.Started, "run"), r.Since.UTC().Format(time.DateTime), r.Until.UTC().Format(time.DateTime))
+	would := "started " + counted(r.Started, "run")
+	if r.Tickets > 0 {
+		would = fmt.Sprintf("opened tickets or told them again %s", counted(r.Tickets, "time"))
+	}
+	w.line("%s@%d would have %s between %s and %s,", r.Name, r.Version, would, r.Since.UTC().Format(time.DateTime), r.Until.UTC().Format(time.DateTime))
 	w.line("by %s that it hears, %d of which hold.", counted(r.Events, "event"), r.Held)
 	for _, outcome := range slices.Sorted(maps.Keys(r.Outcomes)) {
 		w.line("  %-9s %d", outcome, r.Outcomes[outcome])
@@ -243,9 +251,14 @@ func (w *screen) replayed(r deviceops.AutomationReplayed) {
 	for _, failure := range r.Failures {
 		w.line("It fails on %s", failure)
 	}
-	if len(r.Starts) > 0 {
-		w.line("")
-		w.table(decisionColumns, w.decisions(r.Starts))
+	if len(r.Starts) == 0 {
+		return
+	}
+	shown := r.Starts[:min(len(r.Starts), shownStarts)]
+	w.line("")
+	w.table(decisionColumns, w.decisions(shown))
+	if more := r.Started + r.Tickets - len(shown); more > 0 {
+		w.line("and %d more: -o json has more of them", more)
 	}
 }
 

@@ -70,9 +70,20 @@ func TestAutomations(t *testing.T) {
 	for _, text := range []string{"hot@1 would have started 1 run between", "by 3 events that it hears, 2 of which hold", "started   1", "stopped   1", "The brake would have stopped it"} {
 		require.Contains(t, replayed, text)
 	}
+	require.Contains(t, m.run("automations", "replay", "hot", "--since", "7d").done(), "would have started 1 run")
 	require.Equal(t, 2, m.run("automations", "replay", "hot", "--since", "-1h").code)
 	require.Equal(t, 2, m.run("explain", "event", "soon").code)
 	require.Equal(t, 1, m.run("automations", "show", "cold").code)
+}
+
+// A schedule that has just been written tells what it would have done.
+func TestSchedulesAreReplayed(t *testing.T) {
+	t.Parallel()
+	m := newTerminal(t)
+	m.run("apply", "-f", m.file("hourly.yaml", "workflow: tidy\nversion: 1\nsteps: [ { wait: 1s } ]\n---\nautomation: hourly\ntrigger: { schedule: { every: 1h } }\nrun: tidy@1\n")).done()
+	replayed := m.run("automations", "replay", "hourly", "--since", "30h").done()
+	require.Contains(t, replayed, "hourly@1 would have started 30 runs between")
+	require.Contains(t, replayed, "and 10 more: -o json has more of them")
 }
 
 // Who disables an automation hears which tickets nobody closes from then on.

@@ -213,6 +213,14 @@ func (e *engine) NextTimes(context.Context, string) ([]time.Time, error) {
 	return []time.Time{time.Date(2030, 10, 27, 1, 0, 0, 0, time.UTC), time.Date(2030, 10, 28, 2, 0, 0, 0, time.UTC)}, nil
 }
 
+// TimesBetween gives the full hours, a few at a time.
+func (e *engine) TimesBetween(_ context.Context, _ string, after, until time.Time) (times []time.Time, err error) {
+	for at := after.Truncate(time.Hour).Add(time.Hour); !at.After(until) && len(times) < 5; at = at.Add(time.Hour) {
+		times = append(times, at)
+	}
+	return times, nil
+}
+
 func (e *engine) PublishCommands(ctx context.Context, commands []deviceops.Command, now time.Time) ([]deviceops.Sent, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

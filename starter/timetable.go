@@ -8,8 +8,10 @@ import (
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/deviceops/deviceops"
 )
@@ -112,4 +114,22 @@ func (s *Starter) NextTimes(ctx context.Context, id string) ([]time.Time, error)
 		return nil, nil
 	}
 	return described.Info.NextActionTimes, nil
+}
+
+// TimesBetween implements deviceops.Orchestrator. Temporal computes them as it
+// does when it starts something.
+func (s *Starter) TimesBetween(ctx context.Context, id string, after, until time.Time) ([]time.Time, error) {
+	ctx, cancel := bounded(ctx, callTimeout)
+	defer cancel()
+	found, err := s.client.WorkflowService().ListScheduleMatchingTimes(ctx, &workflowservice.ListScheduleMatchingTimesRequest{
+		Namespace: s.namespace, ScheduleId: id, StartTime: timestamppb.New(after), EndTime: timestamppb.New(until),
+	})
+	if err != nil {
+		return nil, domain(err)
+	}
+	times := make([]time.Time, len(found.StartTime))
+	for i, at := range found.StartTime {
+		times[i] = at.AsTime()
+	}
+	return times, nil
 }

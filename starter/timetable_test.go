@@ -1,6 +1,7 @@
 package starter_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -8,9 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/mocks"
 	"go.temporal.io/sdk/temporal"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/starter"
@@ -120,4 +124,39 @@ func TestNextTimes(t *testing.T) {
 	times, err = s.NextTimes(t.Context(), "automation/acme/nightly")
 	require.NoError(t, err)
 	require.Empty(t, times, "one that is paused has none")
+}
+
+// matching is the part of Temporal that computes times.
+type matching struct {
+	workflowservice.WorkflowServiceClient
+	asked *workflowservice.ListScheduleMatchingTimesRequest
+	times []time.Time
+	err   error
+}
+
+func (m *matching) ListScheduleMatchingTimes(_ context.Context, in *workflowservice.ListScheduleMatchingTimesRequest, _ ...grpc.CallOption) (*workflowservice.ListScheduleMatchingTimesResponse, error) {
+	m.asked = in
+	out := &workflowservice.ListScheduleMatchingTimesResponse{}
+	for _, at := range m.times {
+		out.StartTime = append(out.StartTime, timestamppb.New(at))
+	}
+	return out, m.err
+}
+
+func TestTimesBetween(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+	s, c := newStarter(t)
+	service := &matching{times: []time.Time{noon.AddDate(0, 0, -1), noon}}
+	c.On("WorkflowService").Return(service)
+	times, err := s.TimesBetween(t.Context(), "automation/acme/nightly", noon.AddDate(0, 0, -2), noon)
+	require.NoError(t, err)
+	require.Equal(t, service.times, times)
+	require.Equal(t, "acme-ns", service.asked.Namespace)
+	require.Equal(t, "automation/acme/nightly", service.asked.ScheduleId)
+	require.Equal(t, noon.AddDate(0, 0, -2), service.asked.StartTime.AsTime())
+	require.Equal(t, noon, service.asked.EndTime.AsTime())
+	service.err = serviceerror.NewNotFound("gone")
+	_, err = s.TimesBetween(t.Context(), "automation/acme/nightly", noon, noon)
+	require.Equal(t, deviceops.ENOTFOUND, deviceops.ErrorCode(err))
 }
