@@ -125,6 +125,10 @@ type AutomationReason struct {
 	Text    string            `json:"text"`
 	Run     string            `json:"run,omitempty"`
 	Key     *string           `json:"key,omitempty"`
+
+	// Then is what a hold, a burst or a collection came to of which the event was a
+	// part; nil: it goes on.
+	Then *AutomationDecision `json:"then,omitempty"`
 }
 
 // Reason says in words what an automation decided about an event.
@@ -166,6 +170,8 @@ func (d AutomationDecision) text() string {
 		return "it was silenced by dedupe until " + d.Until.UTC().Format(time.RFC3339)
 	case OutcomeStale:
 		return "it came too late: something newer was decided already"
+	case OutcomeBroken:
+		return "the condition no longer holds: it broke off what had held since " + d.Since.UTC().Format(time.RFC3339)
 	case OutcomeLapsed:
 		return "samples stopped before it had held long enough"
 	}
@@ -181,6 +187,22 @@ func (d AutomationDecision) holding() string {
 		text += "; the clock decides at " + d.Until.UTC().Format(time.RFC3339) + " at the latest"
 	}
 	return text
+}
+
+// held says what became of a decision that was no more than a beginning.
+func (d AutomationDecision) held(then AutomationDecision) string {
+	text := "it held, and more of its kind were needed"
+	if !d.Since.IsZero() {
+		text = "it held since " + d.Since.UTC().Format(time.RFC3339)
+	}
+	event := "the clock"
+	if then.Event > 0 && then.Event != d.Event {
+		event = fmt.Sprintf("event %d", then.Event)
+	}
+	if then.Outcome == OutcomeBroken {
+		return text + ", until " + event + " broke it off"
+	}
+	return text + "; then, by " + event + ", " + then.text()
 }
 
 // Rejudge says what an automation thinks of an event of which it left no row, by
@@ -205,38 +227,60 @@ func (a *Automation) Rejudge(o Occasion, s AutomationState) AutomationReason {
 	return r
 }
 
-// ExplainEvent puts together what automations made of an event: decisions, oldest
-// first, and of those that left none what they think of it now.
-func ExplainEvent(e Event, automations []*Automation, decisions []AutomationDecision, rejudge func(*Automation) AutomationReason) EventExplanation {
+// ExplainedBy are what an explanation of an event is put together from.
+type ExplainedBy struct {
+	Automations []*Automation                      // of the event's account
+	Decisions   []AutomationDecision               // about the event, oldest first
+	Then        map[int64]AutomationDecision       // what those came to that were holding, by id
+	Rejudge     func(*Automation) AutomationReason // of one that left no decision
+}
+
+// ExplainEvent puts together what automations made of an event: what they decided
+// last about it, and of those that left no decision what they think of it now.
+func ExplainEvent(e Event, by ExplainedBy) EventExplanation {
 	x := EventExplanation{Event: e, Automations: []AutomationReason{}}
-	decided := map[AutomationRef]bool{}
+	decided := map[AutomationRef]int{}
+	for _, d := range by.Decisions {
+		r := d.Reason()
+		if then, ended := by.Then[d.ID]; ended && d.Outcome == OutcomeHolding {
+			r.Then, r.Text = &then, d.held(then)
+		}
+		if i, before := decided[d.AutomationRef]; before { // it waited, and this is what it waited for
+			x.Automations[i] = r
+			continue
+		}
+		decided[d.AutomationRef] = len(x.Automations)
+		x.Automations = append(x.Automations, r)
+	}
+	for _, a := range by.Automations {
+		if _, known := decided[a.Ref()]; a.Fault == "" && a.Hears(&e) && !known {
+			x.Automations = append(x.Automations, by.Rejudge(a))
+		}
+	}
+	x.Summary = fmt.Sprintf("Event %d (%s) %s", e.ID, e.Type, x.sum())
+	return x
+}
+
+// sum says in a few words what came of the event.
+func (x EventExplanation) sum() string {
 	started, tickets := 0, 0
-	for _, d := range decisions {
-		decided[d.AutomationRef] = true
-		x.Automations = append(x.Automations, d.Reason())
-		switch d.Outcome {
+	for _, r := range x.Automations {
+		switch r.Outcome {
 		case OutcomeStarted:
 			started++
 		case OutcomeTicket, OutcomeRecovered:
 			tickets++
 		}
 	}
-	for _, a := range automations {
-		if a.Fault == "" && a.Hears(&e) && !decided[a.Ref()] {
-			x.Automations = append(x.Automations, rejudge(a))
-		}
-	}
 	switch {
 	case started == 1:
-		x.Summary = fmt.Sprintf("Event %d (%s) started a run.", e.ID, e.Type)
+		return "started a run."
 	case started > 1:
-		x.Summary = fmt.Sprintf("Event %d (%s) started %d runs.", e.ID, e.Type, started)
+		return fmt.Sprintf("started %d runs.", started)
 	case tickets > 0:
-		x.Summary = fmt.Sprintf("Event %d (%s) opened or closed a ticket.", e.ID, e.Type)
+		return "opened or closed a ticket."
 	case len(x.Automations) == 0:
-		x.Summary = fmt.Sprintf("Event %d (%s) started nothing: no automation listens to it.", e.ID, e.Type)
-	default:
-		x.Summary = fmt.Sprintf("Event %d (%s) started nothing.", e.ID, e.Type)
+		return "started nothing: no automation listens to it."
 	}
-	return x
+	return "started nothing."
 }

@@ -43,6 +43,8 @@ func (p *automationPlay) Decided(d WindowDecision, becomes Admission) {
 		row.Event = d.Samples[len(d.Samples)-1].ID
 	case WindowHolding:
 		row.Since, row.Until = p.key.Window.Since, p.key.Deadline
+	case WindowBroken, WindowLapsed:
+		row.Since = d.Since
 	case WindowSilenced:
 		row.Until = p.key.Window.Silent
 	}

@@ -49,6 +49,7 @@ const (
 	OutcomeHolding   AutomationOutcome = "holding"
 	OutcomeSilenced  AutomationOutcome = "silenced"
 	OutcomeStale     AutomationOutcome = "stale"
+	OutcomeBroken    AutomationOutcome = "broken" // what had held since Since no longer does
 	OutcomeLapsed    AutomationOutcome = "lapsed"
 	OutcomeExcluded  AutomationOutcome = "excluded" // by a calendar: of schedules
 	OutcomeMissed    AutomationOutcome = "missed"   // its time was over by more than catch_up: of schedules
@@ -149,6 +150,11 @@ type AutomationRecords interface {
 
 	// ListAutomationDecisions gives decisions.
 	ListAutomationDecisions(ctx context.Context, f AutomationDecisionFilter) ([]AutomationDecision, error)
+
+	// FollowingAutomationDecision gives the first decision after d, of its automation
+	// and key, that ends what d tells of: one that is not holding. False: there is
+	// none yet.
+	FollowingAutomationDecision(ctx context.Context, d AutomationDecision) (AutomationDecision, bool, error)
 
 	// PruneAutomations removes decisions and calls that were made before the limit, and keys
 	// that were last used before keysBefore and remember nothing that counts.

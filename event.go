@@ -153,9 +153,9 @@ type Events interface {
 	// last 7 days are kept.
 	AppendRejected(ctx context.Context, rejected []Rejected) error
 
-	// ListRejected gives rejected messages, newest first, and the number of
-	// all that were ever rejected, by code.
-	ListRejected(ctx context.Context, limit int) (rows []Rejected, counts map[string]int64, err error)
+	// ListRejected gives the rejected messages that f selects, newest first, and
+	// the number of all that were ever rejected, by code.
+	ListRejected(ctx context.Context, f RejectedFilter, limit int) (rows []Rejected, counts map[string]int64, err error)
 
 	// RequestReplays marks the rejected messages that r selects, and that were
 	// kept whole, to be taken in again.

@@ -2,6 +2,7 @@ package deviceops
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -89,10 +90,27 @@ const (
 // RejectedReplay asks that rejected messages are taken in again. Zero fields
 // select all.
 type RejectedReplay struct {
-	Code   string `json:"code,omitempty" doc:"Only those rejected with this code"`
-	Topic  string `json:"topic,omitempty" doc:"Only those whose topic matches this MQTT filter"`
-	Device string `json:"device,omitempty" doc:"Only those of this device"`
+	RejectedFilter
 	Reason string `json:"reason,omitempty" doc:"Why; kept in the audit log"`
+}
+
+// RejectedFilter selects rejected messages. Zero fields select all.
+type RejectedFilter struct {
+	Code   string `json:"code,omitempty" query:"code" doc:"Only those rejected with this code"`
+	Topic  string `json:"topic,omitempty" query:"topic" doc:"Only those whose topic matches this MQTT filter"`
+	Device string `json:"device,omitempty" query:"device" doc:"Only those of this device"`
+}
+
+// Check reports a topic that is no MQTT filter, which would select something else
+// than it seems to. EINVALID.
+func (f RejectedFilter) Check() error {
+	levels := strings.Split(f.Topic, "/")
+	for i, level := range levels {
+		if strings.ContainsAny(level, "+#") && (len(level) > 1 || level == "#" && i < len(levels)-1) {
+			return Errorf(EINVALID, "%q is no MQTT filter: write + for one whole level, and # only at the end, as in acme/+/telemetry or acme/#", f.Topic)
+		}
+	}
+	return nil
 }
 
 // RejectedReplayReport says what became of a RejectedReplay.

@@ -87,6 +87,7 @@ const (
 	WindowFired    WindowOutcome = "fired"
 	WindowHolding  WindowOutcome = "holding"  // the condition holds, not yet long enough; the burst goes on; too few yet
 	WindowNo       WindowOutcome = "no"       // the condition does not hold
+	WindowBroken   WindowOutcome = "broken"   // nor any longer: it had begun to hold, not long enough
 	WindowSilenced WindowOutcome = "silenced" // by dedupe
 	WindowStale    WindowOutcome = "stale"    // older than the last decision
 	WindowLapsed   WindowOutcome = "lapsed"   // samples stopped before `for` was over
@@ -97,6 +98,7 @@ const (
 type WindowDecision struct {
 	Outcome WindowOutcome
 	At      time.Time // of the sample, or the moment that the clock decided
+	Since   time.Time // of a hold that broke off or lapsed: when it began
 	Samples []Sample
 }
 
@@ -170,8 +172,10 @@ func (w Window) sample(s *WindowState, sample Sample) WindowDecision {
 	s.Armed = s.Armed || sample.Arms
 	switch {
 	case !sample.Holds:
-		s.refuse(sample.At, w.For > 0)
 		outcome.Outcome = WindowNo
+		if since := s.refuse(sample.At, w.For > 0); !since.IsZero() {
+			outcome.Outcome, outcome.Since = WindowBroken, since
+		}
 	case w.Once && !s.Armed: // its beginning has fired
 		outcome.Outcome = WindowNo
 	case w.For > 0:
@@ -234,8 +238,9 @@ func (w Window) holdEnds(s *WindowState) []WindowDecision {
 		s.Since = time.Time{}
 		return nil
 	case end.Sub(s.last().At) > gap:
+		lapsed := WindowDecision{Outcome: WindowLapsed, At: end, Since: s.Since}
 		s.Decided, s.Since, s.Samples = end, time.Time{}, nil
-		return []WindowDecision{{Outcome: WindowLapsed, At: end}}
+		return []WindowDecision{lapsed}
 	}
 	return []WindowDecision{w.fire(s, end)}
 }
@@ -300,16 +305,20 @@ func (s *WindowState) extend(sample Sample) {
 }
 
 // refuse enters a no. One that lies in the middle of a hold leaves only the
-// newest yes as certain.
-func (s *WindowState) refuse(at time.Time, breaks bool) {
+// newest yes as certain; one that ends it tells since when it had held.
+func (s *WindowState) refuse(at time.Time, breaks bool) (held time.Time) {
 	s.No = later(s.No, at)
 	switch {
 	case !breaks || s.Since.IsZero() || at.Before(s.Since):
 	case len(s.Samples) > 0 && at.Before(s.last().At):
 		s.Since = s.last().At
 	default:
+		if len(s.Samples) > 0 {
+			held = s.Since
+		}
 		s.Since, s.Samples = time.Time{}, nil
 	}
+	return held
 }
 
 func earlier(a, b time.Time) time.Time {

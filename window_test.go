@@ -109,7 +109,7 @@ func TestWindows(t *testing.T) {
 		},
 		"once, for: broken off before its end it needs no second arming": {
 			deviceops.Window{Once: true, For: 10 * min, Gap: time.Hour}, []any{arming(yes(0)), no(5), yes(6), clock(17)},
-			[]string{"0 holding", "5 no", "6 holding", "16 fired 6"},
+			[]string{"0 holding", "5 broken", "6 holding", "16 fired 6"},
 		},
 		"once, dedupe: silence comes on top": {
 			deviceops.Window{Once: true, Dedupe: 10 * min}, []any{arming(yes(0)), arming(yes(5)), yes(11)},
@@ -123,13 +123,13 @@ func TestWindows(t *testing.T) {
 			tenMinutes, []any{yes(0), yes(10)}, []string{"0 holding", "10 fired 10"},
 		},
 		"for: a no breaks it off": {
-			tenMinutes, []any{yes(0), no(5), yes(6), yes(12), yes(16)}, []string{"0 holding", "5 no", "6 holding", "12 holding", "16 fired 16"},
+			tenMinutes, []any{yes(0), no(5), yes(6), yes(12), yes(16)}, []string{"0 holding", "5 broken", "6 holding", "12 holding", "16 fired 16"},
 		},
 		"for: the clock fires 30 s after the end when samples keep coming": {
 			tenMinutes, []any{yes(0), yes(4), yes(8), clock(10.4), clock(10.5)}, []string{"0 holding", "4 holding", "8 holding", "10 fired 8"},
 		},
 		"for: a no within the grace counts": {
-			tenMinutes, []any{yes(0), yes(8), no(10.2), clock(10.5)}, []string{"0 holding", "8 holding", "10.2 no"},
+			tenMinutes, []any{yes(0), yes(8), no(10.2), clock(10.5)}, []string{"0 holding", "8 holding", "10.2 broken"},
 		},
 		"for: when samples stopped nobody knows, and the hold lapses": {
 			tenMinutes, []any{yes(0), yes(6.9), clock(10.5), yes(11), yes(21)}, []string{"0 holding", "6.9 holding", "10 lapsed", "11 holding", "21 fired 21"},
@@ -157,7 +157,7 @@ func TestWindows(t *testing.T) {
 			tenMinutes, []any{yes(0), yes(6), late{no(3), 7}, yes(10), yes(16)}, []string{"0 holding", "6 holding", "3 no", "10 holding", "16 fired 16"},
 		},
 		"for: of two samples of one moment the no wins, in either order": {
-			tenMinutes, []any{yes(0), no(0), no(1), yes(1), yes(11)}, []string{"0 holding", "0 no", "1 no", "1 no", "11 holding"},
+			tenMinutes, []any{yes(0), no(0), no(1), yes(1), yes(11)}, []string{"0 holding", "0 broken", "1 no", "1 no", "11 holding"},
 		},
 
 		"for and dedupe: silence counts from the firing sample": {

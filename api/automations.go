@@ -325,12 +325,37 @@ func (a automationService) explain(ctx context.Context, p deviceops.Principal, i
 		return deviceops.EventExplanation{}, err
 	}
 	slices.Reverse(decisions)
+	then, err := a.followed(ctx, decisions)
+	if err != nil {
+		return deviceops.EventExplanation{}, err
+	}
 	devices := map[string]*deviceops.Device{}
 	if err := a.meet(ctx, devices, []deviceops.Event{event}); err != nil {
 		return deviceops.EventExplanation{}, err
 	}
 	occasion := a.Catalog.Occasion(event, devices[event.Device])
-	return deviceops.ExplainEvent(event, all, decisions, func(one *deviceops.Automation) deviceops.AutomationReason {
-		return one.Rejudge(occasion, states[one.Ref()])
+	return deviceops.ExplainEvent(event, deviceops.ExplainedBy{
+		Automations: all, Decisions: decisions, Then: then,
+		Rejudge: func(one *deviceops.Automation) deviceops.AutomationReason {
+			return one.Rejudge(occasion, states[one.Ref()])
+		},
 	}), nil
+}
+
+// followed gives what decisions came to that were no more than a beginning.
+func (a automationService) followed(ctx context.Context, decisions []deviceops.AutomationDecision) (map[int64]deviceops.AutomationDecision, error) {
+	then := map[int64]deviceops.AutomationDecision{}
+	for _, d := range decisions {
+		if d.Outcome != deviceops.OutcomeHolding {
+			continue
+		}
+		next, found, err := a.Store.FollowingAutomationDecision(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			then[d.ID] = next
+		}
+	}
+	return then, nil
 }

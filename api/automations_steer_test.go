@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,11 +28,35 @@ run: cool@1
 with: { device: "${{ event.device }}" }
 `
 
+const held = `workflow: cool
+version: 1
+inputs: { device: device }
+steps: [ { wait: 1s } ]
+---
+automation: held
+trigger: { event: device.hot, where: event.data.c > 80, for: 2m }
+key: "1"
+run: cool@1
+with: { device: "${{ event.device }}" }
+---
+automation: counted
+trigger: { event: device.hot }
+key: "1"
+collect: { within: 10m, at_least: 2 }
+run: cool@1
+with: { device: "${{ event.device }}" }
+`
+
 // heard publishes hot and lets automations hear that devices were so hot, one
 // event a minute from an hour ago.
 func (r *rig) heard(celsius ...int) []deviceops.Event {
 	r.Helper()
-	r.publish(anna, "?file=hot.yaml", hot)
+	return r.heardBy(hot, celsius...)
+}
+
+func (r *rig) heardBy(documents string, celsius ...int) []deviceops.Event {
+	r.Helper()
+	r.publish(anna, "?file=hot.yaml", documents)
 	at := now.Add(-time.Hour)
 	store := deviceops.AutomationStore{Store: r.store, Automations: &deviceops.Automations{
 		Catalog: &dsl.Catalog{Documents: r.store}, Start: workflows.RunStart, Now: func() time.Time { return at },
@@ -104,6 +129,31 @@ func TestEventsAreExplained(t *testing.T) {
 	require.Contains(t, explain(victor, events[3]).Automations[0].Text, "the brake has stopped the automation since")
 	require.Equal(t, http.StatusNotFound, r.as(stranger, http.MethodGet, fmt.Sprintf("/v1/events/%d/explain", events[0].ID), nil).status)
 	require.Equal(t, http.StatusNotFound, r.as(victor, http.MethodGet, "/v1/events/999999/explain", nil).status)
+}
+
+// Of an event that was no more than a beginning it is told what it came to.
+func TestBeginningsAreExplainedByTheirEnd(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	// It holds, is broken off, holds for two minutes and fires, and holds again.
+	events := r.heardBy(held, 90, 20, 90, 90, 90, 95)
+	explain := func(n int, automation string) deviceops.AutomationReason {
+		var x deviceops.EventExplanation
+		r.as(victor, http.MethodGet, fmt.Sprintf("/v1/events/%d/explain", events[n].ID), nil).into(&x)
+		require.Len(t, x.Automations, 2, "each automation says one thing")
+		return x.Automations[slices.IndexFunc(x.Automations, func(a deviceops.AutomationReason) bool { return a.Name == automation })]
+	}
+	broken := explain(0, "held")
+	require.Equal(t, deviceops.OutcomeHolding, broken.Outcome)
+	require.Equal(t, fmt.Sprintf("it held since 2026-11-20T11:00:00Z, until event %d broke it off", events[1].ID), broken.Text)
+	require.Equal(t, deviceops.OutcomeBroken, broken.Then.Outcome)
+	require.Equal(t, deviceops.OutcomeBroken, explain(1, "held").Outcome)
+	began := explain(2, "held")
+	require.Equal(t, fmt.Sprintf("it held since 2026-11-20T11:02:00Z; then, by event %d, it started run %s", events[4].ID, began.Then.Run), began.Text)
+	require.Equal(t, deviceops.OutcomeStarted, explain(4, "held").Outcome)
+	require.Contains(t, explain(5, "held").Text, "; the clock decides at 2026-11-20T11:06:30Z at the latest")
+	require.Nil(t, explain(5, "held").Then, "it goes on")
+	require.Contains(t, explain(0, "counted").Text, fmt.Sprintf("it held, and more of its kind were needed; then, by event %d, it started run", events[1].ID))
 }
 
 func TestReplayTellsWhatWouldHaveStarted(t *testing.T) {

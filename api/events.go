@@ -174,6 +174,7 @@ func (t *tail) advance(rows []deviceops.Event) {
 }
 
 type rejectedInput struct {
+	deviceops.RejectedFilter
 	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
@@ -181,7 +182,10 @@ func (e eventService) rejected(ctx context.Context, p deviceops.Principal, in *r
 	if p.Account != deviceops.RootAccount {
 		return deviceops.RejectedReport{}, deviceops.Errorf(deviceops.EFORBIDDEN, "rejected messages belong to no account; they are shown to principals of the account root")
 	}
-	rows, counts, err := e.Store.ListRejected(ctx, in.Limit)
+	if err := in.Check(); err != nil {
+		return deviceops.RejectedReport{}, err
+	}
+	rows, counts, err := e.Store.ListRejected(ctx, in.RejectedFilter, in.Limit)
 	if counts == nil {
 		counts = map[string]int64{}
 	}
@@ -196,6 +200,9 @@ type rejectedReplayInput struct {
 func (e eventService) replay(ctx context.Context, p deviceops.Principal, in *rejectedReplayInput) (report deviceops.RejectedReplayReport, err error) {
 	if p.Account != deviceops.RootAccount {
 		return report, deviceops.Errorf(deviceops.EFORBIDDEN, "rejected messages belong to no account; principals of the account root have them taken in again")
+	}
+	if err := in.Body.Check(); err != nil {
+		return report, err
 	}
 	err = e.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
 		if report, err = tx.RequestReplays(ctx, in.Body, e.Now()); err != nil || report.Requested == 0 {

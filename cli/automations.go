@@ -150,9 +150,10 @@ func (a *app) explainEvent() *cobra.Command {
 	return &cobra.Command{
 		Use: "event ID", Short: "Tell why an event did, or did not, start runs", Args: args(1, 1),
 		Long: `Names every automation that hears events of this type with what it made of the
-event: the condition does not hold, holding, silenced by dedupe, skipped because
-of a run, stopped by the brake, too late, or the run that it started. Decisions
-are kept for 7 days. The ids of events are in: deviceops events tail -o json`,
+event: the condition does not hold, holding (and what that came to), silenced by
+dedupe, skipped because of a run, stopped by the brake, too late, or the run that it
+started. Decisions
+are kept for 7 days. The ids of events are in: deviceops events tail`,
 		Example: "  deviceops explain event 48123",
 		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
 			id, err := strconv.ParseInt(args[0], 10, 64)

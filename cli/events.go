@@ -22,7 +22,8 @@ func (a *app) eventsTail() *cobra.Command {
 	var followOn bool
 	cmd := &cobra.Command{
 		Use: "tail", Short: "Show the latest events, oldest first", Args: args(0, 0),
-		Long: "With -f it goes on with new ones until Ctrl-C; as JSON it then writes one object a line.",
+		Long: `With -f it goes on with new ones until Ctrl-C; as JSON it then writes one object a
+line. What automations made of an event is told by its id: deviceops explain event ID`,
 		Example: `  deviceops events tail -f --type device.
   deviceops events tail --device kiosk-0001 --limit 20 -o json`,
 		RunE: a.remote(func(ctx context.Context, c *client.Client, _ []string) error {
@@ -76,31 +77,36 @@ func (a *app) showEvent(e deviceops.Event) error {
 }
 
 func (w *screen) event(e deviceops.Event) {
-	w.line("%s  %-12s  %-28s  %-8s  %s", e.At.UTC().Format(time.DateTime), dash(e.Device), e.Type, e.Severity, cut(compact(e.Data), 120))
+	w.line("%-8d  %s  %-12s  %-28s  %-8s  %s", e.ID, e.At.UTC().Format(time.DateTime), dash(e.Device), e.Type, e.Severity, cut(compact(e.Data), 120))
 }
 
 func (w *screen) events(events []deviceops.Event) {
 	rows := make([][]string, len(events))
 	for i, e := range events {
-		rows[i] = []string{e.At.UTC().Format(time.DateTime), dash(e.Device), e.Type, e.Severity, cut(compact(e.Data), 120)}
+		rows[i] = []string{fmt.Sprint(e.ID), e.At.UTC().Format(time.DateTime), dash(e.Device), e.Type, e.Severity, cut(compact(e.Data), 120)}
 	}
-	w.table([]string{"UTC", "DEVICE", "TYPE", "SEVERITY", "DATA"}, rows)
+	w.table([]string{"ID", "UTC", "DEVICE", "TYPE", "SEVERITY", "DATA"}, rows)
 }
 
 func (a *app) eventsRejected() *cobra.Command {
+	var f deviceops.RejectedFilter
 	var limit int
 	cmd := &cobra.Command{
 		Use: "rejected", Short: "Show messages that were not taken, with the reason", Args: args(0, 0),
-		Long:    "Messages that were not taken: malformed, too large, of unknown devices, not understood by their profile. They never stop the others.",
-		Example: "  deviceops events rejected --limit 20",
+		Long: `Messages that were not taken: malformed, too large, of unknown devices, not
+understood by their profile. They never stop the others. With -o json they have their
+payloads, as base64: what deviceops translate reads.`,
+		Example: `  deviceops events rejected --limit 20
+  deviceops events rejected --code untranslated --topic 'acme/+/telemetry'`,
 		RunE: a.remote(func(ctx context.Context, c *client.Client, _ []string) error {
-			report, err := c.ListRejected(ctx, limit)
+			report, err := c.ListRejected(ctx, f, limit)
 			if err != nil {
 				return err
 			}
-			return a.show(report, func(w *screen) { w.rejected(report) })
+			return a.show(report, func(w *screen) { w.rejected(report, f) })
 		}),
 	}
+	rejectedFlags(cmd, &f)
 	cmd.Flags().IntVar(&limit, "limit", 20, "how many of the latest, at most 1000")
 	cmd.AddCommand(a.rejectedReplay())
 	return cmd
@@ -124,11 +130,15 @@ is listed anew. Messages that were not kept whole cannot be taken in again.`,
 			return a.show(report, func(w *screen) { w.replay(report) })
 		}),
 	}
-	cmd.Flags().StringVar(&r.Code, "code", "", "only those rejected with this code")
-	cmd.Flags().StringVar(&r.Topic, "topic", "", "only those whose topic matches this MQTT filter")
-	cmd.Flags().StringVar(&r.Device, "device", "", "only those of this device")
+	rejectedFlags(cmd, &r.RejectedFilter)
 	reasonFlag(cmd, &r.Reason)
 	return cmd
+}
+
+func rejectedFlags(cmd *cobra.Command, f *deviceops.RejectedFilter) {
+	cmd.Flags().StringVar(&f.Code, "code", "", "only those rejected with this code")
+	cmd.Flags().StringVar(&f.Topic, "topic", "", "only those whose topic matches this MQTT filter")
+	cmd.Flags().StringVar(&f.Device, "device", "", "only those of this device")
 }
 
 func (w *screen) replay(r deviceops.RejectedReplayReport) {
@@ -142,16 +152,20 @@ func (w *screen) replay(r deviceops.RejectedReplayReport) {
 	}
 }
 
-func (w *screen) rejected(r deviceops.RejectedReport) {
-	var counts [][]string
-	for _, code := range slices.Sorted(maps.Keys(r.Counts)) {
-		counts = append(counts, []string{code, fmt.Sprint(r.Counts[code])})
+// rejected shows messages and, where all are asked for, how many there ever were.
+func (w *screen) rejected(r deviceops.RejectedReport, f deviceops.RejectedFilter) {
+	if f == (deviceops.RejectedFilter{}) {
+		var counts [][]string
+		for _, code := range slices.Sorted(maps.Keys(r.Counts)) {
+			counts = append(counts, []string{code, fmt.Sprint(r.Counts[code])})
+		}
+		w.table([]string{"CODE", "EVER"}, counts)
+		w.line("")
 	}
-	w.table([]string{"CODE", "COUNT"}, counts)
 	if len(r.Items) == 0 {
+		w.line("There is no such rejected message.")
 		return
 	}
-	w.line("")
 	rows := make([][]string, len(r.Items))
 	for i, m := range r.Items {
 		rows[i] = []string{w.when(m.ReceivedAt), dash(m.Device), m.Code, fmt.Sprint(m.Size), cut(m.Topic, 60), cut(m.Reason, 80)}

@@ -233,7 +233,7 @@ UTC                  WHO        ACTION      TARGET     WHY  EVIDENCE
 		w.audit([]deviceops.AuditEntry{{At: now, Actor: "user:olga", Action: "device.tag", Target: "device:k1", Evidence: map[string]any{"added": []string{"x"}}}})
 	})
 	drawn(t, `
-CODE       COUNT
+CODE       EVER
 malformed  7
 
 WHEN    DEVICE  CODE       BYTES  TOPIC                     REASON
@@ -241,7 +241,7 @@ WHEN    DEVICE  CODE       BYTES  TOPIC                     REASON
 `, func(w *screen) {
 		w.rejected(deviceops.RejectedReport{Counts: map[string]int64{"malformed": 7}, Items: []deviceops.Rejected{
 			{ReceivedAt: ago(3 * time.Minute), Device: "k1", Code: "malformed", Size: 12, Topic: "deviceops/v1/k1/up/hello", Reason: "not JSON"},
-		}})
+		}}, deviceops.RejectedFilter{})
 	})
 }
 

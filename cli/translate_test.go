@@ -39,6 +39,11 @@ func TestRejectedReplay(t *testing.T) {
 	t.Parallel()
 	m := newTerminal(t)
 	require.Contains(t, m.run("events", "rejected", "replay").done(), "There is no such rejected message.")
+	for _, command := range [][]string{{"events", "rejected"}, {"events", "rejected", "replay"}} {
+		for _, topic := range []string{"#/x", "acme/s+/x", "acme/x#"} {
+			require.Contains(t, m.run(append(command, "--topic", topic)...).failed(cli.ExitFailed), "is no MQTT filter: write + for one whole level")
+		}
+	}
 	require.NoError(t, m.store.AppendRejected(t.Context(), []deviceops.Rejected{
 		{ReceivedAt: time.Now(), Topic: "acme/s1/x", Code: "untranslated", Size: 1, Payload: []byte("1")},
 		{ReceivedAt: time.Now(), Topic: "acme/s1/x", Code: "untranslated", Size: 9000, Payload: []byte("1")},

@@ -31,10 +31,10 @@ func (c *Client) FollowEvents(ctx context.Context, f deviceops.EventFilter) iter
 	return follow[deviceops.Event](ctx, c, k, "event")
 }
 
-// ListRejected gives messages that were not taken, and counts. EFORBIDDEN
-// outside the account root.
-func (c *Client) ListRejected(ctx context.Context, limit int) (deviceops.RejectedReport, error) {
-	return get[deviceops.RejectedReport](ctx, c, "/v1/events/rejected", query("limit", limit))
+// ListRejected gives messages that were not taken, newest first, and counts.
+// EFORBIDDEN outside the account root.
+func (c *Client) ListRejected(ctx context.Context, f deviceops.RejectedFilter, limit int) (deviceops.RejectedReport, error) {
+	return get[deviceops.RejectedReport](ctx, c, "/v1/events/rejected", query("code", f.Code, "topic", f.Topic, "device", f.Device, "limit", limit))
 }
 
 // ReplayRejected has rejected messages taken in again. EFORBIDDEN outside the

@@ -167,7 +167,7 @@ func (b *testBundle) events(device, kind string) []deviceops.Event {
 
 func (b *testBundle) rejected() map[string]int64 {
 	b.t.Helper()
-	_, counts, err := b.store.ListRejected(context.Background(), 100)
+	_, counts, err := b.store.ListRejected(context.Background(), deviceops.RejectedFilter{}, 100)
 	require.NoError(b.t, err)
 	return counts
 }

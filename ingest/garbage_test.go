@@ -93,7 +93,7 @@ func TestAMessageThatCannotBeStoredIsFoundAndRejected(t *testing.T) {
 			b.settle()
 			require.Len(t, b.events("k1", "tick"), 4)
 			require.EqualValues(t, 5, b.gateway.welcome(t).Seq)
-			rejected, counts, err := b.store.ListRejected(t.Context(), 10)
+			rejected, counts, err := b.store.ListRejected(t.Context(), deviceops.RejectedFilter{}, 10)
 			require.NoError(t, err)
 			require.Equal(t, map[string]int64{codeUnstorable: 1}, counts)
 			require.Contains(t, rejected[0].Reason, cause.Error())

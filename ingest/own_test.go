@@ -143,7 +143,7 @@ func TestOwnMessagesAreRejectedAsAWhole(t *testing.T) {
 		before := b.rejected()[c.code]
 		b.hear(c.topic, c.payload)
 		require.Equal(t, before+1, b.rejected()[c.code], c.topic)
-		found, _, err := b.store.ListRejected(t.Context(), 1)
+		found, _, err := b.store.ListRejected(t.Context(), deviceops.RejectedFilter{}, 1)
 		require.NoError(t, err)
 		require.Equal(t, c.reason, found[0].Reason)
 		require.Equal(t, c.payload, string(found[0].Payload))
@@ -226,7 +226,7 @@ translate:
 	n, err := b.inbox.Replay(t.Context())
 	require.NoError(t, err)
 	require.Zero(t, n, "nobody asked for it")
-	report, err := b.store.RequestReplays(t.Context(), deviceops.RejectedReplay{Code: codeUntranslated}, noon)
+	report, err := b.store.RequestReplays(t.Context(), deviceops.RejectedReplay{RejectedFilter: deviceops.RejectedFilter{Code: codeUntranslated}}, noon)
 	require.NoError(t, err)
 	require.Equal(t, deviceops.RejectedReplayReport{Requested: 2}, report)
 	b.clock.advance(time.Hour)
@@ -236,7 +236,7 @@ translate:
 
 	require.Equal(t, map[string]any{"temp_c": 21.5}, plainNumbers(b.find("s1").Metrics))
 	require.Equal(t, noon, b.events("s1", deviceops.EventTelemetry)[0].ReceivedAt, "it came in when it came in")
-	found, _, err := b.store.ListRejected(t.Context(), 10)
+	found, _, err := b.store.ListRejected(t.Context(), deviceops.RejectedFilter{}, 10)
 	require.NoError(t, err)
 	require.Len(t, found, 1, "what is rejected again is listed again")
 	require.Equal(t, "acme/s1/door", found[0].Topic)

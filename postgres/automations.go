@@ -214,6 +214,15 @@ func (t tx) ListAutomationDecisions(ctx context.Context, f deviceops.AutomationD
 		order by id desc limit `+where.arg(limitOf(f.Limit)), where.args...)
 }
 
+// FollowingAutomationDecision implements deviceops.AutomationRecords.
+func (t tx) FollowingAutomationDecision(ctx context.Context, d deviceops.AutomationDecision) (deviceops.AutomationDecision, bool, error) {
+	return first(ctx, t, "find what followed a decision", scanAutomationDecision, `
+		select id, `+automationDecisionColumns+` from automation_decisions
+		where account = $1 and automation = $2 and key = $3 and id > $4 and outcome <> all($5)
+		order by id limit 1`,
+		d.Account, d.Name, d.Key, d.ID, []string{string(deviceops.OutcomeHolding), string(deviceops.OutcomeStale)})
+}
+
 func scanAutomationDecision(row pgx.CollectableRow) (d deviceops.AutomationDecision, err error) {
 	err = row.Scan(&d.ID, &d.Account, &d.Name, &d.Version, &d.Key, &d.Event, &d.Device, moment{&d.At}, moment{&d.DecidedAt}, &d.Outcome,
 		&d.Run, moment{&d.Since}, moment{&d.Until}, &d.Detail)

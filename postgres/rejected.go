@@ -63,9 +63,18 @@ const insertRejected = `
 	select account, received_at, topic, device, code, reason, size, payload from x order by received_at`
 
 // ListRejected implements deviceops.Events.
-func (t tx) ListRejected(ctx context.Context, limit int) ([]deviceops.Rejected, map[string]int64, error) {
+func (t tx) ListRejected(ctx context.Context, f deviceops.RejectedFilter, limit int) ([]deviceops.Rejected, map[string]int64, error) {
+	selected, err := t.selectRejected(ctx, f)
+	if err != nil {
+		return nil, nil, err
+	}
+	selected = selected[max(0, len(selected)-limitOf(limit)):]
+	ids := make([]int64, len(selected))
+	for i, c := range selected {
+		ids[i] = c.ID
+	}
 	found, err := list(ctx, t, "list rejected", scanRejected, `
-		select id, received_at, topic, device, code, reason, size, payload from rejected order by id desc limit $1`, limitOf(limit))
+		select id, received_at, topic, device, code, reason, size, payload from rejected where id = any($1) order by id desc`, ids)
 	if err != nil {
 		return nil, nil, err
 	}

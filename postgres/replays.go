@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -9,24 +10,37 @@ import (
 	"github.com/deviceops/deviceops"
 )
 
-// RequestReplays implements deviceops.Events. Topics are compared here, since
-// SQL knows no MQTT filters; there are never more than keptRejected.
-func (t tx) RequestReplays(ctx context.Context, r deviceops.RejectedReplay, now time.Time) (report deviceops.RejectedReplayReport, err error) {
-	type candidate struct {
-		ID    int64
-		Topic string
-		Whole bool
+// selectedRejected is a rejected message that a filter selects.
+type selectedRejected struct {
+	ID     int64
+	Topic  string
+	Whole  bool
+	Marked bool // to be taken in again
+}
+
+// selectRejected gives the rejected messages that f selects, oldest first. Topics
+// are compared here, since SQL knows no MQTT filters; there are never more than
+// keptRejected.
+func (t tx) selectRejected(ctx context.Context, f deviceops.RejectedFilter) ([]selectedRejected, error) {
+	found, err := list(ctx, t, "select rejected", pgx.RowToStructByPos[selectedRejected], `
+		select id, topic, length(payload) = size, replay_at is not null from rejected
+		where ($1 = '' or code = $1) and ($2 = '' or device = $2) order by id`, f.Code, f.Device)
+	if f.Topic == "" {
+		return found, err
 	}
-	found, err := list(ctx, t, "find rejected", pgx.RowToStructByPos[candidate], `
-		select id, topic, length(payload) = size from rejected
-		where replay_at is null and ($1 = '' or code = $1) and ($2 = '' or device = $2) order by id`, r.Code, r.Device)
+	return slices.DeleteFunc(found, func(r selectedRejected) bool { return !deviceops.TopicMatches(f.Topic, r.Topic) }), err
+}
+
+// RequestReplays implements deviceops.Events.
+func (t tx) RequestReplays(ctx context.Context, r deviceops.RejectedReplay, now time.Time) (report deviceops.RejectedReplayReport, err error) {
+	found, err := t.selectRejected(ctx, r.RejectedFilter)
 	if err != nil {
 		return report, err
 	}
 	var ids []int64
 	for _, c := range found {
 		switch {
-		case r.Topic != "" && !deviceops.TopicMatches(r.Topic, c.Topic):
+		case c.Marked:
 		case c.Whole:
 			ids = append(ids, c.ID)
 		default:

@@ -23,15 +23,15 @@ func TestReplaysAreClaimedOnceAndOnlyWhole(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, claimed, "nobody asked for them")
 
-	for want, r := range map[deviceops.RejectedReplayReport]deviceops.RejectedReplay{
+	for want, r := range map[deviceops.RejectedReplayReport]deviceops.RejectedFilter{
 		{}:                     {Code: "untranslated", Topic: "other/#"},
 		{Requested: 2, Cut: 1}: {Code: "untranslated", Topic: "acme/+/data"},
 	} {
-		report, err := s.RequestReplays(t.Context(), r, noon)
+		report, err := s.RequestReplays(t.Context(), deviceops.RejectedReplay{RejectedFilter: r}, noon)
 		require.NoError(t, err)
 		require.Equal(t, want, report)
 	}
-	report, err := s.RequestReplays(t.Context(), deviceops.RejectedReplay{Device: "s1"}, noon)
+	report, err := s.RequestReplays(t.Context(), deviceops.RejectedReplay{RejectedFilter: deviceops.RejectedFilter{Device: "s1"}}, noon)
 	require.NoError(t, err)
 	require.Zero(t, report, "it was asked for already")
 
@@ -47,7 +47,14 @@ func TestReplaysAreClaimedOnceAndOnlyWhole(t *testing.T) {
 	again, err = s.ClaimReplays(t.Context(), noon.Add(deviceops.PublishLease), 10)
 	require.NoError(t, err)
 	require.Len(t, again, 1, "what a crash left is claimed again")
-	_, counts, err := s.ListRejected(t.Context(), 10)
+	listed, _, err := s.ListRejected(t.Context(), deviceops.RejectedFilter{Topic: "acme/+/data"}, 1)
+	require.NoError(t, err)
+	require.Len(t, listed, 1)
+	require.Equal(t, "acme/s2/data", listed[0].Topic, "the newest of those")
+	listed, _, err = s.ListRejected(t.Context(), deviceops.RejectedFilter{Code: "malformed", Topic: "acme/+/data"}, 10)
+	require.NoError(t, err)
+	require.Empty(t, listed)
+	_, counts, err := s.ListRejected(t.Context(), deviceops.RejectedFilter{}, 10)
 	require.NoError(t, err)
 	require.Equal(t, int64(3), counts["untranslated"], "counts are of all that were ever rejected")
 }

@@ -112,7 +112,7 @@ func TestDevicesThatKnowOnlyTheirOwnTopics(t *testing.T) {
 
 	s.say("telemetry", `{"n":2,"celsius":19.5}`)
 	rejected := func() []deviceops.Rejected {
-		report, err := c.ListRejected(t.Context(), 10)
+		report, err := c.ListRejected(t.Context(), deviceops.RejectedFilter{}, 10)
 		require.NoError(t, err)
 		return report.Items
 	}
@@ -121,7 +121,9 @@ func TestDevicesThatKnowOnlyTheirOwnTopics(t *testing.T) {
 	require.Contains(t, rejected()[0].Reason, "metrics.temp_c")
 
 	apply(strings.Replace(string(text), "(payload.temp_f - 32) / 1.8", "payload.celsius ?? ((payload.temp_f - 32) / 1.8)", 1))
-	report, err := c.ReplayRejected(t.Context(), deviceops.RejectedReplay{Code: "untranslated", Topic: "acme/+/telemetry", Reason: "firmware 1.10 has Celsius"})
+	report, err := c.ReplayRejected(t.Context(), deviceops.RejectedReplay{
+		RejectedFilter: deviceops.RejectedFilter{Code: "untranslated", Topic: "acme/+/telemetry"}, Reason: "firmware 1.10 has Celsius",
+	})
 	require.NoError(t, err)
 	require.Equal(t, deviceops.RejectedReplayReport{Requested: 1}, report)
 	require.Eventually(t, func() bool {
