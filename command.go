@@ -250,7 +250,9 @@ type Commands interface {
 	// ListCommands gives a device's commands, newest first, up to limit.
 	ListCommands(ctx context.Context, device string, limit int) ([]Command, error)
 
-	// SaveCommands writes commands in bulk.
+	// SaveCommands writes in bulk what may change of commands once they are made:
+	// all but what they ask, of whom, on whose behalf and why, and the boot to which
+	// they were published.
 	SaveCommands(ctx context.Context, commands []Command) error
 
 	// ClaimCommands leases up to limit commands that are due at now (see

@@ -186,6 +186,10 @@ type Devices interface {
 	// id order, until the transaction ends. Metrics are left out.
 	LockDevices(ctx context.Context, ids []string) (map[string]*Device, error)
 
+	// HoldDevices is LockDevices for those who read what they need of the devices,
+	// if anything, by themselves.
+	HoldDevices(ctx context.Context, ids []string) error
+
 	// RegisterDevices stores registrations in bulk; outcomes are in the order
 	// of rows. A row whose id is held by another account, or whose serial is
 	// held by another device of its account and profile, is a Conflict.

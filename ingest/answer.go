@@ -26,7 +26,7 @@ func answerOf(m *protocol.Result) deviceops.Answer {
 // software is not over: it waits, confirming, for that report.
 func answer(c *deviceops.Command, m *protocol.Result, r deviceops.Reported, now time.Time) bool {
 	a := answerOf(m)
-	if c.Name != deviceops.CommandInstall || m.Status != protocol.ResultSucceeded || reportsInstall(*c, r) {
+	if !claimsInstall(c, m) || reportsInstall(*c, r) {
 		return c.Answer(a, now)
 	}
 	a.Status, a.Phase = protocol.ResultAccepted, deviceops.PhaseConfirming
@@ -35,6 +35,11 @@ func answer(c *deviceops.Command, m *protocol.Result, r deviceops.Reported, now 
 		c.Output = a.Output
 	}
 	return changed
+}
+
+// claimsInstall reports whether a result says that an install is done.
+func claimsInstall(c *deviceops.Command, m *protocol.Result) bool {
+	return c != nil && c.Name == deviceops.CommandInstall && m.Status == protocol.ResultSucceeded
 }
 
 func reportsInstall(c deviceops.Command, r deviceops.Reported) bool {

@@ -191,7 +191,7 @@ func (u *unstorable) Unwrap() error { return u.cause }
 func (b *Inbox) commit(ctx context.Context, items []item, due map[journal]time.Time) error {
 	begin := time.Now()
 	t, err := b.attempt(ctx, items, due, false)
-	if errors.Is(err, errUnlocked) {
+	if errors.Is(err, errLean) {
 		b.metrics.relocks.Inc()
 		t, err = b.attempt(ctx, items, due, true)
 	}
@@ -206,7 +206,7 @@ func (b *Inbox) commit(ctx context.Context, items []item, due map[journal]time.T
 	return nil
 }
 
-// attempt runs the transaction of a commit. errUnlocked: it has to be done with
+// attempt runs the transaction of a commit. errLean: it has to be done with
 // all devices locked.
 func (b *Inbox) attempt(ctx context.Context, items []item, due map[journal]time.Time, lockAll bool) (t *transaction, err error) {
 	err = b.config.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
@@ -234,7 +234,7 @@ func (b *Inbox) transaction(ctx context.Context, tx deviceops.Tx, items []item, 
 		}
 		return b.profiles.find(ctx, d.Account, d.Profile)
 	}
-	return &transaction{Inbox: b, tx: tx, items: items, seen: due, touched: touched, unlocked: map[string]bool{}, ledger: newLedger(b.config.Now(), lookup)}
+	return &transaction{Inbox: b, tx: tx, items: items, seen: due, touched: touched, lean: map[string]bool{}, ledger: newLedger(b.config.Now(), lookup)}
 }
 
 func (b *Inbox) acknowledge(ctx context.Context, due map[journal]time.Time) error {

@@ -56,11 +56,46 @@ func TestEventsOfOnlineDevicesWaitForNoLock(t *testing.T) {
 	require.Zero(t, testutil.ToFloat64(b.inbox.metrics.relocks))
 }
 
+// Nor do answers to commands, as long as they claim nothing that depends on what
+// devices report.
+func TestAnswersOfOnlineDevicesWaitForNoLock(t *testing.T) {
+	t.Parallel()
+	b := greeted(t)
+	for _, id := range []string{"c1", "c2"} {
+		b.command(deviceops.Command{ID: id, Name: deviceops.CommandInstall, Status: deviceops.CommandSent, SentAt: noon})
+	}
+	b.clock.advance(2 * ackEvery) // what only answers is acknowledged later than what tells
+	b.whileLocked("k1", func(context.Context) {
+		b.say("k1", "result", `{"seq":2,"id":"c1","attempt":1,"status":"accepted"}`,
+			"result", `{"seq":3,"id":"c1","attempt":1,"status":"progress","percent":40,"phase":"downloading"}`,
+			"result", `{"seq":4,"id":"c2","attempt":1,"status":"failed","error":{"code":"disk_full"}}`)
+	})
+	require.Equal(t, deviceops.CommandAccepted, b.status("c1"))
+	require.Equal(t, deviceops.CommandFailed, b.status("c2"))
+	require.Zero(t, testutil.ToFloat64(b.inbox.metrics.relocks))
+}
+
+// An install that is said to be done is done if its device reports so, which is
+// read for it alone, once.
+func TestInstallsAreJudgedByWhatIsReported(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]deviceops.CommandStatus{"1.0": deviceops.CommandSucceeded, "2.0": deviceops.CommandAccepted} {
+		b := greeted(t)
+		b.command(deviceops.Command{ID: "c1", Name: deviceops.CommandInstall, Status: deviceops.CommandSent, SentAt: noon, Args: map[string]any{
+			"release": "os@" + version, "components": []any{map[string]any{"name": "os", "to": version}},
+		}})
+		b.say("k1", "result", `{"seq":2,"id":"c1","attempt":1,"status":"succeeded"}`)
+		require.Equal(t, want, b.status("c1"), version)
+		require.Zero(t, testutil.ToFloat64(b.inbox.metrics.relocks))
+	}
+}
+
 // What may change a device waits for whoever holds it.
 func TestWhatMayChangeADeviceIsSaidUnderItsLock(t *testing.T) {
 	t.Parallel()
 	for name, said := range map[string][]string{
 		"a heartbeat":              {"heartbeat", `{"uptime_s":1}`},
+		"a command is done":        {"result", `{"seq":2,"id":"c1","attempt":1,"status":"succeeded"}`},
 		"beside an event":          {"event", event(2), "status", `{"status":"online"}`},
 		"nothing to be told by":    {"event", `{"type":"tick"}`},
 		"a child":                  {"event", `{"type":"tick","child":"k1","boot":"b1","seq":2}`, "hello", fullHello},

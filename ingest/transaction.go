@@ -31,8 +31,8 @@ type transaction struct {
 	ledger *ledger
 	items  []item
 
-	lockAll  bool            // every device, whatever is said of it
-	unlocked map[string]bool // devices that were only read
+	lockAll bool            // every device, whatever is said of it
+	lean    map[string]bool // devices of which only the session was read: nothing of them is saved
 
 	seen       map[journal]time.Time // journals whose ack was put off, and when their devices were last seen
 	touched    map[journal]bool      // journals that something was committed of, and whether their ack is due
@@ -194,7 +194,23 @@ func (t *transaction) lockCommands(ctx context.Context) error {
 	}
 	locked, err := t.tx.LockCommands(ctx, slices.Sorted(maps.Keys(ids)))
 	t.ledger.commands = locked
-	return err
+	if err != nil {
+		return err
+	}
+	return t.readInstalled(ctx)
+}
+
+// readInstalled reads what is reported by devices that say they have installed
+// something.
+func (t *transaction) readInstalled(ctx context.Context) error {
+	installed := map[string]bool{}
+	for _, i := range t.items {
+		m, ok := i.message.(*protocol.Result)
+		if ok && t.lean[i.subject] && claimsInstall(t.ledger.commands[m.ID], m) {
+			installed[i.subject] = true
+		}
+	}
+	return t.read(ctx, installed)
 }
 
 func addConfirmable(ids map[string]bool, commands []deviceops.Command) {
@@ -272,11 +288,18 @@ func (t *transaction) acknowledgeAt(j journal) time.Time {
 	switch {
 	case greeted:
 		return t.ledger.now
-	case t.touched[j]:
-		return t.ledger.devices[j.device].Session.AckedAt.Add(ackEvery)
 	default:
-		return t.ledger.now.Add(ackAnswers)
+		return t.ackAt(t.ledger.devices[j.device], t.touched[j])
 	}
+}
+
+// ackAt gives when the ack of a device is due that told something, or only answered
+// commands.
+func (t *transaction) ackAt(d *deviceops.Device, told bool) time.Time {
+	if told {
+		return d.Session.AckedAt.Add(ackEvery)
+	}
+	return t.ledger.now.Add(ackAnswers)
 }
 
 // count takes one journal of each device off rounds, since the store counts one

@@ -136,29 +136,43 @@ func (t tx) SaveCommands(ctx context.Context, commands []deviceops.Command) erro
 	if len(commands) == 0 {
 		return nil
 	}
-	args, err := answerArgs(commands)
+	args, err := progressArgs(commands)
 	if err != nil {
 		return err
 	}
 	_, err = t.exec(ctx, "save commands", `
 		update commands set
-			args = x.args, attempt = x.attempt, exclusive = x.exclusive, status = x.status, reason = x.reason,
-			waiter_workflow = x.waiter_workflow, waiter_activity = x.waiter_activity, due_at = x.due_at,
-			expires_at = x.expires_at, sent_at = x.sent_at, leased_until = x.leased_until, finished_at = x.finished_at,
-			cancel_asked = x.cancel_asked, deferrals = x.deferrals, boot = x.boot, phase = x.phase, percent = x.percent,
-			output = x.output, error = x.error
-		from unnest($1::text[], $2::jsonb[], $3::bigint[], $4::boolean[], $5::text[], $6::text[], $7::text[], $8::text[], $9::timestamptz[],
-			$10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::timestamptz[], $14::boolean[], $15::bigint[], $16::text[],
-			$17::text[], $18::bigint[], $19::jsonb[], $20::jsonb[]) as x(
-			id, args, attempt, exclusive, status, reason, waiter_workflow, waiter_activity, due_at, expires_at, sent_at, leased_until,
-			finished_at, cancel_asked, deferrals, boot, phase, percent, output, error)
+			waiter_workflow = x.waiter_workflow, waiter_activity = x.waiter_activity, due_at = x.due_at, expires_at = x.expires_at,
+			sent_at = x.sent_at, output = x.output, error = x.error, attempt = ($10::bigint[])[kind], status = ($11::text[])[kind],
+			leased_until = ($12::timestamptz[])[kind], finished_at = ($13::timestamptz[])[kind], cancel_asked = ($14::boolean[])[kind],
+			deferrals = ($15::bigint[])[kind], phase = ($16::text[])[kind], percent = ($17::bigint[])[kind]
+		from unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[], $7::jsonb[], $8::jsonb[], $9::bigint[])
+			as x(id, waiter_workflow, waiter_activity, due_at, expires_at, sent_at, output, error, kind)
 		where commands.id = x.id`, args...)
 	return err
 }
 
-// answerArgs gives the columns of commands that may change.
-func answerArgs(commands []deviceops.Command) (args []any, err error) {
+// progressKind is how far many commands of a batch are.
+type progressKind struct {
+	status                      deviceops.CommandStatus
+	attempt, deferrals, percent int
+	leased, finished            time.Time
+	cancelAsked                 bool
+	phase                       string
+}
+
+// progressArgs gives the columns of commands that may change.
+func progressArgs(commands []deviceops.Command) (args []any, err error) {
 	type c = deviceops.Command
+	type k = progressKind
+	var kinds kinds[progressKind]
+	for i := range commands {
+		c := &commands[i]
+		kinds.add(progressKind{
+			status: c.Status, attempt: c.Attempt, deferrals: c.Deferrals, percent: c.Percent,
+			leased: c.LeasedUntil, finished: c.FinishedAt, cancelAsked: c.CancelAsked, phase: c.Phase,
+		})
+	}
 	moments := func(field func(*c) time.Time) []*time.Time {
 		return column(commands, func(c *c) *time.Time { return orNull(field(c)) })
 	}
@@ -170,17 +184,15 @@ func answerArgs(commands []deviceops.Command) (args []any, err error) {
 	}
 	args = []any{
 		texts(commands, func(c *c) string { return c.ID }),
-		documents(commands, &err, func(c *c) (any, bool) { return c.Args, len(c.Args) == 0 }),
-		column(commands, func(c *c) int { return c.Attempt }), column(commands, func(c *c) bool { return c.Exclusive }),
-		texts(commands, func(c *c) string { return string(c.Status) }), texts(commands, func(c *c) string { return c.Reason }),
 		texts(commands, func(c *c) string { return waiter(c).Workflow }), texts(commands, func(c *c) string { return waiter(c).Activity }),
 		moments(func(c *c) time.Time { return c.DueAt }), moments(func(c *c) time.Time { return c.ExpiresAt }),
-		moments(func(c *c) time.Time { return c.SentAt }), moments(func(c *c) time.Time { return c.LeasedUntil }),
-		moments(func(c *c) time.Time { return c.FinishedAt }), column(commands, func(c *c) bool { return c.CancelAsked }),
-		column(commands, func(c *c) int { return c.Deferrals }), texts(commands, func(c *c) string { return c.Boot }),
-		texts(commands, func(c *c) string { return c.Phase }), column(commands, func(c *c) int { return c.Percent }),
+		moments(func(c *c) time.Time { return c.SentAt }),
 		documents(commands, &err, func(c *c) (any, bool) { return c.Output, len(c.Output) == 0 }),
-		documents(commands, &err, func(c *c) (any, bool) { return c.Error, c.Error == nil }),
+		documents(commands, &err, func(c *c) (any, bool) { return c.Error, c.Error == nil }), kinds.rows,
+		column(kinds.list, func(k *k) int { return k.attempt }), texts(kinds.list, func(k *k) string { return string(k.status) }),
+		column(kinds.list, func(k *k) *time.Time { return orNull(k.leased) }), column(kinds.list, func(k *k) *time.Time { return orNull(k.finished) }),
+		column(kinds.list, func(k *k) bool { return k.cancelAsked }), column(kinds.list, func(k *k) int { return k.deferrals }),
+		texts(kinds.list, func(k *k) string { return k.phase }), column(kinds.list, func(k *k) int { return k.percent }),
 	}
 	return args, err
 }

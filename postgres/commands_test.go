@@ -17,6 +17,7 @@ func TestCommandsComeBackAsTheyWereSaved(t *testing.T) {
 
 		c := command("c1", "k1")
 		c.Args = map[string]any{"mode": "soft", "times": int64(3), "share": 1.0}
+		c.Exclusive, c.Reason, c.Boot = true, "because", "b7"
 		c.Waiter = &deviceops.ActivityRef{Workflow: "w", Activity: "7"}
 		stored, isNew, err := s.CreateCommand(t.Context(), c)
 		require.NoError(t, err)
@@ -24,14 +25,16 @@ func TestCommandsComeBackAsTheyWereSaved(t *testing.T) {
 		c.Status, c.Attempt = deviceops.CommandPending, 1
 		require.Equal(t, c, stored)
 
-		c.Status, c.Attempt, c.Exclusive, c.Reason = deviceops.CommandFailed, 2, true, "because"
+		c.Status, c.Attempt = deviceops.CommandFailed, 2
 		c.DueAt, c.ExpiresAt, c.SentAt = after(1e6), after(2e6), after(3e6)
 		c.LeasedUntil, c.FinishedAt, c.CancelAsked = after(4e6), after(5e6), true
-		c.Deferrals, c.Boot, c.Phase, c.Percent = 3, "b7", "installing", 55
+		c.Deferrals, c.Phase, c.Percent = 3, "installing", 55
 		c.Output = map[string]any{"log": "x", "n": 0.5}
 		c.Error = &deviceops.CommandError{Code: "busy", Message: "later", Retryable: true}
-		c.Args, c.Waiter = nil, nil
-		require.NoError(t, s.SaveCommands(t.Context(), []deviceops.Command{c, command("unknown", "k1")}))
+		c.Waiter = nil
+		other := c
+		other.Args, other.Exclusive, other.Reason, other.Boot = nil, false, "", "b8" // what was asked stays
+		require.NoError(t, s.SaveCommands(t.Context(), []deviceops.Command{other, command("unknown", "k1")}))
 		found, err := s.FindCommand(t.Context(), "c1")
 		require.NoError(t, err)
 		require.Equal(t, c, found)

@@ -99,18 +99,26 @@ func deviceFilter(f deviceops.DeviceFilter) *filter {
 // reading another: a joined row read while waiting for a lock would be as old
 // as the wait.
 func (t tx) LockDevices(ctx context.Context, ids []string) (map[string]*deviceops.Device, error) {
-	if len(ids) == 0 {
-		return map[string]*deviceops.Device{}, nil
-	}
-	if _, err := t.exec(ctx, "lock devices",
-		`select from devices where id = any($1) order by id for no key update`, ids); err != nil {
+	if err := t.HoldDevices(ctx, ids); err != nil {
 		return nil, err
 	}
 	return t.ReadDevices(ctx, ids)
 }
 
+// HoldDevices implements deviceops.Devices.
+func (t tx) HoldDevices(ctx context.Context, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := t.exec(ctx, "lock devices", `select from devices where id = any($1) order by id for no key update`, ids)
+	return err
+}
+
 // ReadDevices implements deviceops.Devices.
 func (t tx) ReadDevices(ctx context.Context, ids []string) (map[string]*deviceops.Device, error) {
+	if len(ids) == 0 {
+		return map[string]*deviceops.Device{}, nil
+	}
 	found, err := listOf(ctx, t, len(ids), "read devices", scanDevice(false),
 		`select `+deviceColumns+` from `+deviceTables+` where d.id = any($1)`, ids)
 	return byID(found), err
