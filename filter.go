@@ -47,3 +47,13 @@ type Condition struct {
 	// Nil: nothing can be said. Where there is a Filter it is the same.
 	Narrow *Filter
 }
+
+// Let reports whether a device that a store let pass by Narrow meets the condition.
+// It is judged only where the store could not tell.
+func (c *Condition) Let(d *Device) (bool, error) {
+	if c.Filter != nil {
+		return true, nil
+	}
+	verdict, err := c.Judge(d)
+	return verdict == Yes, err
+}

@@ -152,20 +152,20 @@ func (p *planning) targeted(ctx context.Context, stream func(each func(*deviceop
 		assign, err := deviceops.NewAssignDevice(p.r.ID, p.spec, d)
 		all = append(all, targeted{
 			assign: assign, account: d.Account,
-			excuse: admitter.Excuse(&deviceops.Candidate{Device: *d}),
+			excuse: admitter.Excuse(&deviceops.Candidate{Device: *d, Meets: deviceops.Yes}),
 		})
 		return err
 	})
 	return all, err
 }
 
-// meets reports whether a device meets the targets.
+// meets reports whether a device that the store took for a target is one.
 func (p *planning) meets(d *deviceops.Device) (bool, error) {
-	verdict, err := p.spec.Targets.Judge(d)
+	yes, err := p.spec.Targets.Let(d)
 	if err != nil {
 		return false, deviceops.Errorf(deviceops.EINVALID, "targets (%s): %w", p.spec.Targets.Source, err)
 	}
-	return verdict == deviceops.Yes, nil
+	return yes, nil
 }
 
 func assignable(all []targeted) []deviceops.AssignDevice {

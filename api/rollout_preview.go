@@ -57,7 +57,7 @@ func (r rolloutService) addTargets(ctx context.Context, m manifest, p *deviceops
 		return err
 	}
 	err := r.Store.TargetDevices(ctx, m.account, m.spec.Targets.Narrow, func(d *deviceops.Device) error {
-		if verdict, err := m.spec.Targets.Judge(d); err != nil || verdict != deviceops.Yes {
+		if yes, err := m.spec.Targets.Let(d); err != nil || !yes {
 			return err
 		}
 		if chunk = append(chunk, *d); len(chunk) < previewChunk {
