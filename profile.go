@@ -1,6 +1,7 @@
 package deviceops
 
 import (
+	"fmt"
 	"sort"
 	"time"
 )
@@ -47,6 +48,22 @@ type CommandSpec struct {
 type MetricSpec struct {
 	Type     string // number, integer or boolean
 	Min, Max *float64
+}
+
+// Bounds gives what a value may be, as a profile writes it: 0..100, 1.. or ..5; ""
+// where it may be anything.
+func (s MetricSpec) Bounds() string {
+	if s.Min == nil && s.Max == nil {
+		return ""
+	}
+	text := ".."
+	if s.Min != nil {
+		text = fmt.Sprint(*s.Min) + text
+	}
+	if s.Max != nil {
+		text += fmt.Sprint(*s.Max)
+	}
+	return text
 }
 
 // HeartbeatPolicy says how often a device reports and when it counts as

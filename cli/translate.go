@@ -13,6 +13,7 @@ import (
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/dsl"
+	"github.com/deviceops/deviceops/ingest"
 )
 
 // translation is what `translate` was asked.
@@ -30,7 +31,8 @@ func (a *app) translateCommand() *cobra.Command {
 		Use: "translate FILE", Short: "Show what a profile makes of a device's own messages", Args: args(1, 1),
 		Long: `Reads a payload from standard input and shows, offline, what the profile makes of
 it: metrics, events, replies to commands and what it says of the device, or why
-it is rejected; then it exits with 1. With --command it shows what a device is
+it is rejected, as by a value outside of what metrics: declares; then it exits with 1.
+With --command it shows what a device is
 told instead.`,
 		Example: `  echo '{"ts":1767225600,"n":1,"temp_f":70.7,"bat":0.87}' | deviceops translate sensor.yaml --topic acme/s1/telemetry
   echo 00d75781 | deviceops translate sensor.yaml --topic acme/s1/compact --hex
@@ -108,6 +110,9 @@ func (a *app) translateUp(p *deviceops.Profile, t translation) error {
 	heard, err := p.Translation.Up(m, d)
 	if err != nil {
 		return deviceops.Errorf(deviceops.EFAILED, "rejected: %s", deviceops.ErrorMessage(err))
+	}
+	if code, reason := ingest.JudgeTranslated(p, heard); code != "" {
+		return deviceops.Errorf(deviceops.EFAILED, "rejected: %s (%s)", reason, code)
 	}
 	return a.show(struct {
 		Device string `json:"device"`

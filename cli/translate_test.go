@@ -28,6 +28,12 @@ telemetry  {"metrics":{"battery_pct":87,"temp_c":21.5},"time":1767225600000}
 		m.run("translate", exampleSensor, "--command", "set_interval", "-i", "seconds=60", "--device", "s1").done())
 
 	require.Contains(t, m.runWith("{", "translate", exampleSensor, "--topic", "acme/s1/telemetry").failed(cli.ExitFailed), "rejected: malformed JSON")
+	for payload, why := range map[string]string{
+		`{"n":1,"temp_f":70,"bat":2}`:      "rejected: metric battery_pct is 200, outside of 0..100, which its profile allows (invalid_metric)",
+		`{"v":2,"readings":[{"h":"wet"}]}`: `rejected: metric humidity_pct is "wet": send a number (invalid_metric)`,
+	} {
+		require.Contains(t, m.runWith(payload, "translate", exampleSensor, "--topic", "acme/s1/telemetry").failed(cli.ExitFailed), why, "as it would be when it comes in")
+	}
 	require.Contains(t, m.runWith("{}", "translate", exampleSensor, "--topic", "acme/s 1/door").failed(cli.ExitFailed), "is no id of a device")
 	require.Contains(t, m.run("translate", exampleSensor).failed(cli.ExitUsage), "the profile hears acme/+/ack, ")
 	require.Contains(t, m.run("translate", exampleSensor, "--command", "install").failed(cli.ExitFailed), "has no command")

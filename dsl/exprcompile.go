@@ -82,7 +82,7 @@ func compileExpression(source string, sc *scope, w want) (*Expression, []problem
 		return nil, []problem{*p}
 	}
 	constant, _ := tree.Node.(*ast.BoolNode)
-	rewrite(&tree.Node, w == wantPredicate)
+	rewrite(&tree.Node, w == wantPredicate || sc.notices)
 	program, err := compiler.Compile(tree, config)
 	if err != nil {
 		return nil, []problem{{0, runes(source), "expression", "the expression cannot be compiled: " + firstLine(err.Error()), ""}}
@@ -232,13 +232,13 @@ func friendlyTypes(message string) string {
 }
 
 // rewrite puts the counting of work around everything whose cost depends on the
-// data. In a predicate it also puts needArg around operands, so that a missing
-// value is noticed rather than compared.
-func rewrite(n *ast.Node, predicate bool) {
-	ast.Walk(n, &rewriter{predicate: predicate})
+// data. Where a missing value is to be noticed rather than compared, it also puts
+// needArg around operands.
+func rewrite(n *ast.Node, notices bool) {
+	ast.Walk(n, &rewriter{notices: notices})
 }
 
-type rewriter struct{ predicate bool }
+type rewriter struct{ notices bool }
 
 // Visit implements ast.Visitor; children come before their parents.
 func (r *rewriter) Visit(n *ast.Node) {
@@ -248,7 +248,7 @@ func (r *rewriter) Visit(n *ast.Node) {
 	case *ast.UnaryNode:
 		r.operand(&node.Node)
 	case *ast.ConditionalNode:
-		if r.predicate {
+		if r.notices {
 			r.operand(&node.Cond)
 		}
 	case *ast.PredicateNode:
@@ -285,7 +285,7 @@ func (r *rewriter) operand(n *ast.Node) {
 	case *ast.NilNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.StringNode:
 		return
 	}
-	if r.predicate {
+	if r.notices {
 		wrap(n, needName)
 	} else {
 		wrap(n, chargeName)

@@ -14,6 +14,10 @@ type scope struct {
 	later map[string]hidden // steps that have no result at this place
 	used  *Uses             // collects what expressions need
 	reads map[string]bool   // collects what expressions name: "vars.x", "steps.x"
+
+	// notices says that an operand that is missing ends the evaluation, as in
+	// conditions: it is compared with nothing.
+	notices bool
 }
 
 // hidden says why a step has no result at a place. The zero value says that it

@@ -186,12 +186,11 @@ func (r *hearing) outcome(t *reply) (any, error) {
 }
 
 func (r *hearing) failure(t *reply) (map[string]any, error) {
-	env := Env{all: r.vars}
-	code, err := t.code.Text(env)
+	code, err := r.text("error.code", t.code)
 	if err != nil {
 		return nil, err
 	}
-	message, err := t.message.Text(env)
+	message, err := r.text("error.message", t.message)
 	if err != nil {
 		return nil, err
 	}

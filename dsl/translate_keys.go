@@ -48,7 +48,7 @@ var (
 		{"if", expressionSchema("a condition; else there is no event")},
 		{"type", templateSchema("its type, such as device.door")},
 		{"severity", templateSchema("info, warning, error or critical; info when left out")},
-		{"data", schema{"type": "object", "description": "what belongs to it"}},
+		{"data", argumentsSchema("what belongs to it: a map with ${{ }} in it, or one ${{ }} that gives a map")},
 	}
 	reportedKeys = []fieldSpec{
 		{"config_version", expressionSchema("the version of the configuration in force")},

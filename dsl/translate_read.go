@@ -57,6 +57,7 @@ func (c *checker) origin(o *object, into *origin) *scope {
 	into.on = c.topicFilter(o.get("on"), "the topic")
 	into.decode = c.decoder(o.get("decode"))
 	sc := newScope(types.Map{"payload": into.decode.shape(), "topic": types.Array(types.String), "device": deviceType(nil)})
+	sc.notices = true
 	if v := o.get("device"); v != nil {
 		into.device = c.expression(v, "device", sc.without("device"), wantAny)
 	} else if into.on.device < 0 && into.on.levels != nil {
@@ -264,7 +265,11 @@ func (c *checker) eventRule(n *yaml.Node, sc *scope) eventRule {
 	if v := o.get("severity"); v != nil {
 		e.severity = c.textValue(v, "severity", sc)
 	}
-	if v := o.get("data"); v != nil && c.entries(v, "data") != nil {
+	switch v := o.get("data"); {
+	case v == nil:
+	case isText(v) && loneTemplate.MatchString(v.Value):
+		e.data = c.templateFor(v, sc, wantMap)
+	case c.entries(v, "data") != nil:
 		e.data = c.value(v, sc)
 	}
 	return e

@@ -1,6 +1,7 @@
 package dsl
 
 import (
+	"slices"
 	"time"
 
 	"github.com/deviceops/deviceops"
@@ -34,14 +35,52 @@ func (r *hearing) optional(name string, e *Expression) (v any, ok bool, err erro
 		return nil, false, nil
 	}
 	v, err = r.eval(e)
-	if err != nil && !isMissing(err) {
+	return r.there(name, v, err)
+}
+
+// there tells whether an evaluation gave a value. That it is missing is noted.
+func (r *hearing) there(name string, v any, err error) (any, bool, error) {
+	switch {
+	case err != nil && !isMissing(err):
 		return nil, false, deviceops.Errorf(deviceops.ErrorCode(err), "%s: %w", name, err)
-	}
-	if v == nil || err != nil {
+	case v != nil && err == nil:
+		return v, true, nil
+	case !slices.Contains(r.heard.Missing, name):
 		r.heard.Missing = append(r.heard.Missing, name)
-		return nil, false, nil
 	}
-	return v, true, nil
+	return nil, false, nil
+}
+
+// filled evaluates what may hold templates. Of a map, what is missing is left out.
+func (r *hearing) filled(name string, v *Value) (any, bool, error) {
+	if v == nil || v.kind == literalValue {
+		out, err := v.Eval(Env{})
+		return out, err == nil, err
+	}
+	if v.kind != mapValue {
+		out, err := v.Eval(Env{all: r.vars})
+		return r.there(name, out, err)
+	}
+	out := make(map[string]any, len(v.fields))
+	for _, f := range v.fields {
+		value, ok, err := r.filled(name+"."+f.name, f.value)
+		if err != nil {
+			return nil, false, err
+		}
+		if ok {
+			out[f.name] = value
+		}
+	}
+	return out, true, nil
+}
+
+// text evaluates a template that gives a text; "" where it is missing.
+func (r *hearing) text(name string, v *Value) (string, error) {
+	out, ok, err := r.filled(name, v)
+	if !ok {
+		return "", err
+	}
+	return Format(out), nil
 }
 
 // values evaluates named expressions. Those without a value are left out.
@@ -167,30 +206,39 @@ func (r *hearing) sayEvents(t *rule, when map[string]any) error {
 		if err != nil {
 			return err
 		}
-		r.say("event", body, when)
+		if body != nil {
+			r.say("event", body, when)
+		}
 	}
 	return nil
 }
 
+// event gives the body of an event; nil for one whose type is missing.
 func (r *hearing) event(e *eventRule) (map[string]any, error) {
-	env := Env{all: r.vars}
-	kind, err := e.kind.Text(env)
-	if err != nil {
-		return nil, err
-	}
-	severity, err := e.severity.Text(env)
-	if err != nil {
+	kind, err := r.text("event.type", e.kind)
+	if err != nil || kind == "" {
 		return nil, err
 	}
 	body := map[string]any{"type": kind}
+	severity, err := r.text("event.severity", e.severity)
+	if err != nil {
+		return nil, err
+	}
 	if severity != "" {
 		body["severity"] = severity
 	}
-	data, err := e.data.Map(env)
-	if len(data) > 0 {
-		body["data"] = data
+	data, ok, err := r.filled("event.data", e.data)
+	if err != nil || !ok || data == nil {
+		return body, err
 	}
-	return body, err
+	m, isMap := data.(map[string]any)
+	if !isMap {
+		return nil, invalid("event.data: %s gives %s, where a map is needed", e.data, describe(data))
+	}
+	if len(m) > 0 {
+		body["data"] = m
+	}
+	return body, nil
 }
 
 // moment gives the fields of a message that say when it happened; none where

@@ -157,6 +157,42 @@ translate:
 	}
 }
 
+// What a payload lacks says nothing: no comparison with it gives a value, and what
+// it belongs to is told without it.
+func TestWhatIsMissingIsLeftOut(t *testing.T) {
+	t.Parallel()
+	tr := compileTranslation(t, `profile: p
+translate:
+  - on: a/{device}/up
+    metrics: { open: payload.door == "open", cold: payload.t < 5, low: '(payload.bat ?? 100) < 20' }
+    event:
+      - { if: payload.alarm != nil, type: "alarm.${{ payload.alarm }}", severity: '${{ payload.level > 3 ? "error" : "warning" }}',
+          data: { t: "${{ payload.t * 2 }}", at: { row: "${{ payload.row }}", fixed: 1 }, text: "t is ${{ payload.t }}" } }
+      - { type: "${{ payload.kind }}", data: "${{ payload.all }}" }
+  - on: a/{device}/status
+    status: 'payload.s == "up" ? "online" : "offline"'
+commands:
+  c:
+    exclusive: true
+    send: { topic: "a/{device}/cmd" }
+    reply: { on: "a/{device}/r", status: 'payload.rc == 0 ? "succeeded" : "failed"', output: { full: payload.level == 10 }, error: { code: "rc_${{ payload.rc + 1 }}", message: "${{ payload.a + payload.b }}" } }
+`)
+	for _, c := range []struct{ topic, payload, want string }{
+		{"a/d/up", `{"door":"shut","t":3,"bat":90}`, `{"said":[{"leaf":"telemetry","body":{"metrics":{"cold":true,"low":false,"open":false}}}],"missing":["event.type"]}`},
+		{"a/d/up", `{}`, `{"said":[{"leaf":"telemetry","body":{"metrics":{"low":false}}}],"missing":["metrics.open","metrics.cold","event.type"]}`},
+		{"a/d/up", `{"alarm":"door","kind":"x","all":{"n":null,"m":[1]}}`, `{"said":[{"leaf":"telemetry","body":{"metrics":{"low":false}}},` +
+			`{"leaf":"event","body":{"data":{"at":{"fixed":1},"text":"t is "},"type":"alarm.door"}},{"leaf":"event","body":{"data":{"m":[1],"n":null},"type":"x"}}],` +
+			`"missing":["metrics.open","metrics.cold","event.severity","event.data.t","event.data.at.row"]}`},
+		{"a/d/up", `{"kind":"x","all":7}`, "invalid: event.data: ${{ payload.all }} gives the number 7, where a map is needed"},
+		{"a/d/status", `{"s":"down"}`, `{"said":[{"leaf":"status","body":{"status":"offline"}}]}`},
+		{"a/d/status", `{"rssi":-70}`, "invalid: it says nothing: status is missing"},
+		{"a/d/r", `{"rc":1,"a":"b"}`, `{"replies":[{"command":"c","body":{"error":{"code":"rc_2","message":""},"status":"failed"}}],"missing":["output.full","error.message"]}`},
+		{"a/d/r", `{"a":"b"}`, "invalid: as a reply to c: `payload.rc == 0 ? \"succeeded\" : \"failed\"`: a value that is needed is missing"},
+	} {
+		require.Equal(t, c.want, heard(tr, c.topic, c.payload), c.payload)
+	}
+}
+
 func TestDecoders(t *testing.T) {
 	t.Parallel()
 	packed, err := cbor.Marshal(map[any]any{

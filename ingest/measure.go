@@ -52,7 +52,7 @@ func checkMetric(name string, value any, spec deviceops.MetricSpec) (checked any
 		return nil, fmt.Sprintf("metric %s is %s: send %s", name, brief(value), wanted(spec.Type))
 	}
 	if n, isNumber := number(checked); isNumber && !within(n, spec) {
-		return nil, fmt.Sprintf("metric %s is %s, outside of what its profile allows", name, brief(value))
+		return nil, fmt.Sprintf("metric %s is %s, outside of %s, which its profile allows", name, brief(value), spec.Bounds())
 	}
 	return checked, ""
 }

@@ -202,6 +202,14 @@ func (a addressed) item(m protocol.Message, o *own) item {
 	return item{topic: a.Topic, payload: a.Payload, at: a.ReceivedAt, origin: a.device, subject: a.device, message: m, own: o}
 }
 
+// JudgeTranslated tells why ingest rejects what p made of a message of one of its
+// own devices: the code and the reason; "" if it takes it. It needs no store, so
+// that authors see it before anything is published.
+func JudgeTranslated(p *deviceops.Profile, heard deviceops.Heard) (code, reason string) {
+	_, code, reason = addressed{profile: p}.messages(heard)
+	return code, reason
+}
+
 // messages gives what was said as messages of the protocol, judged as those
 // are.
 func (a addressed) messages(heard deviceops.Heard) (messages []protocol.Message, code, reason string) {

@@ -131,7 +131,7 @@ func TestOwnMessagesAreRejectedAsAWhole(t *testing.T) {
 	b.register(deviceops.Registration{ID: "k1"})
 	for _, c := range []struct{ topic, payload, code, reason string }{
 		{"acme/s1/telemetry", `{"temp`, codeUntranslated, "malformed JSON: unexpected EOF"},
-		{"acme/s1/telemetry", `{"n":1,"temp_f":70.7,"bat":2}`, codeMetric, "metric battery_pct is 200, outside of what its profile allows"},
+		{"acme/s1/telemetry", `{"n":1,"temp_f":70.7,"bat":2}`, codeMetric, "metric battery_pct is 200, outside of 0..100, which its profile allows"},
 		{"acme/s1/nowhere", `{}`, codeTopic, "no published profile translates this topic"},
 		{"acme/s 1/door", `{}`, codeUntranslated, `"s 1" is no id of a device: use A-Z a-z 0-9 . _ : - and at most 128 characters`},
 		{"acme/k1/door", `{}`, codeForeignTopic, "the device is a kiosk, and that profile does not translate this topic"},

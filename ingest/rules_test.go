@@ -126,7 +126,7 @@ func TestMeasure(t *testing.T) {
 		"wrong types": {profile, protocol.Object{"battery_pct": "full", "crashes": 1.5, "in_use": int64(1)}, map[string]any{}, map[string]any{}, []string{
 			`metric battery_pct is "full": send a number`, `metric crashes is 1.5: send a whole number`, `metric in_use is 1: send true or false`}},
 		"out of range": {profile, protocol.Object{"battery_pct": int64(101)}, map[string]any{}, map[string]any{}, []string{
-			"metric battery_pct is 101, outside of what its profile allows"}},
+			"metric battery_pct is 101, outside of 0..100, which its profile allows"}},
 		"no profile": {nil, protocol.Object{"a": true, "b": nil, "c d": int64(1)}, map[string]any{"a": true}, map[string]any{"a": true}, []string{
 			"metric b is null: send a number, true or false", `metric "c d": names use A-Z a-z 0-9 . _ : -`}},
 	} {
