@@ -135,7 +135,7 @@ func (r *Release) ContentHash() string {
 // OtherContent is the ECONFLICT between the release and another one of its name
 // with another hash.
 func (r *Release) OtherContent(other *Release) error {
-	return Errorf(ECONFLICT, "%s exists with other content: %s; give the change a new version", r.Ref(), strings.Join(r.Differences(other), ", "))
+	return Errorf(ECONFLICT, "%s exists with other content: %s. Give the change a new version", r.Ref(), strings.Join(r.Differences(other), "; "))
 }
 
 // Differences says in words how the content of a release differs from another's
@@ -154,7 +154,7 @@ func (r *Release) Differences(other *Release) []string {
 		{"notes", r.Notes, other.Notes},
 	} {
 		if field.a != field.b {
-			found = append(found, fmt.Sprintf("%s is %v, not %v", field.name, show(field.a), show(field.b)))
+			found = append(found, fmt.Sprintf("%s is %v, yours is %v", field.name, show(field.a), show(field.b)))
 		}
 	}
 	return found
@@ -169,14 +169,14 @@ func componentDifferences(a, b []Component) []string {
 	for _, c := range a {
 		other, ok := others[c.Name]
 		if !ok {
-			found = append(found, fmt.Sprintf("component %s is there", c.Name))
+			found = append(found, fmt.Sprintf("component %s is not in yours", c.Name))
 			continue
 		}
 		delete(others, c.Name)
 		found = append(found, c.differences(other)...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(others)) {
-		found = append(found, fmt.Sprintf("component %s is missing", name))
+		found = append(found, fmt.Sprintf("component %s is only in yours", name))
 	}
 	if len(found) == 0 && !slices.EqualFunc(a, b, func(x, y Component) bool { return x.Name == y.Name }) {
 		found = append(found, "its components are in another order")
@@ -192,7 +192,7 @@ func (c Component) differences(other Component) []string {
 	for i := range a.NumField() {
 		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); x != y {
 			name := strings.ToLower(a.Type().Field(i).Name)
-			found = append(found, fmt.Sprintf("%s of component %s is %v, not %v", name, c.Name, show(x), show(y)))
+			found = append(found, fmt.Sprintf("%s of component %s is %v, yours is %v", name, c.Name, show(x), show(y)))
 		}
 	}
 	return found
@@ -202,8 +202,11 @@ func plainJSON(v any) string {
 	if reflect.ValueOf(v).Len() == 0 {
 		return ""
 	}
-	data, _ := json.Marshal(v) // it was read as JSON or YAML
-	return string(data)
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(v) // it was read as JSON or YAML
+	return strings.TrimSpace(text.String())
 }
 
 // show gives a value as a message shows it, cut where it is long.

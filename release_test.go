@@ -104,18 +104,18 @@ func TestContentHashes(t *testing.T) {
 	require.Equal(t, kiosk().Hash, same.Hash)
 	require.Empty(t, kiosk().Differences(same))
 	for want, change := range map[string]func(*deviceops.Release){
-		"sha256 of component os is " + sumA + ", not " + sumB: func(r *deviceops.Release) { r.Components[0].SHA256 = sumB },
-		"component player is there":                           func(r *deviceops.Release) { r.Components = r.Components[:1] },
-		"component extra is missing": func(r *deviceops.Release) {
+		"sha256 of component os is " + sumA + ", yours is " + sumB: func(r *deviceops.Release) { r.Components[0].SHA256 = sumB },
+		"component player is not in yours":                         func(r *deviceops.Release) { r.Components = r.Components[:1] },
+		"component extra is only in yours": func(r *deviceops.Release) {
 			r.Components = append(r.Components, deviceops.Component{Name: "extra"})
 		},
-		"its components are in another order":              func(r *deviceops.Release) { r.Components[0], r.Components[1] = r.Components[1], r.Components[0] },
-		`configuration is not set, not {"a":1}`:            func(r *deviceops.Release) { r.Configuration = map[string]any{"a": 1} },
-		`requires is not set, not {"boot":"3"}`:            func(r *deviceops.Release) { r.Requires = map[string]deviceops.Constraint{"boot": "3"} },
-		"from is not set, not >=2":                         func(r *deviceops.Release) { r.From = ">=2" },
-		"reversible is true, not false":                    func(r *deviceops.Release) { r.Reversible = false },
-		"downgrade is false, not true":                     func(r *deviceops.Release) { r.Downgrade = true },
-		"notes is not set, not " + strings.Repeat("n", 80): func(r *deviceops.Release) { r.Notes = strings.Repeat("n", 100) },
+		"its components are in another order":                   func(r *deviceops.Release) { r.Components[0], r.Components[1] = r.Components[1], r.Components[0] },
+		`configuration is not set, yours is {"a":1}`:            func(r *deviceops.Release) { r.Configuration = map[string]any{"a": 1} },
+		`requires is not set, yours is {"boot":">=3"}`:          func(r *deviceops.Release) { r.Requires = map[string]deviceops.Constraint{"boot": ">=3"} },
+		"from is not set, yours is >=2":                         func(r *deviceops.Release) { r.From = ">=2" },
+		"reversible is true, yours is false":                    func(r *deviceops.Release) { r.Reversible = false },
+		"downgrade is false, yours is true":                     func(r *deviceops.Release) { r.Downgrade = true },
+		"notes is not set, yours is " + strings.Repeat("n", 80): func(r *deviceops.Release) { r.Notes = strings.Repeat("n", 100) },
 	} {
 		other := kiosk(change)
 		require.NotEqual(t, kiosk().Hash, other.Hash, want)

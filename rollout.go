@@ -70,6 +70,15 @@ type Rollout struct {
 	Rings []Ring `json:"rings,omitempty"` // by index; left out of lists
 }
 
+// PacedSince gives since when the rate grows: the first ring, or the last time that
+// the rollout went on after a pause.
+func (r *Rollout) PacedSince() time.Time {
+	if r.StatusSince.After(r.StartedAt) {
+		return r.StatusSince
+	}
+	return r.StartedAt
+}
+
 // Limits bound how fast a rollout goes. They begin as the manifest says.
 type Limits struct {
 	InFlight int      `json:"in_flight"` // devices that are at it at once

@@ -346,7 +346,7 @@ func (e explainer) limits() *Wait {
 			Do: fmt.Sprintf("deviceops rollout set %s --in-flight N", e.Rollout.Name),
 		}
 	}
-	rate := l.Rate.PerMinute(e.Rollout.StartedAt, e.now)
+	rate := l.Rate.PerMinute(e.Rollout.PacedSince(), e.now)
 	if math.IsInf(rate, 1) {
 		return nil
 	}

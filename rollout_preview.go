@@ -114,7 +114,7 @@ func (p *Previewer) excuse(d *Device) string {
 func (p *Previewer) Preview() RolloutPreview {
 	assigned := AssignRings(p.spec, p.devices)
 	out := RolloutPreview{
-		Name: p.spec.Name, Kind: p.spec.Change.Kind, Hash: p.facts.Hash, Targeted: p.targeted,
+		Name: p.spec.Name, Kind: p.spec.Change.Kind, Change: p.spec.Change.String(), Hash: p.facts.Hash, Targeted: p.targeted,
 		Begins: later(p.facts.Now, p.spec.Start), Excused: p.excuses(),
 	}
 	e := newEstimate(p, out.Begins)
@@ -206,6 +206,9 @@ func (p *Previewer) notes(offline int, out RolloutPreview) []string {
 	}
 	if p.spec.Approve != nil {
 		add("the plan has to be approved first, by %s", strings.Join(p.spec.Approve.By, ", "))
+	}
+	if n := len(p.excuses()); n > 0 && len(p.devices) == 0 {
+		add("no device gets the change: all that meet the targets are left out")
 	}
 	if p.already.Devices > 0 {
 		add("%s run the release already, such as %s, and succeed without a message", devices(p.already.Devices), p.already.Example)

@@ -2,6 +2,7 @@ package deviceops_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -187,6 +188,14 @@ func TestPreviewWarns(t *testing.T) {
 	}
 
 	spec := installs(time.Hour, time.Hour)
+	spec.Rings = []deviceops.RingSpec{{Name: "all"}}
+	quarantined := func(_ int, d *deviceops.Device) string {
+		d.State = deviceops.Quarantined
+		return ""
+	}
+	require.Contains(t, previewed(t, &spec, deviceops.PreviewFacts{}, 10, quarantined).Notes, "no device gets the change: all that meet the targets are left out")
+	require.NotContains(t, strings.Join(previewed(t, &spec, deviceops.PreviewFacts{}, 0, nil).Notes, "\n"), "left out", "there is nobody to leave out")
+
 	spec.Rings = []deviceops.RingSpec{{Name: "all", Where: &deviceops.Condition{Source: "device.x", Judge: func(*deviceops.Device) (deviceops.Verdict, error) {
 		return deviceops.Unknown, deviceops.Errorf(deviceops.EINVALID, "no x")
 	}}}}

@@ -33,6 +33,7 @@ type RolloutPreviewed struct {
 type RolloutPreview struct {
 	Name     string        `json:"name"`
 	Kind     ChangeKind    `json:"kind"`
+	Change   string        `json:"change"` // in words: "release kiosk-os@2.4.0"
 	Hash     string        `json:"hash"`
 	Targeted int           `json:"targeted"` // devices that meet the targets now, the excused ones included
 	Rings    []RingPreview `json:"rings"`
@@ -75,6 +76,7 @@ type RolloutControlRequest struct {
 // RolloutReport is what there is to see of a rollout at a moment.
 type RolloutReport struct {
 	Rollout   Rollout          `json:"rollout"`              // with rings
+	Change    string           `json:"change"`               // in words: "release kiosk-os@2.4.0"
 	PerMinute float64          `json:"per_minute,omitempty"` // the rate limit at this moment; 0: none
 	Gates     []RingGate       `json:"gates,omitempty"`      // of the rings that were opened
 	Errors    []ErrorCount     `json:"errors,omitempty"`     // most first

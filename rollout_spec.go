@@ -1,6 +1,11 @@
 package deviceops
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
 
 // ChangeKind is what a rollout changes.
 type ChangeKind string
@@ -27,6 +32,17 @@ type Change struct {
 	// Revert takes back what another rollout changed: every device gets the
 	// Origin that its row there names. Set for rollbacks alone.
 	Revert bool `json:"revert,omitempty"`
+}
+
+// String says in short what is changed: "release kiosk-os@2.4.0".
+func (c Change) String() string {
+	what := map[ChangeKind]string{
+		ChangeRelease: c.Release, ChangeConfig: strings.Join(slices.Sorted(maps.Keys(c.Config)), ", "), ChangeCommand: c.Command, ChangeWorkflow: c.Workflow,
+	}[c.Kind]
+	if c.Revert {
+		what += ", taken back"
+	}
+	return string(c.Kind) + " " + what
 }
 
 // RolloutSpec is a manifest, compiled. What the manifest leaves out has the
@@ -184,6 +200,12 @@ const (
 	StragglerFail   StragglerAction = "fail"   // it counts as timed out
 	StragglerWait   StragglerAction = "wait"   // the ring stays open
 )
+
+// Gated reports whether the manifest says what decides on any of its rings.
+func (s *RolloutSpec) Gated() bool {
+	says := func(g *Gate) bool { return g != nil && (g.Pass != nil || g.Fail != nil) }
+	return says(&s.Gate) || slices.ContainsFunc(s.Rings, func(r RingSpec) bool { return says(r.Gate) })
+}
 
 // Gate decides on a ring. Fail is judged on every count, Pass only after the
 // soak. A missing value or an empty denominator makes a verdict Unknown.

@@ -246,7 +246,7 @@ func (p *pump) room(now time.Time) int {
 		waiting += ring.Counts.Pending - ring.Counts.Leased + ring.Counts.Deferred
 		busy += ring.Counts.InFlight() + ring.Counts.Leased
 	}
-	perMinute := p.rollout.Limits.Rate.PerMinute(growth(&p.rollout), now)
+	perMinute := p.rollout.Limits.Rate.PerMinute(p.rollout.PacedSince(), now)
 	bucket, paced := p.bucket.Fill(perMinute, now)
 	p.bucket = bucket
 	room := max(0, min(p.rollout.Limits.InFlight-busy, paced, p.claims))
@@ -255,15 +255,6 @@ func (p *pump) room(now time.Time) int {
 		return 0
 	}
 	return room
-}
-
-// growth gives since when the rate of a rollout grows: its first ring, or the
-// last time that it went on after a pause.
-func growth(r *deviceops.Rollout) time.Time {
-	if r.StatusSince.After(r.StartedAt) {
-		return r.StatusSince
-	}
-	return r.StartedAt
 }
 
 // pumpFacts is what holds for a whole rollout, as it was a moment ago.

@@ -126,7 +126,7 @@ func TestReleases(t *testing.T) {
 	r.as(anna, http.MethodPost, "/v1/releases", request).into(&report)
 	require.Equal(t, deviceops.ReleaseUnchanged, report.Outcome)
 	request.From = ">=2.2"
-	require.Contains(t, r.as(anna, http.MethodPost, "/v1/releases", request).refused(409, deviceops.ECONFLICT), "from is >=2, not >=2.2")
+	require.Contains(t, r.as(anna, http.MethodPost, "/v1/releases", request).refused(409, deviceops.ECONFLICT), "from is >=2, yours is >=2.2")
 
 	var found deviceops.Release
 	r.as(victor, http.MethodGet, "/v1/releases/kiosk-os/2.4.0", nil).into(&found)
@@ -230,8 +230,8 @@ func TestReleaseDocuments(t *testing.T) {
 	require.Equal(t, []string{"release kiosk-os@2.4.0 unchanged"}, outcomes(r.publish(anna, "", document)))
 	require.Equal(t, "test", r.audited("release:kiosk-os@2.4.0").Reason)
 	for want, text := range map[string]string{
-		"notes is not set, not new": document + "notes: new\n",
-		"has no content of SHA-256": strings.ReplaceAll(document, sum, sumOf("never sent")),
+		"notes is not set, yours is new": document + "notes: new\n",
+		"has no content of SHA-256":      strings.ReplaceAll(document, sum, sumOf("never sent")),
 	} {
 		report := r.publish(anna, "", text)
 		require.Equal(t, []string{"release kiosk-os@2.4.0 refused"}, outcomes(report))

@@ -20,6 +20,9 @@ func (r rolloutService) create(ctx context.Context, p deviceops.Principal, in *c
 	if err != nil || m.spec == nil {
 		return deviceops.RolloutCreated{Refused: m.spec == nil, Diagnostics: m.found}, err
 	}
+	if m, err = r.weigh(ctx, m); err != nil || m.spec == nil {
+		return deviceops.RolloutCreated{Refused: m.spec == nil, Diagnostics: m.found}, err
+	}
 	rollout, created, err := r.store(ctx, p, m, in.because(in.Body.Reason))
 	if err != nil {
 		return deviceops.RolloutCreated{}, err
@@ -28,6 +31,28 @@ func (r rolloutService) create(ctx context.Context, p deviceops.Principal, in *c
 		r.startNow(ctx, workflows.RolloutStart(workflows.RolloutInput{Rollout: rollout.ID}))
 	}
 	return deviceops.RolloutCreated{Created: created, Diagnostics: m.found, Rollout: &rollout}, nil
+}
+
+// weigh checks the gates of a manifest once more, with the devices that there are: a
+// canary of one device cannot fail a gate that bears with one. A rollout that was
+// created before is not judged again, and neither is one without gates.
+func (r rolloutService) weigh(ctx context.Context, m manifest) (manifest, error) {
+	if !m.spec.Gated() {
+		return m, nil
+	}
+	_, err := r.Store.FindRollout(ctx, deviceops.RolloutID(m.account, m.spec.Name))
+	if deviceops.ErrorCode(err) != deviceops.ENOTFOUND {
+		return m, err
+	}
+	_, found, err := r.foresee(ctx, m)
+	if err != nil {
+		return m, err
+	}
+	m.found = append(m.found, texts(found)...)
+	if found.HasErrors() {
+		m.spec = nil
+	}
+	return m, nil
 }
 
 func (r rolloutService) store(ctx context.Context, p deviceops.Principal, m manifest, reason string) (rollout deviceops.Rollout, created bool, err error) {

@@ -18,21 +18,30 @@ func (r rolloutService) preview(ctx context.Context, p deviceops.Principal, in *
 	if err != nil || m.spec == nil {
 		return deviceops.RolloutPreviewed{Refused: m.spec == nil, Diagnostics: m.found}, err
 	}
-	facts, err := r.previewFacts(ctx, m)
+	preview, found, err := r.foresee(ctx, m)
 	if err != nil {
 		return deviceops.RolloutPreviewed{}, err
 	}
+	return deviceops.RolloutPreviewed{Refused: found.HasErrors(), Diagnostics: append(m.found, texts(found)...), Preview: &preview}, nil
+}
+
+// foresee tells what a manifest would do to the devices that there are, and what is
+// wrong with its gates for as many as that.
+func (r rolloutService) foresee(ctx context.Context, m manifest) (preview deviceops.RolloutPreview, found dsl.Diagnostics, err error) {
+	facts, err := r.previewFacts(ctx, m)
+	if err != nil {
+		return preview, nil, err
+	}
 	previewer := deviceops.NewPreviewer(m.spec, facts)
 	if err := r.addTargets(ctx, m, previewer); err != nil {
-		return deviceops.RolloutPreviewed{}, err
+		return preview, nil, err
 	}
-	preview := previewer.Preview()
+	preview = previewer.Preview()
 	sizes := make([]int, len(preview.Rings))
 	for i, ring := range preview.Rings {
 		sizes[i] = ring.Devices
 	}
-	found := dsl.CheckGates(m.file, m.source, sizes)
-	return deviceops.RolloutPreviewed{Refused: found.HasErrors(), Diagnostics: append(m.found, texts(found)...), Preview: &preview}, nil
+	return preview, dsl.CheckGates(m.file, m.source, sizes), nil
 }
 
 // previewChunk is of how many devices at once it is looked up who holds them.

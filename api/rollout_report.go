@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 
@@ -15,8 +16,8 @@ func (r rolloutService) report(ctx context.Context, found deviceops.Rollout) (de
 	if err != nil {
 		return report, err
 	}
-	report.Gates = gatesOf(spec, found)
-	if rate := found.Limits.Rate.PerMinute(found.StartedAt, r.Now()); !math.IsInf(rate, 1) {
+	report.Change, report.Gates = spec.Change.String(), gatesOf(spec, found)
+	if rate := found.Limits.Rate.PerMinute(found.PacedSince(), r.Now()); !math.IsInf(rate, 1) {
 		report.PerMinute = rate
 	}
 	if report.Errors, err = r.Store.RolloutErrors(ctx, found.ID); err != nil {
@@ -53,6 +54,8 @@ func nextOf(r deviceops.Rollout) string {
 	switch {
 	case r.Status.Ended() || r.Status == deviceops.RolloutPaused:
 		return ""
+	case i >= 0 && r.Rings[i].Status == deviceops.RingRunning && r.Rings[i].Counts.Open() > 0:
+		return fmt.Sprintf("ring %s is through when %d more of its devices are", r.Rings[i].Name, r.Rings[i].Counts.Open())
 	case i >= 0 && r.Rings[i].Reason != "":
 		return "ring " + r.Rings[i].Name + ": " + r.Rings[i].Reason
 	default:

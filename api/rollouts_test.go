@@ -247,6 +247,41 @@ func TestRolloutsArePreviewed(t *testing.T) {
 	require.Empty(t, rollouts, "nothing is stored")
 }
 
+// A gate that looked fine on paper is worth nothing with the devices that there are.
+func TestGatesAreHeldAgainstTheDevicesThatThereAre(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.apply(kioskYAML)
+	for _, id := range []string{"k1", "k2", "k3"} {
+		r.device(id, "acme", deviceops.Active)
+	}
+	source := strings.Replace(rolloutYAML, "take: 1, gate: { fail: ring.failed >= 1 }", "take: 10, where: device.id == 'k1', gate: { fail: ring.failed >= 2 }", 1)
+	var created deviceops.RolloutCreated
+	r.as(olga, http.MethodPost, "/v1/rollouts", deviceops.RolloutRequest{Source: source}).into(&created)
+	require.True(t, created.Refused)
+	require.Contains(t, created.Diagnostics[0].Text, "this never holds in ring canary, which has 1 device at most, so the gate can never fail")
+	require.Contains(t, created.Diagnostics[0].Text, "^^^^^^^^^^^^^^^^")
+	require.Empty(t, r.orchestrator.starts)
+
+	r.device("k4", "acme", deviceops.Active)
+	source = strings.Replace(source, "'k1'", "'k1' || device.id == 'k4'", 1)
+	r.as(olga, http.MethodPost, "/v1/rollouts", deviceops.RolloutRequest{Source: source}).into(&created)
+	require.True(t, created.Created, "%+v", created.Diagnostics)
+	d, err := r.store.FindDevice(t.Context(), "k4")
+	require.NoError(t, err)
+	d.State = deviceops.Retired
+	require.NoError(t, r.store.SaveDevice(t.Context(), &d))
+	var again deviceops.RolloutCreated
+	r.as(olga, http.MethodPost, "/v1/rollouts", deviceops.RolloutRequest{Source: source}).into(&again)
+	require.Equal(t, created.Rollout.ID, again.Rollout.ID, "what was created is not judged again")
+
+	early := strings.Replace(rolloutYAML, "  - { name: everyone }", "  - { name: everyone, gate: { fail: ring.failed >= 10 } }", 1)
+	var warned deviceops.RolloutCreated
+	r.as(olga, http.MethodPost, "/v1/rollouts", deviceops.RolloutRequest{Source: strings.Replace(early, "night-mode", "day-mode", 1)}).into(&warned)
+	require.True(t, warned.Created, "more devices may join the last ring")
+	require.Contains(t, warned.Diagnostics[0].Text, "which has 2 devices at most")
+}
+
 func TestPreviewsTellOfConflicts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

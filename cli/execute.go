@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -57,8 +58,15 @@ func isUsage(err error) bool {
 // errReported ends a command with 1 whose result, already shown, says why.
 var errReported = errors.New("")
 
+// aboutToken is what is said of somebody who may not do something, and not of, say,
+// the signature of a release.
+var aboutToken = regexp.MustCompile(` has the roles | may not |above yours| principals of `)
+
 // tell gives what went wrong in one line, and what to do.
 func tell(err error, cmd *cobra.Command) (message, todo string) {
+	if errors.Is(err, errReported) {
+		return "", ""
+	}
 	message = strings.TrimSpace(err.Error())
 	if isUsage(err) {
 		return firstLine(message), "see " + cmd.CommandPath() + " --help"
@@ -69,6 +77,9 @@ func tell(err error, cmd *cobra.Command) (message, todo string) {
 	case deviceops.EUNAUTHENTICATED:
 		return message, "log in: deviceops login --server URL --token TOKEN"
 	case deviceops.EFORBIDDEN:
+		if !aboutToken.MatchString(message) {
+			return message, ""
+		}
 		return message, "use a token that may do this; deviceops doctor shows what yours may"
 	case deviceops.ENOTFOUND:
 		return message, "see what there is with the list and get commands; what lies outside your account is not shown"

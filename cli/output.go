@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+	"golang.org/x/term"
 )
 
 // Output formats.
@@ -90,6 +93,23 @@ func isTerminal(w io.Writer) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
+
+// terminalSize gives the characters of a line and the lines of a terminal; more than
+// anything has where it is none.
+func terminalSize(w io.Writer) (width, height int) {
+	if f, ok := w.(*os.File); ok {
+		if width, height, err := term.GetSize(int(f.Fd())); err == nil && width > 0 && height > 0 {
+			return width, height
+		}
+	}
+	return math.MaxInt32, math.MaxInt32
+}
+
+// escapes are what colors text and takes no place.
+var escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// printed gives how many characters of a line are seen.
+func printed(line string) int { return utf8.RuneCountInString(escapes.ReplaceAllString(line, "")) }
 
 // color is an ANSI color.
 type color string

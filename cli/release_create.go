@@ -173,18 +173,22 @@ func (n *newRelease) read(name string) error {
 func (n *newRelease) perComponent() error {
 	for _, flag := range []struct {
 		name  string
+		form  string
 		pairs []string
 		set   func(c *deviceops.ComponentRequest, value string)
 	}{
-		{"kind", n.kinds, func(c *deviceops.ComponentRequest, v string) { c.Kind = v }},
-		{"version-of", n.versions, func(c *deviceops.ComponentRequest, v string) { c.Version = v }},
-		{"group", turned(n.groups), func(c *deviceops.ComponentRequest, v string) { c.Group = v }},
+		{"kind", "NAME=KIND", n.kinds, func(c *deviceops.ComponentRequest, v string) { c.Kind = v }},
+		{"version-of", "NAME=VERSION", n.versions, func(c *deviceops.ComponentRequest, v string) { c.Version = v }},
+		{"group", "GROUP=NAME,NAME", turned(n.groups), func(c *deviceops.ComponentRequest, v string) { c.Group = v }},
 	} {
 		for _, pair := range flag.pairs {
 			name, value, ok := strings.Cut(pair, "=")
 			i := slices.IndexFunc(n.parts, func(p part) bool { return p.Name == name })
-			if !ok || value == "" || i < 0 {
-				return fmt.Errorf("--%s %s: no --file or --component is named %q", flag.name, pair, name)
+			if !ok || name == "" || value == "" {
+				return fmt.Errorf("--%s: write %s", flag.name, flag.form)
+			}
+			if i < 0 {
+				return fmt.Errorf("--%s names %q, and no --file or --component is named so", flag.name, name)
 			}
 			flag.set(&n.parts[i].ComponentRequest, value)
 		}

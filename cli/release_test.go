@@ -82,7 +82,7 @@ func TestReleaseCreate(t *testing.T) {
 
 	m.file("os.img", image+"!")
 	refused := m.run(create...).failed(cli.ExitFailed)
-	require.Contains(t, refused, "kiosk-os@2.4.0 exists with other content: sha256 of component os is "+hex.EncodeToString(sum[:])+", not ")
+	require.Contains(t, refused, "kiosk-os@2.4.0 exists with other content: sha256 of component os is "+hex.EncodeToString(sum[:])+", yours is ")
 	sum = sha256.Sum256([]byte(image + "!"))
 	_, err := m.store.FindArtifact(t.Context(), deviceops.RootAccount, hex.EncodeToString(sum[:]))
 	require.Equal(t, deviceops.ENOTFOUND, deviceops.ErrorCode(err), "it is told before anything is uploaded")
@@ -122,7 +122,9 @@ func TestReleaseSignatures(t *testing.T) {
 	require.Contains(t, m.run("release", "keys", "add", "twice", public).done(), "is registered already, as ci")
 	require.Regexp(t, id+` +ci +ed25519 +root`, m.run("release", "keys", "list").done())
 
-	require.Contains(t, m.run("release", "create", "kiosk-os@2", "--file", file).failed(cli.ExitFailed), "takes signed releases only")
+	unsigned := m.run("release", "create", "kiosk-os@2", "--file", file).failed(cli.ExitFailed)
+	require.Contains(t, unsigned, "takes signed releases only")
+	require.NotContains(t, unsigned, "use a token", "another token does not help")
 	require.Contains(t, m.run("release", "create", "kiosk-os@2", "--file", file, "--key", other).failed(cli.ExitFailed), "is not registered for account root")
 	require.Contains(t, m.run("release", "create", "kiosk-os@2", "--file", file, "--key", public).failed(cli.ExitFailed), "give an unencrypted PRIVATE KEY")
 	require.Contains(t, m.run("release", "create", "kiosk-os@2", "--file", file, "--key", private).done(), "kiosk-os@2 is created")
@@ -140,15 +142,16 @@ func TestReleaseCreateUsedWrongly(t *testing.T) {
 	m.file("os.img", "an image")
 	file := "os=" + filepath.Join(m.dir, "os.img")
 	for want, args := range map[string][]string{
-		"write project@version":                      {"kiosk-os", "--file", file},
-		"a release of nothing":                       {"kiosk-os@1"},
-		"write NAME=FILE":                            {"kiosk-os@1", "--file", "os.img"},
-		"write NAME=URL":                             {"kiosk-os@1", "--component", "os"},
-		"say what has to come":                       {"kiosk-os@1", "--component", "os=https://example.com/os"},
-		`size "big" is no number`:                    {"kiosk-os@1", "--component", "os=https://example.com/os#sha256=" + strings.Repeat("a", 64) + "&size=big"},
-		`--kind app=model: no --file or --component`: {"kiosk-os@1", "--file", file, "--kind", "app=model"},
-		`--group app=g: no --file or --component`:    {"kiosk-os@1", "--file", file, "--group", "g=os,app"},
-		"write key=value":                            {"kiosk-os@1", "--file", file, "--requires", "boot"},
+		"write project@version":              {"kiosk-os", "--file", file},
+		"a release of nothing":               {"kiosk-os@1"},
+		"write NAME=FILE":                    {"kiosk-os@1", "--file", "os.img"},
+		"write NAME=URL":                     {"kiosk-os@1", "--component", "os"},
+		"say what has to come":               {"kiosk-os@1", "--component", "os=https://example.com/os"},
+		`size "big" is no number`:            {"kiosk-os@1", "--component", "os=https://example.com/os#sha256=" + strings.Repeat("a", 64) + "&size=big"},
+		`--kind names "app", and no --file`:  {"kiosk-os@1", "--file", file, "--kind", "app=model"},
+		`--group names "app", and no --file`: {"kiosk-os@1", "--file", file, "--group", "g=os,app"},
+		"--group: write GROUP=NAME,NAME":     {"kiosk-os@1", "--file", file, "--group", "os"},
+		"write key=value":                    {"kiosk-os@1", "--file", file, "--requires", "boot"},
 	} {
 		require.Contains(t, m.run(append([]string{"release", "create"}, args...)...).failed(cli.ExitUsage), want)
 	}

@@ -37,7 +37,7 @@ func (w *screen) rolloutHead(r deviceops.RolloutReport) {
 		next += ", " + w.when(r.NextAt)
 	}
 	w.fields(
-		"rollout", x.Name, "id", x.ID, "change", string(x.Kind), "status", string(x.Status), "because", x.StatusReason,
+		"rollout", x.Name, "id", x.ID, "change", cmp.Or(r.Change, string(x.Kind)), "status", string(x.Status), "because", x.StatusReason,
 		"since", w.when(x.StatusSince)+by(x.StatusBy), "takes back", x.RollbackOf, "taken back by", x.Rollback,
 		"limits", fmt.Sprintf("%d in flight, %s", x.Limits.InFlight, perMinute(r.PerMinute)),
 		"created", w.when(x.CreatedAt)+by(x.CreatedBy), "reason", x.Reason, "took", w.took(x.StartedAt, x.FinishedAt), "next", next,
@@ -85,6 +85,8 @@ func (w *screen) tint(text string, c color) string {
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
 }
 
+// rings shows how far the rings are, in at most 80 columns unless their numbers are
+// large: each with its counts, and below them a bar and the words of the engine.
 func (w *screen) rings(rings []deviceops.Ring) {
 	rows := make([][]string, len(rings))
 	for i, r := range rings {
@@ -92,20 +94,15 @@ func (w *screen) rings(rings []deviceops.Ring) {
 		bad := fmt.Sprint(c.Failed + c.Rejected + c.TimedOut)
 		rows[i] = []string{
 			r.Name, string(r.Status), fmt.Sprintf("%d/%d", c.Finished(), c.Targeted), fmt.Sprint(c.InFlight()), fmt.Sprint(c.Succeeded),
-			fmt.Sprint(c.Healthy), fmt.Sprint(c.Unhealthy), bad, fmt.Sprint(c.Deferred), fmt.Sprint(c.Excused + c.Canceled), w.took(r.OpenedAt, r.ClosedAt),
+			fmt.Sprint(c.Unhealthy), bad, fmt.Sprint(c.Deferred), fmt.Sprint(c.Excused + c.Canceled), w.took(r.OpenedAt, r.ClosedAt),
 		}
 	}
-	header := []string{"RING", "STATUS", "DONE", "IN FLIGHT", "OK", "HEALTHY", "UNHEALTHY", "FAILED", "DEFERRED", "OUT", "TOOK"}
 	table := screen{colors: w.colors, now: w.now}
-	table.table(header, rows)
+	table.table([]string{"RING", "STATUS", "DONE", "BUSY", "OK", "UNWELL", "FAILED", "LATER", "OUT", "TOOK"}, rows)
 	for i, line := range strings.Split(strings.TrimRight(table.String(), "\n"), "\n") {
-		picture := strings.Repeat(" ", barWidth)
+		w.line("%s", line)
 		if i > 0 {
-			picture = w.bar(rings[i-1].Counts)
-		}
-		w.line("%s", strings.TrimRight(picture+columnGap+line, " "))
-		if i > 0 && rings[i-1].Reason != "" {
-			w.line("%*s%s", barWidth+len(columnGap), "", cut(rings[i-1].Reason, detailWidth))
+			w.line("  %s", strings.TrimRight(w.bar(rings[i-1].Counts)+columnGap+cut(rings[i-1].Reason, detailWidth), " "))
 		}
 	}
 }
@@ -189,10 +186,14 @@ func (w *screen) rolloutApprovals(r deviceops.RolloutReport) {
 	}
 }
 
-func (w *screen) rolloutDevices(devices []deviceops.RolloutDevice) {
+func (w *screen) rolloutDevices(devices []deviceops.RolloutDevice, rings []deviceops.Ring) {
 	rows := make([][]string, len(devices))
 	for i, d := range devices {
-		rows[i] = []string{d.Device, fmt.Sprint(d.Ring), string(d.Status), fmt.Sprint(d.Attempt), w.when(d.SentAt), w.took(d.SentAt, d.EndedAt), cut(deviceNote(d), 80)}
+		ring := fmt.Sprint(d.Ring)
+		if d.Ring < len(rings) {
+			ring = rings[d.Ring].Name
+		}
+		rows[i] = []string{d.Device, ring, string(d.Status), fmt.Sprint(d.Attempt), w.when(d.SentAt), w.took(d.SentAt, d.EndedAt), cut(deviceNote(d), 80)}
 	}
 	w.table([]string{"DEVICE", "RING", "STATUS", "ATTEMPT", "SENT", "TOOK", "NOTE"}, rows)
 }
@@ -214,7 +215,7 @@ func deviceNote(d deviceops.RolloutDevice) string {
 }
 
 func (w *screen) rolloutPreview(p deviceops.RolloutPreview) {
-	w.fields("rollout", p.Name, "change", string(p.Kind), "targets", fmt.Sprintf("%d devices", p.Targeted), "begins", w.when(p.Begins), "ends", w.when(p.Ends), "sha256", p.Hash)
+	w.fields("rollout", p.Name, "change", p.Change, "targets", fmt.Sprintf("%d devices", p.Targeted), "begins", w.when(p.Begins), "ends", w.when(p.Ends), "sha256", p.Hash)
 	w.line("")
 	rows := make([][]string, len(p.Rings))
 	for i, r := range p.Rings {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ func inCanary() deviceops.RolloutReport {
 				{Index: 1, Name: "everyone", Status: deviceops.RingPending, Counts: deviceops.Counts{Targeted: 1990, Pending: 1990}},
 			},
 		},
-		PerMinute: 120,
+		Change: "release kiosk-os@2.4.0", PerMinute: 120,
 		Gates: []deviceops.RingGate{{Ring: 0, GateVerdict: deviceops.GateVerdict{
 			Fail: deviceops.GateReading{Terms: []deviceops.GateTerm{{Text: "ring.failed + ring.unhealthy", Value: number(3), Op: ">=", Threshold: number(4), Verdict: deviceops.No}}},
 			Pass: deviceops.GateReading{Terms: []deviceops.GateTerm{{Text: "pct(ring.healthy, ring.reached)", Op: ">=", Threshold: number(98)}}},
@@ -44,7 +45,7 @@ func TestRenderRollout(t *testing.T) {
 	drawn(t, `
 rollout  kiosk-2.4.0
 id       ro-0a1b2c3d4e5f
-change   release
+change   release kiosk-os@2.4.0
 status   running
 since    1h ago by user:maria
 limits   500 in flight, 120/m
@@ -53,10 +54,11 @@ reason   ticket 4711
 took     1h
 next     ring canary passes or not, in 10m
 
-                      RING      STATUS   DONE    IN FLIGHT  OK  HEALTHY  UNHEALTHY  FAILED  DEFERRED  OUT  TOOK
-████████████▒▒▒▒▒▒▓▓  canary    soaking  9/10    1          7   6        1          2       0         0    1h
-                      soaks until 12:10
-░░░░░░░░░░░░░░░░░░░░  everyone  pending  0/1990  0          0   0        0          0       0         0    -
+RING      STATUS   DONE    BUSY  OK  UNWELL  FAILED  LATER  OUT  TOOK
+canary    soaking  9/10    1     7   1       2       0      0    1h
+  ████████████▒▒▒▒▒▒▓▓  soaks until 12:10
+everyone  pending  0/1990  0     0   0       0       0      0    -
+  ░░░░░░░░░░░░░░░░░░░░
 
 GATE                 OF                               IS      LIMIT  HOLDS
 canary  fails when   ring.failed + ring.unhealthy     3   >=  4      no
@@ -84,11 +86,11 @@ func TestBarsShowTheLastDevice(t *testing.T) {
 func TestRenderRolloutDevices(t *testing.T) {
 	t.Parallel()
 	drawn(t, `
-DEVICE  RING  STATUS     ATTEMPT  SENT    TOOK  NOTE
-k1      0     succeeded  1        2m ago  5.0s
-k2      0     failed     3        2m ago  1m    no space left (disk_full)
-k3      1     pending    0        -       -     its window opens at 01:00
-k4      0     accepted   1        5s ago  5.0s  installing, 40 %
+DEVICE  RING    STATUS     ATTEMPT  SENT    TOOK  NOTE
+k1      canary  succeeded  1        2m ago  5.0s
+k2      canary  failed     3        2m ago  1m    no space left (disk_full)
+k3      1       pending    0        -       -     its window opens at 01:00
+k4      canary  accepted   1        5s ago  5.0s  installing, 40 %
 `, func(w *screen) {
 		w.rolloutDevices([]deviceops.RolloutDevice{
 			{Device: "k1", Status: deviceops.DeviceSucceeded, Attempt: 1, SentAt: ago(2 * time.Minute), EndedAt: ago(2*time.Minute - 5*time.Second), Health: deviceops.Yes},
@@ -96,7 +98,7 @@ k4      0     accepted   1        5s ago  5.0s  installing, 40 %
 				Error: &deviceops.CommandError{Code: "disk_full", Message: "no space left"}},
 			{Device: "k3", Ring: 1, Status: deviceops.DevicePending, Wait: &deviceops.RolloutWait{Kind: deviceops.WaitWindow, Text: "its window opens at 01:00"}},
 			{Device: "k4", Status: deviceops.DeviceAccepted, Attempt: 1, SentAt: ago(5 * time.Second), Phase: "installing", Percent: 40},
-		})
+		}, []deviceops.Ring{{Name: "canary"}})
 	})
 }
 
@@ -104,7 +106,7 @@ func TestRenderPreview(t *testing.T) {
 	t.Parallel()
 	drawn(t, `
 rollout  kiosk-2.4.0
-change   release
+change   release kiosk-os@2.4.0
 targets  2000 devices
 begins   now
 ends     in 3h
@@ -124,7 +126,7 @@ LEFT OUT  BECAUSE                SUCH AS
 ring canary takes 7, not 10: no more match
 `, func(w *screen) {
 		w.rolloutPreview(deviceops.RolloutPreview{
-			Name: "kiosk-2.4.0", Kind: deviceops.ChangeRelease, Hash: "abc", Targeted: 2000, Begins: now, Ends: now.Add(3 * time.Hour),
+			Name: "kiosk-2.4.0", Kind: deviceops.ChangeRelease, Change: "release kiosk-os@2.4.0", Hash: "abc", Targeted: 2000, Begins: now, Ends: now.Add(3 * time.Hour),
 			Rings: []deviceops.RingPreview{
 				{Name: "canary", Devices: 7, Online: 7, Examples: []string{"k1", "k2"}, Begins: now, Ends: now.Add(30 * time.Minute), Soak: 30 * time.Minute,
 					Fail: "ring.failed >= 2", OnFail: deviceops.FailRollback},
@@ -155,7 +157,28 @@ func TestWatchDrawsOverItself(t *testing.T) {
 	view := (&app{Config: Config{Out: &out}}).rolloutView(true)
 	require.NoError(t, view.draw("one\ntwo\n"))
 	require.NoError(t, view.draw("three\n"))
-	require.Equal(t, "one\x1b[K\ntwo\x1b[K\n\x1b[J\x1b[2Athree\x1b[K\n\x1b[J", out.String())
+	require.Equal(t, "one\ntwo\n\x1b[2A\x1b[Jthree\n", out.String())
+
+	out.Reset()
+	view.size = func() (int, int) { return 5, 4 }
+	require.NoError(t, view.draw("12345\n\x1b[32m123456\x1b[0m\nno room\n"))
+	require.NoError(t, view.draw("x\n"))
+	require.Equal(t, "\x1b[1A\x1b[J12345\n\x1b[32m123456\x1b[0m\n\x1b[3A\x1b[Jx\n", out.String(), "a wide line takes two, and what is too high is left out")
+}
+
+// What is watched in a terminal of 80 columns has room there.
+func TestARolloutHasRoomIn80Columns(t *testing.T) {
+	t.Parallel()
+	report := inCanary()
+	for i := range report.Rollout.Rings {
+		c := &report.Rollout.Rings[i].Counts
+		c.Targeted, c.Succeeded, c.Unhealthy, c.Failed, c.Pending, c.Excused = 100_000, 20_000, 100, 200, 0, 40
+	}
+	var w screen
+	w.rings(report.Rollout.Rings)
+	for line := range strings.Lines(w.String()) {
+		require.LessOrEqual(t, printed(strings.TrimSuffix(line, "\n")), 80, line)
+	}
 }
 
 func TestPace(t *testing.T) {

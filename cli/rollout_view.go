@@ -15,13 +15,14 @@ type rolloutView struct {
 	app   *app
 	shown bool
 	live  bool
-	lines int // of the picture that stands on the terminal
+	size  func() (width, height int) // of the terminal
+	lines int                        // of the picture that stands there
 	last  string
 	pace  pace
 }
 
 func (a *app) rolloutView(shown bool) *rolloutView {
-	return &rolloutView{app: a, shown: shown, live: a.terminal()}
+	return &rolloutView{app: a, shown: shown, live: a.terminal(), size: func() (int, int) { return terminalSize(a.Out) }}
 }
 
 func (v *rolloutView) update(r deviceops.RolloutReport, now time.Time) error {
@@ -42,17 +43,24 @@ func (v *rolloutView) update(r deviceops.RolloutReport, now time.Time) error {
 }
 
 // draw replaces the picture that stands on the terminal: the cursor goes up to
-// its first line, every line is cleared to its end, and so is what is below.
+// its first line, and what is below is cleared. A line that is wider than the
+// terminal takes several of its lines; what is higher is left out, as the cursor
+// cannot go up to where it began.
 func (v *rolloutView) draw(picture string) error {
 	var b strings.Builder
 	if v.lines > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA", v.lines)
+		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", v.lines)
 	}
+	width, height := v.size()
+	v.lines = 0
 	for line := range strings.Lines(picture) {
-		b.WriteString(strings.TrimSuffix(line, "\n") + "\x1b[K\n")
+		takes := max(1, (printed(strings.TrimSuffix(line, "\n"))+width-1)/width)
+		if v.lines+takes >= height {
+			break
+		}
+		v.lines += takes
+		b.WriteString(line)
 	}
-	b.WriteString("\x1b[J")
-	v.lines = strings.Count(picture, "\n")
 	_, err := io.WriteString(v.app.Out, b.String())
 	return err
 }

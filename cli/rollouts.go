@@ -102,9 +102,14 @@ func (a *app) showCreated(created deviceops.RolloutCreated) error {
 		}
 	})
 	if err == nil && created.Refused {
-		return errReported
+		return refused("nothing begins")
 	}
 	return err
+}
+
+// refused ends a command whose manifest has errors, which were shown.
+func refused(so string) error {
+	return deviceops.Errorf(deviceops.EINVALID, "the manifest is refused: %s", so)
 }
 
 // findings shows diagnostics to the person at the terminal.
@@ -136,7 +141,7 @@ why, and when it would end if all goes well. Nothing is stored and nothing begin
 				}
 			})
 			if err == nil && told.Refused {
-				return errReported
+				return refused("it could not be created")
 			}
 			return err
 		}),
@@ -196,8 +201,12 @@ func (a *app) rolloutDevices() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			report, err := c.Rollout(ctx, args[0])
+			if err != nil {
+				return err
+			}
 			defer a.more(len(rows.Items), rows.Next)
-			return a.show(rows, func(w *screen) { w.rolloutDevices(rows.Items) })
+			return a.show(rows, func(w *screen) { w.rolloutDevices(rows.Items, report.Rollout.Rings) })
 		}),
 	}
 	page.add(cmd)

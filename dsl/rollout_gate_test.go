@@ -93,6 +93,11 @@ fix: ring.failed is from 0 to 7 there
 	require.Empty(t, CheckGates("r.yaml", shared, nil))
 	require.Empty(t, CheckGates("r.yaml", shared, []int{50, 450}))
 	require.Equal(t, []string{"gate-never"}, codes(CheckGates("r.yaml", shared, []int{49, 450})))
+
+	few := CheckGates("r.yaml", shared, []int{60, 1})
+	require.Equal(t, []string{"gate-never"}, codes(few))
+	require.False(t, few.HasErrors(), "more may join the last ring")
+	require.Contains(t, few[0].String(), "this never holds in ring rest, which has 1 device at most")
 }
 
 // randomGate writes a condition over counts.

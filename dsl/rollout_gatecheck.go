@@ -50,7 +50,7 @@ func (m *manifest) checkGate(g readGate, ring int) bool {
 	case !r.yes:
 		m.reportNever(g, s, ring)
 	default:
-		m.reportAlways(g)
+		m.reportAlways(g, ring)
 	}
 	return false
 }
@@ -64,7 +64,16 @@ func (m *manifest) reportNever(g readGate, s sizes, ring int) {
 	if ring >= 0 && !math.IsInf(s.ring, 1) {
 		where = sprintf(" in ring %s, which has %s at most", m.spec.Rings[ring].Name, sprintCount(int(s.ring)))
 	}
-	m.reportPart(g, part, "gate-never", s.fix(part, g), "this never holds%s, so %s", where, effect)
+	m.reportPart(g, part, m.weight(ring), "gate-never", s.fix(part, g), "this never holds%s, so %s", where, effect)
+}
+
+// weight is how bad a gate is that is worth nothing in a ring. By the devices that
+// there are now it is no error where more may join later.
+func (m *manifest) weight(ring int) Severity {
+	if m.opts.ringSizes != nil && ring >= 0 && m.spec.Rings[ring].Rest() {
+		return SeverityWarning
+	}
+	return SeverityError
 }
 
 // fix says what a comparison that never holds could say instead.
@@ -84,7 +93,7 @@ func (s sizes) fix(n ast.Node, g readGate) string {
 	x := s.amountOf(side)
 	another := ""
 	if g.owner == gateOfRollout {
-		another = ", or give the ring a gate of its own"
+		another = "; or give the ring a gate of its own"
 	}
 	switch {
 	case x.low > x.high:
@@ -99,12 +108,12 @@ func (s sizes) fix(n ast.Node, g readGate) string {
 	return sprintf("%s is from %s to %s there%s", side, Format(x.low), Format(x.high), another)
 }
 
-func (m *manifest) reportAlways(g readGate) {
+func (m *manifest) reportAlways(g readGate, ring int) {
 	effect, fix := "the ring fails at its first count", "write how many may fail, as in ring.failed + ring.unhealthy >= 2"
 	if g.key == "pass" {
 		effect, fix = "the gate passes whatever happens", "write what is good enough, as in pct(ring.healthy, ring.reached) >= 98"
 	}
-	m.reportPart(g, g.tree, "gate-always", fix, "this always holds, so %s", effect)
+	m.reportPart(g, g.tree, m.weight(ring), "gate-always", fix, "this always holds, so %s", effect)
 }
 
 // divisions reports counts that are divided by counts: where there are none yet
@@ -115,7 +124,7 @@ func (m *manifest) divisions(g readGate, n ast.Node) {
 		m.divisions(g, n.Node)
 	case *ast.BinaryNode:
 		if (n.Operator == "/" || n.Operator == "%") && !isNumber(n.Right) {
-			m.reportPart(g, n, "gate-division", sprintf("write pct(%s, %s), which is in percent", n.Left, n.Right),
+			m.reportPart(g, n, SeverityError, "gate-division", sprintf("write pct(%s, %s), which is in percent", n.Left, n.Right),
 				"this is no number while %s is 0; pct is not known then, and neither passes nor fails", n.Right)
 			return
 		}
@@ -125,10 +134,10 @@ func (m *manifest) divisions(g readGate, n ast.Node) {
 }
 
 // reportPart reports a part of a condition.
-func (m *manifest) reportPart(g readGate, part ast.Node, code, fix, format string, args ...any) {
+func (m *manifest) reportPart(g readGate, part ast.Node, weight Severity, code, fix, format string, args ...any) {
 	from, to := extent(part)
 	lead := runes(g.node.Value) - runes(strings.TrimLeft(g.node.Value, " \t\n"))
-	m.doc.src.report(m.doc.part(g.node, lead+from, lead+to), code, fix, format, args...)
+	m.doc.src.add(weight, m.doc.part(g.node, lead+from, lead+to), code, fix, format, args...)
 }
 
 // extent gives the runes of an expression that a node stands for, without

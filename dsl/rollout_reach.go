@@ -291,7 +291,8 @@ func (m *manifest) sizesAt(ring int) sizes {
 
 // CheckGates checks a manifest as CompileRollout does, with the number of
 // devices that each ring really has, by index: a gate that cannot fail with so
-// many is worth nothing. Rings without devices are left alone.
+// many is worth nothing. Rings without devices are left alone, and of one that takes
+// the rest, and whoever joins later, it is a warning.
 func CheckGates(file, source string, ringSizes []int) Diagnostics {
 	_, found := CompileRollout(file, source, Options{ringSizes: ringSizes})
 	return found

@@ -50,7 +50,7 @@ func TestOtherContentUnderAVersionIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.CreateRelease(t.Context(), release("acme", "2.4.0", func(r *deviceops.Release) { r.Components[0].Size++ }))
 	requireCode(t, deviceops.ECONFLICT, err)
-	require.EqualError(t, err, "kiosk-os@2.4.0 exists with other content: size of component os is 8589934592, not 8589934593; give the change a new version")
+	require.EqualError(t, err, "kiosk-os@2.4.0 exists with other content: size of component os is 8589934592, yours is 8589934593. Give the change a new version")
 }
 
 func TestAnUnsignedReleaseCanBeSigned(t *testing.T) {
