@@ -33,20 +33,26 @@ type pulse struct {
 type pulseKey struct{}
 
 // withPulse has an activity say that it is at work until stop is called, or it has
-// not gone on for longer than patience. It does so with beat.
+// not gone on for longer than patience. It does so with beat. What it is just saying
+// it says to the end: stop waits for that.
 func withPulse(ctx context.Context, patience time.Duration) (_ context.Context, stop context.CancelFunc) {
 	p := &pulse{felt: time.Now()}
-	ctx, stop = context.WithCancel(ctx)
-	go p.run(ctx, patience)
-	return context.WithValue(ctx, pulseKey{}, p), stop
+	at, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { p.run(ctx, at.Done(), patience) })
+	stop = func() {
+		cancel()
+		running.Wait()
+	}
+	return context.WithValue(at, pulseKey{}, p), stop
 }
 
-func (p *pulse) run(ctx context.Context, patience time.Duration) {
+func (p *pulse) run(ctx context.Context, stopped <-chan struct{}, patience time.Duration) {
 	ticker := time.NewTicker(pulseEvery)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-stopped:
 			return
 		case <-ticker.C:
 			if details, alive := p.feel(patience); alive {
