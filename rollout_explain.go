@@ -342,7 +342,7 @@ func (e explainer) limits() *Wait {
 	l, total := e.Rollout.Limits, e.Rollout.Total()
 	if l.InFlight > 0 && total.InFlight() >= l.InFlight {
 		return &Wait{
-			For: string(WaitInFlight), Since: e.ring().OpenedAt, Text: fmt.Sprintf("%d devices are at it, and no more than %d may be", total.InFlight(), l.InFlight),
+			For: string(WaitInFlight), Since: e.ring().OpenedAt, Text: fmt.Sprintf("%s at it, and no more than %d may be", are(total.InFlight(), "device"), l.InFlight),
 			Do: fmt.Sprintf("deviceops rollout set %s --in-flight N", e.Rollout.Name),
 		}
 	}
@@ -352,7 +352,7 @@ func (e explainer) limits() *Wait {
 	}
 	return &Wait{
 		For: string(WaitRate), Since: e.ring().OpenedAt,
-		Text: fmt.Sprintf("%s of its ring are pending, and %s may begin per minute", devices(e.ring().Counts.Pending), number(&rate)),
+		Text: fmt.Sprintf("%s pending in its ring, and %s may begin per minute", are(e.ring().Counts.Pending, "device"), number(&rate)),
 		Do:   fmt.Sprintf("deviceops rollout set %s --rate N/m", e.Rollout.Name),
 	}
 }

@@ -92,7 +92,7 @@ func TestExplainRolloutWaits(t *testing.T) {
 		"in_flight": {func(f *deviceops.ExplainRolloutFacts) { f.Rollout.Limits.InFlight = 5 }, []deviceops.Wait{{
 			For: "in_flight", Since: ago(time.Hour), Text: "5 devices are at it, and no more than 5 may be", Do: "deviceops rollout set r --in-flight N"}}},
 		"rate": {func(f *deviceops.ExplainRolloutFacts) { f.Rollout.Limits.Rate = deviceops.RateSpec{Start: 1.5} }, []deviceops.Wait{{
-			For: "rate", Since: ago(time.Hour), Text: "10 devices of its ring are pending, and 1.5 may begin per minute", Do: "deviceops rollout set r --rate N/m"}}},
+			For: "rate", Since: ago(time.Hour), Text: "10 devices are pending in its ring, and 1.5 may begin per minute", Do: "deviceops rollout set r --rate N/m"}}},
 
 		"offline": {found(deviceops.WaitOffline, "it is offline since x"), asWas("offline", "it is offline since x",
 			"see that it has power and network; it is served as soon as it says hello: deviceops explain device k1")},

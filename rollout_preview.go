@@ -89,6 +89,11 @@ func (p *Previewer) Add(d *Device, heldBy string) error {
 	return nil
 }
 
+// Holders says which rollouts hold devices, of an Excuse that is RolloutPreview.Held.
+func (x *Excuse) Holders() string {
+	return fmt.Sprintf("%s held by other rollouts, such as %s by %s", are(x.Devices, "device"), x.Example, x.Reason)
+}
+
 func (x *Excuse) add(device string) {
 	x.Devices++
 	x.Example = cmp.Or(x.Example, device)
@@ -116,6 +121,9 @@ func (p *Previewer) Preview() RolloutPreview {
 	out := RolloutPreview{
 		Name: p.spec.Name, Kind: p.spec.Change.Kind, Change: p.spec.Change.String(), Hash: p.facts.Hash, Targeted: p.targeted,
 		Begins: later(p.facts.Now, p.spec.Start), Excused: p.excuses(),
+	}
+	if p.held.Devices > 0 {
+		out.Held = &p.held
 	}
 	e := newEstimate(p, out.Begins)
 	at, offline := out.Begins, 0
@@ -228,7 +236,7 @@ func (p *Previewer) notes(offline int, out RolloutPreview) []string {
 }
 
 func (p *Previewer) heldText() string {
-	text := fmt.Sprintf("%s are held by other rollouts, such as %s by %s", devices(p.held.Devices), p.held.Example, p.held.Reason)
+	text := p.held.Holders()
 	switch p.spec.Conflict {
 	case ConflictRefuse:
 		return text + ": it would be refused"

@@ -38,6 +38,7 @@ type RolloutPreview struct {
 	Targeted int           `json:"targeted"` // devices that meet the targets now, the excused ones included
 	Rings    []RingPreview `json:"rings"`
 	Excused  []Excuse      `json:"excused,omitempty"`
+	Held     *Excuse       `json:"held,omitempty"`  // devices that other rollouts hold, with the rollout of the example as reason
 	Notes    []string      `json:"notes,omitempty"` // what a person should know: "ring canary takes 7, not 10: no more match"
 	Begins   time.Time     `json:"begins"`
 	Ends     time.Time     `json:"ends,omitzero"` // as expected, if all goes well; zero: nobody can tell

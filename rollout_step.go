@@ -200,6 +200,14 @@ func summary(c Counts) string {
 
 func devices(n int) string { return count(n, "device") }
 
+// are is count with its verb: "1 device is", "2 devices are".
+func are(n int, what string) string {
+	if n == 1 {
+		return count(n, what) + " is"
+	}
+	return count(n, what) + " are"
+}
+
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

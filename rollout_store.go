@@ -242,7 +242,7 @@ type Candidate struct {
 
 	Freeze     *Freeze // of the device's account or one above; nil: none
 	LockedBy   string  // the id of the exclusive command that holds the device; "": none
-	ConflictBy string  // the id of the rollout that holds the device; "": none
+	ConflictBy string  // the name of the rollout that holds the device; "": none
 	FamilyBy   string  // the id of the gateway or child that a rollout or an exclusive command is at; "": none
 
 	Group            string // the value of the budget's field

@@ -160,12 +160,12 @@ func controlText(r *deviceops.Rollout, c deviceops.RolloutControl, said deviceop
 	text := fmt.Sprintf("rollout %s is %s", r.Name, r.Status)
 	switch c.Action {
 	case deviceops.RolloutRetry:
-		text += fmt.Sprintf("; %d devices are asked again", said.Devices)
+		text += fmt.Sprintf("; asked again: %d of its devices", said.Devices)
 	case deviceops.RolloutSet:
 		text += fmt.Sprintf("; up to %d devices are at it at once, %s", r.Limits.InFlight, rateText(r.Limits.Rate))
 	}
 	if w := said.Withdrawal; w != nil {
-		text += fmt.Sprintf("; %d were withdrawn, %d are at it and go on, %d were asked and are silent", w.Withdrawn, w.Running, w.Unknown)
+		text += fmt.Sprintf("; withdrawn %d, running %d, unknown %d (asked, and silent since)", w.Withdrawn, w.Running, w.Unknown)
 	}
 	return text
 }

@@ -35,7 +35,7 @@ func TestControlRolloutPauses(t *testing.T) {
 	require.Equal(t, "user:maria", out.Rollout.StatusBy)
 	require.Empty(t, out.Rollout.Source)
 	require.Equal(t, &deviceops.Withdrawal{Withdrawn: 1, Running: 2, Unknown: 2}, out.Controlled.Withdrawal)
-	require.Equal(t, "rollout bright is paused; 1 were withdrawn, 2 are at it and go on, 2 were asked and are silent", out.Controlled.Text)
+	require.Equal(t, "rollout bright is paused; withdrawn 1, running 2, unknown 2 (asked, and silent since)", out.Controlled.Text)
 	require.Equal(t, 3, out.Rollout.Rings[0].Counts.Pending)
 
 	again, err := f.tryControl(deviceops.RolloutControl{Action: deviceops.RolloutPause}, 0)

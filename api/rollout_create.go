@@ -33,20 +33,24 @@ func (r rolloutService) create(ctx context.Context, p deviceops.Principal, in *c
 	return deviceops.RolloutCreated{Created: created, Diagnostics: m.found, Rollout: &rollout}, nil
 }
 
-// weigh checks the gates of a manifest once more, with the devices that there are: a
-// canary of one device cannot fail a gate that bears with one. A rollout that was
-// created before is not judged again, and neither is one without gates.
+// weigh holds a manifest against the devices that there are, where that matters: a
+// canary of one device cannot fail a gate that bears with one, and conflict: refuse
+// bears with no device that another rollout holds. A rollout that was created before
+// is not judged again. ECONFLICT.
 func (r rolloutService) weigh(ctx context.Context, m manifest) (manifest, error) {
-	if !m.spec.Gated() {
+	if !m.spec.Gated() && m.spec.Conflict != deviceops.ConflictRefuse {
 		return m, nil
 	}
 	_, err := r.Store.FindRollout(ctx, deviceops.RolloutID(m.account, m.spec.Name))
 	if deviceops.ErrorCode(err) != deviceops.ENOTFOUND {
 		return m, err
 	}
-	_, found, err := r.foresee(ctx, m)
+	preview, found, err := r.foresee(ctx, m)
 	if err != nil {
 		return m, err
+	}
+	if preview.Held != nil && m.spec.Conflict == deviceops.ConflictRefuse {
+		return m, deviceops.Errorf(deviceops.ECONFLICT, "rollout %s is not created: %s, and the manifest says conflict: refuse", m.spec.Name, preview.Held.Holders())
 	}
 	m.found = append(m.found, texts(found)...)
 	if found.HasErrors() {

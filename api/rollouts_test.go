@@ -290,6 +290,8 @@ func TestPreviewsTellOfConflicts(t *testing.T) {
 	other := strings.Replace(rolloutYAML, "night-mode", "day-mode", 1)
 	r.as(victor, http.MethodPost, "/v1/rollouts:preview", deviceops.RolloutRequest{Source: other + "conflict: refuse\n"}).into(&told)
 	require.Contains(t, strings.Join(told.Preview.Notes, "\n"), "2 devices are held by other rollouts, such as k1 by night-mode: it would be refused")
+	refused := r.as(olga, http.MethodPost, "/v1/rollouts", deviceops.RolloutRequest{Source: other + "conflict: refuse\n"}).refused(409, deviceops.ECONFLICT)
+	require.Contains(t, refused, "rollout day-mode is not created: 2 devices are held by other rollouts, such as k1 by night-mode, and the manifest says conflict: refuse")
 	var own deviceops.RolloutPreviewed
 	r.as(victor, http.MethodPost, "/v1/rollouts:preview", deviceops.RolloutRequest{Source: rolloutYAML}).into(&own)
 	require.NotContains(t, strings.Join(own.Preview.Notes, "\n"), "held", "it does not hold devices against itself")

@@ -30,9 +30,6 @@ func (a *app) control(action deviceops.RolloutAction, short, long, example strin
 
 func (w *screen) controlled(c deviceops.RolloutControlled) {
 	w.line("%s", c.Text)
-	if x := c.Withdrawal; x != nil {
-		w.line("withdrawn %d, running %d, unknown %d", x.Withdrawn, x.Running, x.Unknown)
-	}
 	if c.Rollback != "" {
 		w.line("Watch it: deviceops rollout watch %s", c.Rollback)
 	}

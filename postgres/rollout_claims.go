@@ -80,7 +80,7 @@ func (t tx) claimRows(ctx context.Context, q deviceops.RolloutClaim) ([]deviceop
 // that was made earlier and has not come to it yet. What a rollback takes back does
 // not keep it from that.
 const conflictBy = `(
-	select o.id from rollout_devices r join rollouts o on o.id = r.rollout
+	select o.name from rollout_devices r join rollouts o on o.id = r.rollout
 	where r.device = x.device and r.rollout <> $5 and not (` + rolloutEnded + `)
 		and (r.status in ('sent', 'accepted', 'deferred') or r.leased_until > $1
 			or r.status = 'pending' and o.id <> $9 and (o.created_at, o.id) < ($8, $5))

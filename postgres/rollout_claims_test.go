@@ -211,7 +211,7 @@ func TestClaimRolloutSeesConflicts(t *testing.T) {
 		assigned(t, s, newer, 0, "k1", "k2")
 		require.Empty(t, candidates(t, s, claimOf(older, 0))["k1"].ConflictBy, "the older one goes first")
 		of := candidates(t, s, claimOf(newer, 0))
-		require.Equal(t, older.ID, of["k1"].ConflictBy)
+		require.Equal(t, older.Name, of["k1"].ConflictBy)
 		require.Empty(t, of["k2"].ConflictBy)
 		q := claimOf(newer, 0)
 		q.Conflict = false
@@ -225,7 +225,7 @@ func TestClaimRolloutSeesConflicts(t *testing.T) {
 		third = running(t, s, third)
 		assigned(t, s, third, 0, "k2")
 		advanced(t, s, third, deviceops.DeviceSent, "k2")
-		require.Equal(t, third.ID, candidates(t, s, claimOf(newer, 0))["k2"].ConflictBy, "it is at it")
+		require.Equal(t, third.Name, candidates(t, s, claimOf(newer, 0))["k2"].ConflictBy, "it is at it")
 		third.Status = deviceops.RolloutCanceled
 		require.NoError(t, s.SaveRollout(t.Context(), third))
 		require.Empty(t, candidates(t, s, claimOf(newer, 0))["k2"].ConflictBy, "that one has ended")

@@ -156,7 +156,7 @@ func TestARolloutWaitsForAnotherUntilThatIsCanceled(t *testing.T) {
 	}
 	explained := h.must("explain", "device", held)
 	require.Contains(t, explained, "rollout older: ")
-	require.Contains(t, explained, "rollout newer: rollout "+h.rollout("older").Rollout.ID+" holds it")
+	require.Contains(t, explained, "rollout newer: rollout older holds it")
 	require.Contains(t, h.must("rollout", "preview", filepath.Join(h.dir, "rollout.yaml")), "2 devices are held by other rollouts")
 
 	h.must("rollout", "cancel", "older", "--reason", "there is a newer one")
