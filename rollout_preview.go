@@ -210,7 +210,7 @@ func (p *Previewer) notes(offline int, out RolloutPreview) []string {
 	var notes []string
 	add := func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }
 	if f := p.facts.Freeze; f != nil {
-		add("account %s is frozen by %s%s: nothing leaves before deviceops thaw", f.Account, f.By, because(f.Reason))
+		add("%s", f.Text())
 	}
 	if p.spec.Approve != nil {
 		add("the plan has to be approved first, by %s", strings.Join(p.spec.Approve.By, ", "))

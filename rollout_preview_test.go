@@ -63,7 +63,7 @@ func TestPreview(t *testing.T) {
 	}, got.Excused)
 	require.Equal(t, []string{
 		"ring canary takes 7, not 10: no more match",
-		"account acme is frozen by user:maria: black friday: nothing leaves before deviceops thaw",
+		"account acme is frozen by user:maria: black friday: nothing leaves before deviceops thaw --account acme",
 		"the plan has to be approved first, by role:approver",
 		"30 devices run the release already, such as sim-00951, and succeed without a message",
 		"10 devices are held by other rollouts, such as sim-00891 by ro-2: they wait until it lets them go",

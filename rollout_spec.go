@@ -1,6 +1,7 @@
 package deviceops
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -300,4 +301,9 @@ type Freeze struct {
 	Reason  string    `json:"reason"`
 	By      string    `json:"by"`
 	At      time.Time `json:"at"`
+}
+
+// Text says what a freeze does, and how it ends.
+func (f Freeze) Text() string {
+	return fmt.Sprintf("account %s is frozen by %s%s: nothing leaves before deviceops thaw --account %s", f.Account, f.By, because(f.Reason), f.Account)
 }

@@ -29,6 +29,13 @@ func (r rolloutService) report(ctx context.Context, found deviceops.Rollout) (de
 	if report.Waits, err = r.Store.RolloutWaits(ctx, found.ID); err != nil {
 		return report, err
 	}
+	frozen, err := r.Store.Freezes(ctx, found.Account)
+	if err != nil {
+		return report, err
+	}
+	if len(frozen) > 0 {
+		report.Next = frozen[0].Text()
+	}
 	report.Approvals, err = r.asked(ctx, found)
 	return report, err
 }
@@ -55,7 +62,7 @@ func nextOf(r deviceops.Rollout) string {
 	case r.Status.Ended() || r.Status == deviceops.RolloutPaused:
 		return ""
 	case i >= 0 && r.Rings[i].Status == deviceops.RingRunning && r.Rings[i].Counts.Open() > 0:
-		return fmt.Sprintf("ring %s is through when %d more of its devices are", r.Rings[i].Name, r.Rings[i].Counts.Open())
+		return fmt.Sprintf("ring %s waits for %d of its %d devices", r.Rings[i].Name, r.Rings[i].Counts.Open(), r.Rings[i].Counts.Targeted)
 	case i >= 0 && r.Rings[i].Reason != "":
 		return "ring " + r.Rings[i].Name + ": " + r.Rings[i].Reason
 	default:

@@ -297,6 +297,24 @@ func TestPreviewsTellOfConflicts(t *testing.T) {
 	require.NotContains(t, strings.Join(own.Preview.Notes, "\n"), "held", "it does not hold devices against itself")
 }
 
+// What a rollout that runs does next is told where it is shown.
+func TestRolloutsTellWhatComesNext(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	started := r.rollout()
+	started.Status, started.Rings[0].Status, started.Rings[0].OpenedAt = deviceops.RolloutRunning, deviceops.RingRunning, now
+	require.NoError(t, r.store.SaveRollout(t.Context(), started))
+	next := func() string {
+		var report deviceops.RolloutReport
+		r.as(victor, http.MethodGet, "/v1/rollouts/night-mode", nil).into(&report)
+		require.Equal(t, "config brightness", report.Change)
+		return report.Next
+	}
+	require.Equal(t, "ring canary waits for 1 of its 1 devices", next())
+	r.as(olga, http.MethodPost, "/v1/freezes", deviceops.FreezeRequest{Reason: "Black Friday"}).into(&deviceops.Freeze{})
+	require.Equal(t, "account acme is frozen by user:olga: Black Friday: nothing leaves before deviceops thaw --account acme", next())
+}
+
 func TestAccountsAreFrozen(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
