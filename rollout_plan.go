@@ -304,8 +304,12 @@ func (v *RolloutView) fail(i int, reason string) RolloutStep {
 	return RolloutStep{Do: DoFail, Ring: i, Action: action, Reason: reason}
 }
 
-// judge decides on a ring whose devices are done and have soaked.
+// judge decides on a ring whose devices are done and have soaked. Where others have
+// taken all devices over before anything was sent there is nothing to decide.
 func (v *RolloutView) judge(i int) RolloutStep {
+	if total := v.Rollout.Total(); total.Canceled > 0 && total.Canceled == total.Targeted {
+		return finish(RolloutCanceled, "no device is left: other rollouts have taken them over")
+	}
 	verdict := v.gate(i).Judge(v.facts(i), true)
 	switch verdict.Outcome {
 	case GatePass:

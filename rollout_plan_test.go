@@ -116,6 +116,15 @@ func TestNextStep(t *testing.T) {
 		asks   string
 		reason string // a part of it
 	}{
+		"a rollout that was superseded everywhere ends": {
+			all(ringIs(0, deviceops.RingRunning), func(v *deviceops.RolloutView) {
+				v.Rollout.Rings[0].Counts, v.Rollout.Rings[1].Counts = deviceops.Counts{Targeted: 10, Canceled: 10}, deviceops.Counts{Targeted: 10, Canceled: 10, Excused: 2}
+			}), deviceops.RolloutStep{Do: deviceops.DoFinish, Ring: -1, Status: deviceops.RolloutCanceled}, "", "other rollouts have taken them over"},
+		"one that was superseded in a ring asks": {
+			all(ringIs(0, deviceops.RingRunning), func(v *deviceops.RolloutView) {
+				v.Rollout.Rings[0].Counts = deviceops.Counts{Targeted: 10, Canceled: 10}
+			}), deviceops.RolloutStep{Do: deviceops.DoAsk, Ring: 0, Until: look}, "gate-0", "10 were canceled"},
+
 		// Before the first ring.
 		"a plan that nobody has to approve begins": {all(fresh), deviceops.RolloutStep{Do: deviceops.DoOpen, Ring: 0}, "", "its turn has come"},
 		"the plan is asked for":                    {all(fresh, askPlan), deviceops.RolloutStep{Do: deviceops.DoAsk, Ring: -1}, "plan", "It reaches 20 devices in 2 rings"},

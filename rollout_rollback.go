@@ -74,7 +74,7 @@ func (s *RolloutSpec) Of(r *Rollout) *RolloutSpec {
 }
 
 // always is a condition that holds.
-var always = &GateCondition{Source: "true", Judge: func(GateFacts) (Verdict, error) { return Yes, nil }}
+var always = &GateCondition{Source: "all of its devices are done", Judge: func(GateFacts) (Verdict, error) { return Yes, nil }}
 
 // Changed reports whether the rollout may have changed the device of this row,
 // so that a rollback has to see to it: it was sent the change, and did not refuse

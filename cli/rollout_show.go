@@ -33,6 +33,9 @@ func (w *screen) rollout(r deviceops.RolloutReport) {
 func (w *screen) rolloutHead(r deviceops.RolloutReport) {
 	x := r.Rollout
 	next := r.Next
+	if next == x.StatusReason {
+		next = "" // it stands there already
+	}
 	if next != "" && !r.NextAt.IsZero() {
 		next += ", " + w.when(r.NextAt)
 	}
@@ -228,7 +231,7 @@ func (w *screen) rolloutPreview(p deviceops.RolloutPreview) {
 	w.line("")
 	gates := make([][]string, len(p.Rings))
 	for i, r := range p.Rings {
-		gates[i] = []string{r.Name, dash(r.Fail), dash(string(r.OnFail)), dash(r.Pass)}
+		gates[i] = []string{r.Name, cmp.Or(r.Fail, "never"), dash(string(r.OnFail)), cmp.Or(r.Pass, "none failed or is unhealthy")}
 	}
 	w.table([]string{"GATE", "FAILS WHEN", "THEN", "PASSES WHEN"}, gates)
 	if len(p.Excused) > 0 {

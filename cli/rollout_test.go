@@ -117,8 +117,8 @@ canary    7        7       now     30m   -              in 30m  k1 k2
 everyone  1990     1800    in 30m  2h    role:operator  in 3h
 
 GATE      FAILS WHEN        THEN      PASSES WHEN
-canary    ring.failed >= 2  rollback  -
-everyone  -                 -         -
+canary    ring.failed >= 2  rollback  none failed or is unhealthy
+everyone  never             -         none failed or is unhealthy
 
 LEFT OUT  BECAUSE                SUCH AS
 3         it runs 2.4.0 already  k9
