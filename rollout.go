@@ -70,6 +70,13 @@ type Rollout struct {
 	Rings []Ring `json:"rings,omitempty"` // by index; left out of lists
 }
 
+// Superseded reports whether every device was called off before its turn, as other
+// rollouts took them over.
+func (r *Rollout) Superseded() bool {
+	total := r.Total()
+	return total.Canceled > 0 && total.Canceled == total.Targeted
+}
+
 // PacedSince gives since when the rate grows: the first ring, or the last time that
 // the rollout went on after a pause.
 func (r *Rollout) PacedSince() time.Time {

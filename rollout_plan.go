@@ -27,6 +27,8 @@ type RolloutView struct {
 	// Deferred is how many devices wait for a person because they used up their
 	// deferrals.
 	Deferred int
+	// Superseded says that nobody is left: see Rollout.Superseded.
+	Superseded bool
 	// Rollback is the status of the rollout that takes this one back; "": none.
 	Rollback RolloutStatus
 }
@@ -307,7 +309,7 @@ func (v *RolloutView) fail(i int, reason string) RolloutStep {
 // judge decides on a ring whose devices are done and have soaked. Where others have
 // taken all devices over before anything was sent there is nothing to decide.
 func (v *RolloutView) judge(i int) RolloutStep {
-	if total := v.Rollout.Total(); total.Canceled > 0 && total.Canceled == total.Targeted {
+	if v.Superseded {
 		return finish(RolloutCanceled, "no device is left: other rollouts have taken them over")
 	}
 	verdict := v.gate(i).Judge(v.facts(i), true)

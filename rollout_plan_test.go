@@ -119,10 +119,12 @@ func TestNextStep(t *testing.T) {
 		"a rollout that was superseded everywhere ends": {
 			all(ringIs(0, deviceops.RingRunning), func(v *deviceops.RolloutView) {
 				v.Rollout.Rings[0].Counts, v.Rollout.Rings[1].Counts = deviceops.Counts{Targeted: 10, Canceled: 10}, deviceops.Counts{Targeted: 10, Canceled: 10, Excused: 2}
+				v.Superseded = v.Rollout.Superseded()
 			}), deviceops.RolloutStep{Do: deviceops.DoFinish, Ring: -1, Status: deviceops.RolloutCanceled}, "", "other rollouts have taken them over"},
 		"one that was superseded in a ring asks": {
 			all(ringIs(0, deviceops.RingRunning), func(v *deviceops.RolloutView) {
 				v.Rollout.Rings[0].Counts = deviceops.Counts{Targeted: 10, Canceled: 10}
+				v.Superseded = v.Rollout.Superseded()
 			}), deviceops.RolloutStep{Do: deviceops.DoAsk, Ring: 0, Until: look}, "gate-0", "10 were canceled"},
 
 		// Before the first ring.

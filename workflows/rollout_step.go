@@ -35,8 +35,14 @@ func bulk(ctx workflow.Context, name string, in, out any) error {
 func (p *rollout) view(ctx workflow.Context) deviceops.RolloutView {
 	return deviceops.RolloutView{
 		Spec: p.spec, Rollout: p.state.Rollout, Memory: p.state.Memory, Now: workflow.Now(ctx),
-		Deferred: p.state.Deferred, Rollback: p.state.Rollback,
+		Deferred: p.state.Deferred, Rollback: p.state.Rollback, Superseded: p.superseded(ctx),
 	}
+}
+
+// superseded reports whether the rollout ends since nobody is left. Older executions
+// ask a person.
+func (p *rollout) superseded(ctx workflow.Context) bool {
+	return p.state.Rollout.Superseded() && workflow.GetVersion(ctx, "superseded", workflow.DefaultVersion, 1) != workflow.DefaultVersion
 }
 
 // plan assigns devices to rings. A rollout that can't be planned has ended.

@@ -174,6 +174,21 @@ func TestRolloutWhoseWorkflowIsCalledOff(t *testing.T) {
 	require.Equal(t, deviceops.RolloutCanceled, w.rollouts[rolloutID].Status)
 }
 
+// Nobody is asked about a rollout whose devices others have taken over.
+func TestRolloutThatIsSuperseded(t *testing.T) {
+	t.Parallel()
+	w := newRoundabout(t, "rollout: r\nchange: { release: kiosk-os@2.4.0 }\ntargets: 'true'\n", 10)
+	w.fare = func(_, devices int, open time.Duration) deviceops.Counts {
+		if open < time.Minute {
+			return deviceops.Counts{Targeted: devices, Pending: devices}
+		}
+		return deviceops.Counts{Targeted: devices, Canceled: devices}
+	}
+	result := w.roll(t)
+	require.Equal(t, deviceops.RolloutCanceled, result.Status)
+	require.Equal(t, "no device is left: other rollouts have taken them over", result.Reason)
+}
+
 func TestRolloutDeadline(t *testing.T) {
 	t.Parallel()
 	w := newRoundabout(t, twoRings+"deadline: 2026-05-01T12:20:00Z\n", 10, 90)
