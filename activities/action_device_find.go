@@ -7,7 +7,7 @@ import (
 )
 
 var _ = addAction(NewAction(About{
-	Name: "device.find", Summary: "finds devices of the account", Idempotent: true,
+	Name: "device.find", Summary: "finds devices of the account", Idempotent: true, Quick: true,
 	Description: "All conditions have to hold. Devices come in the order of their ids; `more` tells that there are others beyond the limit.",
 	Example: `
 - id: dark

@@ -7,7 +7,7 @@ import (
 )
 
 var _ = addAction(NewAction(About{
-	Name: "device.get", Summary: "reads the device as it is now", Device: true, Idempotent: true,
+	Name: "device.get", Summary: "reads the device as it is now", Device: true, Idempotent: true, Quick: true,
 	Description: "The output has the same fields as `device` in expressions.",
 	Example: `
 - id: now

@@ -7,7 +7,7 @@ import (
 )
 
 var _ = addAction(NewAction(About{
-	Name: "device.transition", Summary: "brings the device into another state", Device: true, Idempotent: true,
+	Name: "device.transition", Summary: "brings the device into another state", Device: true, Idempotent: true, Quick: true,
 	Description: "A transition that the state machine or a guard of the profile does not allow fails with `conflict`.",
 	Example: `
 - action: device.transition

@@ -10,7 +10,7 @@ import (
 )
 
 var _ = addAction(NewAction(About{
-	Name: "device.update", Summary: "changes tags, labels and attributes of the device", Device: true, Idempotent: true,
+	Name: "device.update", Summary: "changes tags, labels and attributes of the device", Device: true, Idempotent: true, Quick: true,
 	Description: "Labels and attributes that are not named stay; `null` removes one. Attributes have to be declared in the profile and be of the type declared there.",
 	Example: `
 - action: device.update

@@ -10,7 +10,7 @@ import (
 const EventRunLog = "run.log"
 
 var _ = addAction(NewAction(About{
-	Name: "log", Summary: "puts a line on the timeline of the run and its device",
+	Name: "log", Summary: "puts a line on the timeline of the run and its device", Idempotent: true, Quick: true,
 	Example: `
 - action: log
   with: { message: "battery is at ${{ device.metrics.battery_pct }} %", level: warning }`,
@@ -26,7 +26,7 @@ func writeLog(ctx context.Context, c *Call, args logArgs) (None, error) {
 }
 
 // tell writes an event about the step's device or, without one, about the run's
-// account.
+// account, once however often the action is performed.
 func (c *Call) tell(ctx context.Context, eventType, severity string, data map[string]any) error {
 	account := c.Account
 	if c.in.Device != "" {
@@ -37,7 +37,7 @@ func (c *Call) tell(ctx context.Context, eventType, severity string, data map[st
 		account = device.Account
 	}
 	data["run"], data["step"] = c.Run, c.Step
-	return c.deps.Store.AppendEvents(ctx, []deviceops.Event{{
+	return c.deps.appendOnce(ctx, deviceops.SeqKey{Device: seqsOfRuns, Boot: c.ID, Seq: seqTold}, deviceops.Event{
 		Account: account, Device: c.in.Device, Type: eventType, Severity: severity, At: c.Now(), ReceivedAt: c.Now(), Data: data,
-	}})
+	})
 }

@@ -10,7 +10,7 @@ import (
 const EventNotification = "notification"
 
 var _ = addAction(NewAction(About{
-	Name: "notify", Summary: "tells people something", Idempotent: true,
+	Name: "notify", Summary: "tells people something", Idempotent: true, Quick: true,
 	Description: "The channel `log` writes an event of type `notification`, which `deviceops events tail` and the timeline of the device show. " +
 		"Any other is a published channel: the notification is queued and sent at once or, when the system is away, later; " +
 		"the step does not wait for it. Of one channel and key no more are sent than the channel's `limit` says; the rest is folded into one.",

@@ -21,6 +21,11 @@ type About struct {
 	Device      bool   // it works on the step's device
 	Idempotent  bool   // to perform it again changes nothing more
 	Waits       bool   // it is performed again and again until something has happened
+
+	// Quick says that it reaches nothing but the store. Such actions are performed
+	// several at a time, and again if the worker dies before it could tell: so they
+	// have to be idempotent. Taking it from an action is a change of the engine.
+	Quick bool
 }
 
 // None is the output of an action that gives nothing.
@@ -31,6 +36,7 @@ type None struct{}
 type Action struct {
 	spec    deviceops.ActionSpec
 	waits   bool
+	quick   bool
 	perform func(ctx context.Context, c *Call) (any, error)
 }
 
@@ -50,7 +56,7 @@ type Action struct {
 // deviceops.Device, or a struct. NewAction panics if a type cannot be described.
 func NewAction[A, O any](about About, perform func(ctx context.Context, c *Call, args A) (O, error)) Action {
 	args, output := reflect.TypeFor[A](), reflect.TypeFor[O]()
-	a := Action{waits: about.Waits, spec: deviceops.ActionSpec{
+	a := Action{waits: about.Waits, quick: about.Quick, spec: deviceops.ActionSpec{
 		Name: about.Name, Summary: about.Summary, Description: strings.TrimSpace(about.Description), Example: strings.TrimSpace(about.Example),
 		Device: about.Device, Idempotent: about.Idempotent, Args: schemaJSON(args), Secrets: secretPaths(args, ""),
 	}}
@@ -92,6 +98,10 @@ func ActionsWith(more ...Action) []deviceops.ActionSpec { return core.with(more)
 // and holds nothing meanwhile: it can be left and taken up again.
 func Waits(action string) bool { return core[action].waits }
 
+// Quick reports whether an action that every installation has reaches nothing but
+// the store.
+func Quick(action string) bool { return core[action].quick }
+
 func (t actionTable) specs() []deviceops.ActionSpec {
 	specs := make([]deviceops.ActionSpec, 0, len(t))
 	for _, name := range slices.Sorted(maps.Keys(t)) {
@@ -100,7 +110,8 @@ func (t actionTable) specs() []deviceops.ActionSpec {
 	return specs
 }
 
-// with gives a table that has more actions; one of the same name replaces.
+// with gives a table that has more actions; one of the same name replaces, and has
+// to be quick where that was.
 func (t actionTable) with(more []Action) actionTable {
 	all := maps.Clone(t)
 	for _, a := range more {

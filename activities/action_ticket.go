@@ -9,7 +9,7 @@ import (
 )
 
 var _ = addAction(NewAction(About{
-	Name: "ticket.open", Summary: "opens a ticket, or counts on the open one about the same problem", Idempotent: true,
+	Name: "ticket.open", Summary: "opens a ticket, or counts on the open one about the same problem", Idempotent: true, Quick: true,
 	Description: "Of one account and fingerprint there is at most one open ticket. Without `fingerprint` the problem is the device and the title. " +
 		"A problem that is back within `reopen` opens its last ticket again; later, another one. " +
 		"With `channel` the ticket is opened in the system of the channel too, and both are kept in step: comments, severity, closing and opening again, both ways. " +
@@ -25,14 +25,14 @@ var _ = addAction(NewAction(About{
 }, openTicket))
 
 var _ = addAction(NewAction(About{
-	Name: "ticket.comment", Summary: "adds a comment to a ticket", Idempotent: true,
+	Name: "ticket.comment", Summary: "adds a comment to a ticket", Idempotent: true, Quick: true,
 	Example: `
 - action: ticket.comment
   with: { ticket: "${{ steps.ticket.output.id }}", text: The kiosk answers again. }`,
 }, commentTicket))
 
 var _ = addAction(NewAction(About{
-	Name: "ticket.close", Summary: "closes a ticket", Idempotent: true,
+	Name: "ticket.close", Summary: "closes a ticket", Idempotent: true, Quick: true,
 	Description: "It is named by its id, or by the fingerprint of its problem: then that is over, and it is no mistake if it has no open ticket. " +
 		"A ticket that is closed already stays as it is. The members of a parent are closed with it.",
 	Example: `

@@ -68,7 +68,7 @@ func TestNotifyQueues(t *testing.T) {
 	}, queued[1])
 	require.Equal(t, noon.Add(time.Minute), queued[0].DueAt, "by the limit of the channel")
 	require.Empty(t, systems.calls, "the step does not wait for the system")
-	require.Len(t, w.events(t, "k1", activities.EventNotification), 3)
+	require.Len(t, w.events(t, "k1", activities.EventNotification), 2, "one for each step")
 
 	require.Equal(t, deviceops.ENOTFOUND, activities.Cause(say("c", map[string]any{"channel": "nowhere"})).Code)
 	require.Equal(t, "the channel crm cannot notify; give it notify:", activities.Cause(say("c", map[string]any{"channel": "crm"})).Message)

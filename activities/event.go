@@ -26,15 +26,28 @@ func (a *Runs) Emit(ctx context.Context, in EmitInput) error {
 	if err != nil {
 		return Failure(err)
 	}
-	return Failure(a.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-		fresh, err := tx.ClaimSeqs(ctx, []deviceops.SeqKey{{Device: "run", Boot: in.ID, Seq: 1}}, now)
+	return Failure(a.deps.appendOnce(ctx, deviceops.SeqKey{Device: seqsOfRuns, Boot: in.ID, Seq: seqEmitted}, deviceops.Event{
+		Account: in.Account, Device: in.Device, Type: in.Type, Severity: in.Severity, Data: data, At: in.At, ReceivedAt: now,
+	}))
+}
+
+// Events of runs are told from those that were stored before as those of devices
+// are: by a sequence of their own, whose boot is the id of the step's effect.
+const (
+	seqsOfRuns = "run"
+	seqEmitted = 1 // by emit
+	seqTold    = 2 // by an action
+)
+
+// appendOnce stores an event unless one of its key is stored.
+func (d Deps) appendOnce(ctx context.Context, key deviceops.SeqKey, e deviceops.Event) error {
+	return d.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+		fresh, err := tx.ClaimSeqs(ctx, []deviceops.SeqKey{key}, e.ReceivedAt)
 		if err != nil || !fresh[0] {
 			return err
 		}
-		return tx.AppendEvents(ctx, []deviceops.Event{{
-			Account: in.Account, Device: in.Device, Type: in.Type, Severity: in.Severity, Data: data, At: in.At, ReceivedAt: now,
-		}})
-	}))
+		return tx.AppendEvents(ctx, []deviceops.Event{e})
+	})
 }
 
 // WatchInput asks for events that came in since a time.

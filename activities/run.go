@@ -20,7 +20,8 @@ func newRuns(d Deps) *Runs {
 
 // PinInput names the definition that a run executes.
 type PinInput struct {
-	Run deviceops.Run `json:"run"`
+	Run    deviceops.Run `json:"run"`
+	Engine int           `json:"engine,omitempty"` // version of the engine that begins the run
 }
 
 // PinOutput is the definition, as it goes into the run's history.
@@ -28,6 +29,9 @@ type PinOutput struct {
 	Version int    `json:"version"`
 	Hash    string `json:"hash"`
 	Source  string `json:"source"`
+	// Engine is the version of the engine with which the run goes on: the one that
+	// began it. 0: it began before that was written down.
+	Engine int `json:"engine,omitempty"`
 	// Behind are those behind the run besides its starter: who started the run
 	// that started it, who published the automation that did.
 	Behind []string `json:"behind,omitempty"`
@@ -38,6 +42,7 @@ type PinOutput struct {
 // workflow is not published; ECONFLICT when it is not what was asked for.
 func (a *Runs) Pin(ctx context.Context, in PinInput) (PinOutput, error) {
 	out, err := a.pin(ctx, in.Run)
+	out.Engine = in.Engine
 	return out, Failure(err)
 }
 

@@ -18,10 +18,11 @@ type handInput struct {
 }
 
 // handWritten is the yardstick of the interpreter: what benchWorkflow writes in
-// YAML, as a Go programmer would write it. Nobody sees its steps, and its
-// definition is the binary.
+// YAML, as a Go programmer would write it who knows that the action only touches
+// the store: as a local activity. Nobody sees its steps, and its definition is the
+// binary.
 func handWritten(ctx workflow.Context, in handInput) (map[string]any, error) {
-	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		StartToCloseTimeout:    30 * time.Second,
 		ScheduleToCloseTimeout: 2 * time.Minute,
 		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 500 * time.Millisecond, BackoffCoefficient: 1.5, MaximumInterval: 15 * time.Second},
@@ -32,7 +33,7 @@ func handWritten(ctx workflow.Context, in handInput) (map[string]any, error) {
 		if n <= i {
 			continue
 		}
-		err := workflow.ExecuteActivity(ctx, activities.NameAction, activities.ActionInput{
+		err := workflow.ExecuteLocalActivity(ctx, activities.NameAction, activities.ActionInput{
 			Action: "log", Account: in.Account, RunID: in.Run, Step: fmt.Sprintf("act_%d", i), By: "run:" + in.Run,
 			Args: map[string]any{"message": fmt.Sprintf("action %d of %d", n, in.Actions)},
 		}).Get(ctx, nil)

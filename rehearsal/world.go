@@ -179,6 +179,8 @@ func (w *world) pin(r deviceops.Run) reply {
 	if d == nil {
 		return gives(nil, activities.Failure(deviceops.Errorf(deviceops.ENOTFOUND, "there is no workflow %s in these files", reference(r.Workflow, r.Version))))
 	}
+	// Without a word on the engine each action is an activity of its own, which a
+	// mock may answer late, or never.
 	return gives(activities.PinOutput{Version: d.version, Hash: d.Hash, Source: d.Source}, nil)
 }
 

@@ -24,8 +24,8 @@
 // # History
 //
 // Workflows are made to be cheap: what only touches the database is a local
-// activity in the workflow task that is open anyway; the rows of a run's
-// timeline ride with the next activity; a device is waited for in one activity
+// activity in the workflow task that is open anyway, quick actions of runs
+// included; the rows of a run's timeline ride with the next activity; a device is waited for in one activity
 // that holds no worker slot.
 //
 // Every state carries the version of the engine that began it. Code that would

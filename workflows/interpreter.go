@@ -20,6 +20,7 @@ type process struct {
 	state   state
 	relay   relay
 	expects []string // for what of AttributeWaitingFor the branches wait now
+	quick   int      // quick actions that were performed in this execution
 	saving  bool     // somebody is giving a change of the hold to the store
 }
 

@@ -35,11 +35,16 @@ func local(ctx workflow.Context, name string, in, out any) error {
 	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		StartToCloseTimeout:    storeTimeout,
 		ScheduleToCloseTimeout: storePatience,
-		// A pause longer than a workflow task becomes a timer: a store that is
-		// away for hours costs a few events each half minute, not each second.
-		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second},
+		RetryPolicy:            untilItIsBack(),
 	})
 	return workflow.ExecuteLocalActivity(ctx, name, in).Get(ctx, out)
+}
+
+// untilItIsBack says how often a store that is out of reach is tried. A pause
+// longer than a workflow task becomes a timer: hours cost a few events each half
+// minute, not each second.
+func untilItIsBack() *temporal.RetryPolicy {
+	return &temporal.RetryPolicy{InitialInterval: 200 * time.Millisecond, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second}
 }
 
 // remote executes an activity, with re-tries by Temporal within timeout.

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"cmp"
+
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/deviceops/deviceops"
@@ -123,9 +125,10 @@ func (x *execution) succeeded(ctx workflow.Context) ending {
 // pin puts the definition into the history and compiles it.
 func (x *execution) pin(ctx workflow.Context, known *programs) error {
 	var pinned activities.PinOutput
-	if err := local(ctx, activities.NamePinDefinition, activities.PinInput{Run: x.run}, &pinned); err != nil {
+	if err := local(ctx, activities.NamePinDefinition, activities.PinInput{Run: x.run, Engine: x.state.Engine}, &pinned); err != nil {
 		return err
 	}
+	x.state.Engine = cmp.Or(pinned.Engine, min(x.state.Engine, lastUntold))
 	x.run.Version, x.run.Hash, x.desk.Behind = pinned.Version, pinned.Hash, pinned.Behind
 	program, err := known.get(pinned.Hash, pinned.Source)
 	if err != nil {

@@ -14,7 +14,12 @@ import (
 //
 //   - 1: of runs of TypeRun.
 //   - 2: what is large goes past the history; rows tell the variables that were set.
-const engine = 2
+//   - 3: the first activity writes the version down; quick actions are performed
+//     in the workflow task that is open.
+const engine = 3
+
+// lastUntold is the last version that is not written in histories of named runs.
+const lastUntold = 2
 
 // state is all that a run knows beside its program: everything is data, so that
 // it can be carried over to a new execution.

@@ -199,7 +199,7 @@ func (w *world) pin(_ context.Context, in activities.PinInput) (activities.PinOu
 	if !ok {
 		return activities.PinOutput{}, activities.Failure(deviceops.Errorf(deviceops.ENOTFOUND, "there is no workflow %s", in.Run.Workflow))
 	}
-	return activities.PinOutput{Version: 1, Hash: source, Source: source}, nil
+	return activities.PinOutput{Version: 1, Hash: source, Source: source, Engine: in.Engine}, nil
 }
 
 // answered gives what a device's failure looks like to a workflow.

@@ -42,14 +42,12 @@ func tryAction(x *execution, ctx workflow.Context, step *dsl.Step, c *call) outc
 		return failed(outOfTime(step))
 	}
 	x.state.row(c.Row).Input = map[string]any{"action": in.Action, "device": in.Device, "with": in.Args}
-	run, landed := x.ride(ctx)
-	in.Run = run
-	var out activities.ActionOutput
-	performed := perform(ctx, timeout, limit, in)
+	performed, landed := x.perform(ctx, timeout, limit, in)
 	if activities.Waits(in.Action) && x.arrives(ctx, performed) {
 		landed(false)
 		return outcome{parked: true}
 	}
+	var out activities.ActionOutput
 	err = performed.Get(ctx, &out)
 	landed(err == nil)
 	x.facts = nil
@@ -68,17 +66,41 @@ func timeIsUp(err error) bool {
 	return code == deviceops.ETIMEOUT || code == deviceops.EUNAVAILABLE
 }
 
+// quickOnes is how many actions a run performs before one that is quick is
+// performed as others are: so that rows of the timeline are saved, and the run
+// hears what people tell it, before much would have to be repeated.
+const quickOnes = 16
+
+// perform executes an action, and with it saves rows of the timeline; landed has
+// to be told whether that was done. A quick action is executed in the workflow
+// task that is open and saves nothing: in a moment the run waits, or ends.
+func (x *execution) perform(ctx workflow.Context, timeout, limit time.Duration, in activities.ActionInput) (_ workflow.Future, landed func(bool)) {
+	if x.state.Engine >= 3 && activities.Quick(in.Action) {
+		if x.quick++; x.quick%quickOnes != 0 {
+			return perform(ctx, timeout, limit, in, true), func(bool) {}
+		}
+	}
+	in.Run, landed = x.ride(ctx)
+	return perform(ctx, timeout, limit, in, false), landed
+}
+
 // perform executes an action. limit bounds one try of it with all that Temporal
 // repeats; without one, a try whose surroundings are out of reach (the store, the
 // provider of secrets, the broker) waits for them as long as the step may take. An
 // action that waits for something else does so for ever where nothing bounds it.
-func perform(ctx workflow.Context, timeout, limit time.Duration, in activities.ActionInput) workflow.Future {
+func perform(ctx workflow.Context, timeout, limit time.Duration, in activities.ActionInput, quick bool) workflow.Future {
 	if timeout == 0 && !activities.Waits(in.Action) {
 		timeout = storePatience
 	}
 	once := timeout
 	if limit == 0 || timeout == 0 {
 		once = min(cmp.Or(timeout, actionTimeout), actionTimeout)
+	}
+	if quick {
+		ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+			StartToCloseTimeout: once, ScheduleToCloseTimeout: timeout, RetryPolicy: untilItIsBack(),
+		})
+		return workflow.ExecuteLocalActivity(ctx, activities.NameAction, in)
 	}
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout:    once,

@@ -52,7 +52,7 @@ steps:
     foreach:
       items: [1, 2, 3]
       max_parallel: 2
-      steps: [ { command: diagnostics, timeout: 10m } ]
+      steps: [ { command: diagnostics, timeout: 10m }, { action: log, with: { message: swept } }, { action: log, with: { message: and wiped } } ]
   - { id: decision, approve: Go on?, by: [role:operator] }
   - id: post
     action: http.request
@@ -72,6 +72,9 @@ const waitedWorkflow = "workflow: waited\noutputs: { waited: \"${{ true }}\" }\n
 
 // mixedEffects is what one run has a device do, by name of command.
 var mixedEffects = map[string]int{"diagnostics": 4, "health": 2, "reboot": 1}
+
+// mixedLines is how often one run logs.
+const mixedLines = 3 * 2
 
 // mixedOutputs is what every run gives.
 var mixedOutputs = map[string]any{"log": []any{"timer", "undone", "caught odd"}, "swept": 3.0, "both": true, "by": "user:admin", "posted": 200.0}
@@ -136,6 +139,9 @@ func TestKillTheWorkerInTheMiddleOfRuns(t *testing.T) {
 	}
 	require.Equal(t, kills, effects.keys(), "each run made one request, however often it was repeated")
 	f.requireEffects(runs)
+	said, err := h.client().ListEvents(t.Context(), deviceops.EventFilter{Type: "run.log", Limit: 1000}, "")
+	require.NoError(t, err)
+	require.Len(t, said.Items, kills*mixedLines, "what runs only tell the store is stored once, too")
 }
 
 // moments gives the source of the moments and says how to repeat it.
