@@ -93,24 +93,43 @@ func openTicket(ctx context.Context, c *Call, args openTicketArgs) (openTicketOu
 	if err != nil {
 		return openTicketOutput{}, err
 	}
-	fingerprint := args.Fingerprint
-	if fingerprint == "" {
-		fingerprint = c.in.Device + "|" + args.Title
-	}
 	if err := c.reaches(ctx, account, args); err != nil {
 		return openTicketOutput{}, err
 	}
-	if args.Recover != "" && c.in.Device == "" {
-		return openTicketOutput{}, deviceops.Errorf(deviceops.EINVALID, "recover: %s needs a device: set `device` at the step or for the workflow", args.Recover)
+	o, err := args.opening(c.in.Device)
+	if err != nil {
+		return openTicketOutput{}, err
 	}
-	opened, err := c.open(ctx, deviceops.TicketOpening{
-		Ticket: deviceops.Ticket{
-			ID: "ticket-" + deviceops.ShortHash(8, c.ID), Account: account, Device: c.in.Device, Title: args.Title, Body: args.Body, Severity: args.Severity,
-			Fingerprint: withoutNUL(fingerprint), Assignee: args.Assignee, Run: c.Run, Channel: args.Channel, Notify: args.Notify, Recover: args.Recover,
-		},
-		Entry: c.entry("", "", args.Body), Fold: args.Fold.rule(), Reopen: time.Duration(args.Reopen),
-	})
+	o.Ticket.ID, o.Ticket.Account, o.Ticket.Run, o.Entry = "ticket-"+deviceops.ShortHash(8, c.ID), account, c.Run, c.entry("", "", args.Body)
+	opened, err := c.open(ctx, o)
 	return openTicketOutput{ID: opened.Ticket.ID, Created: opened.Created, Count: opened.Ticket.Count, Parent: opened.Ticket.Parent}, err
+}
+
+// TicketOpening gives what a call of ticket.open tells: all but the id of the
+// ticket, its account, and who tells it when. EINVALID.
+func TicketOpening(in ActionInput) (deviceops.TicketOpening, error) {
+	var args openTicketArgs
+	if err := decodeArguments(in.Args, &args); err != nil {
+		return deviceops.TicketOpening{}, err
+	}
+	return args.opening(in.Device)
+}
+
+func (args openTicketArgs) opening(device string) (deviceops.TicketOpening, error) {
+	if args.Recover != "" && device == "" {
+		return deviceops.TicketOpening{}, deviceops.Errorf(deviceops.EINVALID, "recover: %s needs a device: set `device` at the step or for the workflow", args.Recover)
+	}
+	fingerprint := args.Fingerprint
+	if fingerprint == "" {
+		fingerprint = device + "|" + args.Title
+	}
+	return deviceops.TicketOpening{
+		Ticket: deviceops.Ticket{
+			Device: device, Title: args.Title, Body: args.Body, Severity: args.Severity, Fingerprint: withoutNUL(fingerprint),
+			Assignee: args.Assignee, Channel: args.Channel, Notify: args.Notify, Recover: args.Recover,
+		},
+		Fold: args.Fold.rule(), Reopen: time.Duration(args.Reopen),
+	}, nil
 }
 
 // open opens a ticket. One that is over when its device is online is closed at once

@@ -114,7 +114,7 @@ const (
 	ExpectSteps   = "steps"   // Name of the step, Want string: its last status
 	ExpectCalls   = "calls"   // Name of the command, action or workflow, Want int: how often it was called
 	ExpectTickets = "tickets" // Want int: how many were opened, without the parents of storms
-	ExpectStorms  = "storms"  // Want int: how many storms tickets of automations folded into
+	ExpectStorms  = "storms"  // Want int: how many storms these folded into
 	ExpectOutputs = "outputs" // Name of the output, Want any
 	ExpectError   = "error"   // Name is code, message or step, Want string; of a message a part
 	ExpectTook    = "took"    // Want [2]time.Duration: least and most, from the start of a run to its end

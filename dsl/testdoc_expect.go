@@ -88,7 +88,7 @@ var (
 		{ExpectStarts, schema{"type": "array", "items": refTo("duration"), "description": "when runs are started"}},
 		{ExpectCalls, mapOf("commands, actions and workflows and how often each is called", integerSchema("", 0))},
 		{ExpectTickets, integerSchema("how many are opened, without the parents of storms", 0)},
-		{ExpectStorms, integerSchema("how many storms the tickets of automations fold into", 0)},
+		{ExpectStorms, integerSchema("how many storms these fold into", 0)},
 		{ExpectDevices, mapOf("devices and their state at the end", schema{"enum": stateNames()})},
 	}
 )

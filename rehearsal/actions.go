@@ -24,6 +24,7 @@ var builtins = map[string]func(w *world, in activities.ActionInput) (activities.
 		return activities.ActionOutput{}, nil
 	},
 	"ticket.open":   (*world).openTicket,
+	"ticket.close":  (*world).closeTicket,
 	"rollout.start": (*world).startRollout,
 	"rollout.wait":  (*world).waitRollout,
 }
@@ -103,10 +104,68 @@ func (w *world) configure(in activities.ActionInput) (activities.ActionOutput, e
 	}, nil
 }
 
+// openTicket opens a ticket, or tells again of the problem that has one. One that
+// is over when its device is online is closed at once if it is.
 func (w *world) openTicket(in activities.ActionInput) (activities.ActionOutput, error) {
-	w.tickets = append(w.tickets, in.Args)
-	w.note("ticket: %v", in.Args["title"])
-	return activities.ActionOutput{Output: map[string]any{"id": fmt.Sprintf("T-%d", len(w.tickets)), "created": true}}, nil
+	o, err := activities.TicketOpening(in)
+	if err != nil {
+		return activities.ActionOutput{}, err
+	}
+	o.Ticket.Account, o.Entry = deviceops.RootAccount, deviceops.TicketEntry{At: w.now, By: "run:" + in.Run.ID, Text: o.Ticket.Body}
+	t, err := w.desk.open(o, w.now)
+	if err != nil {
+		return activities.ActionOutput{}, err
+	}
+	w.noteTicket(t)
+	if o.Ticket.Recover != "" && w.device(in.Device).Session.Connectivity == deviceops.Online {
+		w.over(t.ticket.ID, deviceops.EntryRecovered)
+	}
+	return activities.ActionOutput{Output: map[string]any{
+		"id": t.ticket.ID, "created": t.before.ID == "", "count": t.ticket.Count, "parent": t.ticket.Parent,
+	}}, nil
+}
+
+// closeTicket closes the ticket that is named, or the one of a problem that is
+// over. A ticket that a mock opened is none of the case's.
+func (w *world) closeTicket(in activities.ActionInput) (activities.ActionOutput, error) {
+	id, _ := in.Args["ticket"].(string)
+	kind := deviceops.EntryClosed
+	if fingerprint, ok := in.Args["fingerprint"].(string); ok {
+		id, kind = w.desk.about(fingerprint), deviceops.EntryRecovered
+	}
+	w.over(id, kind)
+	return activities.ActionOutput{Output: map[string]any{"id": id, "status": string(deviceops.TicketClosed)}}, nil
+}
+
+// over closes a ticket that is open, and tells so.
+func (w *world) over(id, kind string) {
+	t := w.desk.tickets[id]
+	if t.Status != deviceops.TicketOpen {
+		return
+	}
+	storm, over := w.desk.over(id, kind, w.now)
+	w.note("ticket, closed: %s", t.Title)
+	if over {
+		w.note("storm, over: %s", storm.Title)
+	}
+}
+
+// noteTicket tells what became of an opening.
+func (w *world) noteTicket(t told) {
+	switch t.before.Status {
+	case "":
+		w.note("ticket: %s", t.ticket.Title)
+	case deviceops.TicketClosed:
+		w.note("ticket, open again: %s", t.ticket.Title)
+	default:
+		w.note("ticket, told again: %s", t.ticket.Title)
+	}
+	switch {
+	case t.storm.ID != t.stormBefore.ID:
+		w.note("storm of %s: %s", plural(t.storm.Members, "ticket", "tickets"), t.storm.Title)
+	case t.storm.Status != t.stormBefore.Status:
+		w.note("storm, open again: %s", t.storm.Title)
+	}
 }
 
 // startRollout gives what a rollout that was just created does. No device of the

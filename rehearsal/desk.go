@@ -8,7 +8,7 @@ import (
 	"github.com/deviceops/deviceops"
 )
 
-// desk is where tickets of automations are worked on, by the rules of the engine:
+// desk is where tickets are worked on, by the rules of the engine:
 // of a deviceops.Tx it has what these need.
 type desk struct {
 	deviceops.Tx
@@ -74,13 +74,33 @@ func (d *desk) open(o deviceops.TicketOpening, now time.Time) (t told, err error
 }
 
 // over closes a ticket, and gives its storm if that is over with it.
-func (d *desk) over(id string, now time.Time) (storm deviceops.Ticket, over bool) {
+func (d *desk) over(id, kind string, now time.Time) (storm deviceops.Ticket, over bool) {
 	before := d.tickets[d.tickets[id].Parent]
 	_, _ = deviceops.TellTicket(context.Background(), d, deviceops.TicketEntry{ // it exists, and may be closed
-		ID: fmt.Sprintf("over-%d", len(d.entries)), Ticket: id, Kind: deviceops.EntryRecovered, At: now,
+		ID: fmt.Sprintf("over-%d", len(d.entries)), Ticket: id, Kind: kind, At: now,
 	})
 	storm = d.tickets[before.ID]
 	return storm, storm.Status != before.Status
+}
+
+// about gives the open ticket of a problem; "": there is none.
+func (d *desk) about(fingerprint string) string {
+	for _, id := range d.ids {
+		if t := d.tickets[id]; t.Fingerprint == fingerprint && t.Status == deviceops.TicketOpen {
+			return id
+		}
+	}
+	return ""
+}
+
+// recovering gives the open tickets that are over when a device is online.
+func (d *desk) recovering(device string) (ids []string) {
+	for _, id := range d.ids {
+		if t := d.tickets[id]; t.Recover != "" && t.Device == device && t.Status == deviceops.TicketOpen {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // storms is how many parents there are.

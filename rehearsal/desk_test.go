@@ -55,3 +55,74 @@ func TestTicketsOfAStormFold(t *testing.T) {
 	}, told)
 	require.Equal(t, []string{"expected tickets 6: 5 tickets were opened", "expected storms 0: 1 storm began"}, differences(play(t, story("6", "0"))))
 }
+
+const runsOpen = `profile: sign
+commands: { ping: { result: { ok: boolean } } }
+---
+workflow: look
+inputs: { device: device sign, title: { type: string, default: dark } }
+device: ${{ inputs.device }}
+steps:
+  - id: ticket
+    action: ticket.open
+    with:
+      title: ${{ inputs.title }}
+      reopen: 1h
+      recover: online
+      fold: { by: "dark in ${{ device.labels.site }}", at_least: 3, title: "Dark in ${{ device.labels.site }}" }
+---
+automation: sign-dark
+trigger: { event: sign.dark }
+concurrency: parallel
+run: look@latest
+with: { device: "${{ event.device }}" }
+---
+workflow: repaired
+inputs: { device: device sign }
+device: ${{ inputs.device }}
+steps:
+  - action: ticket.close
+    with: { fingerprint: "${{ device.id }}|dark" }
+---
+automation: sign-repaired
+trigger: { event: sign.repaired }
+run: repaired@latest
+with: { device: "${{ event.device }}" }
+---
+test: signs
+automation: [sign-dark, sign-repaired]
+devices:
+  k1: { profile: sign, labels: { site: paris }, connectivity: offline }
+  k2: { profile: sign, labels: { site: paris }, connectivity: offline }
+  k3: { profile: sign, labels: { site: paris }, connectivity: offline }
+cases:
+  - name: runs tell of one problem again, fold, and say that it is over
+    events:
+      - { at: 0m, event: sign.dark, device: k1 }
+      - { at: 1m, event: sign.dark, device: k1 }
+      - { at: 2m, event: sign.dark, device: k2 }
+      - { at: 3m, event: sign.dark, device: k3 }
+      - { at: 10m, event: sign.repaired, device: k1 }
+      - { at: 11m, online: true, device: k2 }
+      - { at: 12m, online: true, device: k3 }
+      - { at: 20m, event: sign.dark, device: k1 }
+    expect: { runs: 6, tickets: 3, storms: 1 }
+`
+
+// Tickets of runs follow the rules of the engine, as those of automations do.
+func TestTicketsOfRunsFold(t *testing.T) {
+	t.Parallel()
+	result := play(t, runsOpen)
+	require.Empty(t, differences(result))
+	var notes []string
+	for _, note := range result.Notes {
+		if strings.HasPrefix(note.Text, "ticket") || strings.HasPrefix(note.Text, "storm") {
+			notes = append(notes, note.Text)
+		}
+	}
+	require.Equal(t, []string{
+		"ticket: dark", "ticket, told again: dark", "ticket: dark", "ticket: dark", "storm of 3 tickets: Dark in paris",
+		"ticket, closed: dark", "ticket, closed: dark", "ticket, closed: dark", "storm, over: Dark in paris",
+		"ticket, open again: dark", "storm, open again: Dark in paris",
+	}, notes)
+}

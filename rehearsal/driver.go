@@ -177,6 +177,11 @@ func (d *driver) apply(e dsl.TestEvent) {
 		device.State, device.StateSince = deviceops.State(to), d.now
 	case deviceops.EventDeviceConnectivity:
 		device.Session.Connectivity = deviceops.Connectivity(to)
+		if device.Session.Connectivity == deviceops.Online {
+			for _, id := range d.desk.recovering(device.ID) {
+				d.over(id, deviceops.EntryRecovered)
+			}
+		}
 	case deviceops.EventDegraded:
 		device.Wellness.Status = deviceops.Degraded
 	case deviceops.EventFlapping:

@@ -20,7 +20,7 @@ func (w *world) judge(e dsl.Expectation) dsl.Diagnostics {
 	case dsl.ExpectCalls:
 		return differs(e, e.Want, w.calls[e.Name], "%s was %s", e.Name, called(w.calls[e.Name]))
 	case dsl.ExpectTickets:
-		opened := len(w.tickets) + w.desk.opened
+		opened := w.desk.opened
 		return differs(e, e.Want, opened, "%s", plural(opened, "ticket was opened", "tickets were opened"))
 	case dsl.ExpectStorms:
 		return differs(e, e.Want, w.desk.storms(), "%s", plural(w.desk.storms(), "storm began", "storms began"))

@@ -114,32 +114,9 @@ func (p *play) OpenTicket(samples []deviceops.Sample, _ deviceops.WindowDecision
 	return true, nil
 }
 
-// noteTicket tells what became of an opening.
-func (p *play) noteTicket(t told) {
-	switch t.before.Status {
-	case "":
-		p.note("ticket: %s", t.ticket.Title)
-	case deviceops.TicketClosed:
-		p.note("ticket, open again: %s", t.ticket.Title)
-	default:
-		p.note("ticket, told again: %s", t.ticket.Title)
-	}
-	switch {
-	case t.storm.ID != t.stormBefore.ID:
-		p.note("storm of %s: %s", plural(t.storm.Members, "ticket", "tickets"), t.storm.Title)
-	case t.storm.Status != t.stormBefore.Status:
-		p.note("storm, open again: %s", t.storm.Title)
-	}
-}
-
 // TicketOver implements deviceops.AutomationPlay.
 func (p *play) TicketOver(deviceops.Sample) {
-	id := p.ticketOf[p.slot]
-	storm, over := p.desk.over(id, p.now)
-	p.note("ticket, closed: %s", p.desk.tickets[id].Title)
-	if over {
-		p.note("storm, over: %s", storm.Title)
-	}
+	p.over(p.ticketOf[p.slot], deviceops.EntryRecovered)
 }
 
 // ended starts what waited for the end of a run.

@@ -23,8 +23,7 @@ type world struct {
 	devices   map[string]*deviceops.Device
 	described map[string]bool   // devices that the case describes
 	calls     map[string]int    // by name of command, action or workflow
-	tickets   []map[string]any  // that runs opened
-	desk      *desk             // with those of automations
+	desk      *desk             // with the tickets of runs and automations
 	emitted   []deviceops.Event // by runs
 
 	runs      []*deviceops.Run // as stored, in the order of start, with those that runs started
