@@ -158,8 +158,13 @@ func (c channelService) redrive(ctx context.Context, p deviceops.Principal, in *
 	err = c.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
 		n, err := tx.RedriveNotices(ctx, account, in.Name, in.Body.IDs, c.Now())
 		report.Redriven = n
-		if err != nil || n == 0 {
+		switch {
+		case err != nil:
 			return err
+		case n == 0 && len(in.Body.IDs) > 0:
+			return deviceops.Errorf(deviceops.ENOTFOUND, "channel %s gave up no such notification: deviceops channels dead-letters %s lists those that it did", in.Name, in.Name)
+		case n == 0:
+			return nil
 		}
 		return tx.AppendAudit(ctx, c.entry(p, change{
 			account: account, action: "channel.redrive", target: "channel:" + in.Name, reason: in.Reason, evidence: map[string]any{"redriven": n},

@@ -63,4 +63,6 @@ func TestDeadLetters(t *testing.T) {
 	r.as(olga, http.MethodPost, "/v1/channels/desk/redrive", deviceops.RedriveRequest{}, "X-Reason", "the room is back").into(&done)
 	require.Equal(t, 1, done.Redriven)
 	require.Equal(t, "the room is back", r.audited("channel:desk").Reason)
+	problem := r.as(olga, http.MethodPost, "/v1/channels/desk/redrive", deviceops.RedriveRequest{IDs: []string{"n1"}}).refused(404, deviceops.ENOTFOUND)
+	require.Contains(t, problem, "channel desk gave up no such notification")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -190,6 +191,28 @@ func (f forwardingService) pause(paused bool) func(context.Context, deviceops.Pr
 	}
 }
 
+// hasTarget reports a target that the route has not; "" stands for all of them.
+// ENOTFOUND.
+func (f forwardingService) hasTarget(ctx context.Context, d deviceops.Document, target string) error {
+	if target == "" {
+		return nil
+	}
+	rows, err := f.Store.ListTargets(ctx, d.Account, d.Name)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, row := range rows {
+		if row.Account == d.Account {
+			names = append(names, row.Target)
+		}
+	}
+	if slices.Contains(names, target) {
+		return nil
+	}
+	return deviceops.Errorf(deviceops.ENOTFOUND, "route %s has no target %s; it has %s", d.Name, target, strings.Join(names, ", "))
+}
+
 // routeTarget names a route, or one target of it, in the audit log.
 func routeTarget(route, target string) string {
 	if target == "" {
@@ -237,13 +260,21 @@ func (f forwardingService) replay(ctx context.Context, p deviceops.Principal, in
 	if err != nil {
 		return deviceops.RouteReplayed{}, err
 	}
+	if err := f.hasTarget(ctx, d, in.Body.Target); err != nil {
+		return deviceops.RouteReplayed{}, err
+	}
 	var done deviceops.RouteReplayed
 	err = f.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) (err error) {
 		done.DeadLetters, err = tx.ReplayDeadLetters(ctx, deviceops.DeadLetterFilter{
 			Account: d.Account, Exact: true, Route: d.Name, Target: in.Body.Target, Events: in.Body.Events,
 		})
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case done.DeadLetters == 0 && len(in.Body.Events) > 0:
+			return deviceops.Errorf(deviceops.ENOTFOUND, "route %s has no such dead letter: deviceops routes dead-letters %s lists those there are", d.Name, d.Name)
+		case done.DeadLetters == 0:
+			return nil
 		}
 		return tx.AppendAudit(ctx, f.entry(p, change{
 			account: d.Account, action: "route.replay", target: routeTarget(d.Name, in.Body.Target), reason: in.because(in.Body.Reason),

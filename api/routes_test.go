@@ -51,6 +51,10 @@ func TestRoutes(t *testing.T) {
 	var done deviceops.RouteReplayed
 	r.as(olga, http.MethodPost, "/v1/routes/lake/replay", deviceops.RouteRequest{Reason: "mended"}).into(&done)
 	require.Equal(t, 1, done.DeadLetters)
+	problem := r.as(olga, http.MethodPost, "/v1/routes/lake/replay", deviceops.RouteRequest{Target: "z"}).refused(404, deviceops.ENOTFOUND)
+	require.Contains(t, problem, "route lake has no target z; it has a, b")
+	problem = r.as(olga, http.MethodPost, "/v1/routes/lake/replay", deviceops.RouteRequest{Events: []int64{7}}).refused(404, deviceops.ENOTFOUND)
+	require.Contains(t, problem, "route lake has no such dead letter")
 
 	_, err := r.store.HoldTargets(r.Context(), "p", time.Now(), time.Minute)
 	require.NoError(r, err)

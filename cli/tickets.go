@@ -73,13 +73,18 @@ func (a *app) ticketsList() *cobra.Command {
 	var members bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "List tickets, newest first", Args: args(0, 0),
-		Long: "List tickets, newest first. The members of a storm are left out, where neither they nor a device are asked for: their parent stands for them.",
+		Long: `List tickets, newest first. The members of a storm are left out, where neither
+they nor a device are asked for: their parent stands for them.`,
 		Example: "  deviceops tickets list\n  deviceops tickets list --status all --device kiosk-0001\n" +
 			"  deviceops tickets list --members-of ticket-0a1b2c3d4e5f6071 --status all",
 		RunE: a.remote(func(ctx context.Context, c *client.Client, _ []string) error {
 			f.Limit, f.Alone = page.limit, !members
-			if status != "all" {
-				f.Status = deviceops.TicketStatus(status)
+			switch f.Status = deviceops.TicketStatus(status); f.Status {
+			case deviceops.TicketOpen, deviceops.TicketClosed:
+			case "all":
+				f.Status = ""
+			default:
+				return Usage(fmt.Errorf("--status %s: write open, closed or all", status))
 			}
 			tickets, err := c.ListTickets(ctx, f, page.cursor)
 			if err != nil {

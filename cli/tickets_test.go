@@ -20,6 +20,7 @@ func TestTickets(t *testing.T) {
 	}, time.Now())
 	require.NoError(t, err)
 	require.Contains(t, m.run("tickets", "list").done(), "Reboot failed")
+	require.Contains(t, m.run("tickets", "list", "--status", "gone").failed(cli.ExitUsage), "--status gone: write open, closed or all")
 	require.Contains(t, m.run("tickets", "assign", "t1", "user:mario").done(), "user:mario")
 	require.Contains(t, m.run("tickets", "set", "t1", "--severity", "critical").done(), "critical")
 	require.Equal(t, 1, m.run("tickets", "set", "t1", "--severity", "dire").code)
