@@ -66,6 +66,17 @@ func (a *Rollouts) createRollback(ctx context.Context, in RollbackInput) (out Ro
 	return out, nil
 }
 
+// NoWayBack says why no device of a rollout can be taken back; "": nothing keeps
+// them from it. Errors are those of deviceops.Catalog.Rollout.
+func NoWayBack(ctx context.Context, d Deps, r deviceops.Rollout) (string, error) {
+	spec, err := d.Catalog.Rollout(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	way, err := (&Rollouts{deps: d}).wayBack(ctx, r, spec)
+	return way.obstacle, err
+}
+
 // wayBack is how devices can be taken back.
 type wayBack struct {
 	obstacle string // why no device at all can be; "": nothing keeps them from it

@@ -38,10 +38,25 @@ func (r rolloutService) control(ctx context.Context, p deviceops.Principal, in *
 			return done, err
 		}
 	}
-	if c.Action == deviceops.RolloutRollback && found.Status.Ended() {
-		return r.takeBack(ctx, found, r.DecisionKey.SignControl(c))
+	if c.Action == deviceops.RolloutRollback {
+		if err := r.returns(ctx, found); err != nil {
+			return deviceops.RolloutControlled{}, err
+		}
+		if found.Status.Ended() {
+			return r.takeBack(ctx, found, r.DecisionKey.SignControl(c))
+		}
 	}
 	return r.tell(ctx, found, r.DecisionKey.SignControl(c))
+}
+
+// returns gives ECONFLICT for a rollout of which no device can be taken back: it would
+// end, and nothing else would come of that.
+func (r rolloutService) returns(ctx context.Context, found deviceops.Rollout) error {
+	why, err := activities.NoWayBack(ctx, activities.Deps{Store: r.Store, Catalog: r.Catalog, Now: r.Now}, found)
+	if err == nil && why != "" {
+		err = deviceops.Errorf(deviceops.ECONFLICT, "rollout %s cannot be taken back: %s", found.Name, why)
+	}
+	return err
 }
 
 // takeBack has a rollout taken back that has ended: its workflow is told, if it is

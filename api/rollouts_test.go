@@ -193,6 +193,30 @@ func TestARolloutThatHasEndedIsTakenBack(t *testing.T) {
 	r.as(olga, http.MethodPost, "/v1/rollouts/night-mode/control", rollback).refused(409, deviceops.ECONFLICT)
 }
 
+// Nothing comes of taking back what has no way back, so it is refused, and the rollout
+// stays what it is.
+func TestARolloutWithoutAWayBackIsNotTakenBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.apply(kioskYAML)
+	r.device("k1", "acme", deviceops.Active)
+	var created deviceops.RolloutCreated
+	source := "rollout: checks\nchange: { command: { name: health } }\ntargets: device.profile == 'kiosk'\n"
+	r.as(olga, http.MethodPost, "/v1/rollouts", deviceops.RolloutRequest{Source: source}).into(&created)
+	require.True(t, created.Created, "%+v", created.Diagnostics)
+	rollback := deviceops.RolloutControlRequest{Action: deviceops.RolloutRollback, Reason: "oops"}
+	for _, status := range []deviceops.RolloutStatus{deviceops.RolloutRunning, deviceops.RolloutSucceeded} {
+		created.Rollout.Status = status
+		require.NoError(t, r.store.SaveRollout(t.Context(), *created.Rollout))
+		require.Contains(t, r.as(olga, http.MethodPost, "/v1/rollouts/checks/control", rollback).refused(409, deviceops.ECONFLICT),
+			"rollout checks cannot be taken back: what a command did cannot be taken back by itself")
+	}
+	require.Empty(t, r.orchestrator.updates)
+	stored, err := r.store.FindRollout(t.Context(), created.Rollout.ID)
+	require.NoError(t, err)
+	require.Equal(t, deviceops.RolloutSucceeded, stored.Status)
+}
+
 // running sets a rollout going as its workflow would.
 func (r *rig) running(created deviceops.Rollout) {
 	r.Helper()
