@@ -205,7 +205,7 @@ func (s *simulation) nothing() string {
 		return "nothing more happens"
 	}
 	ring := s.view.Rollout.Rings[i]
-	return fmt.Sprintf("ring %s stays open: %s are not heard of, and nobody excuses them", ring.Name, devices(ring.Counts.Open()))
+	return fmt.Sprintf("ring %s stays open: %s not heard of, and nobody excuses them", ring.Name, are(ring.Counts.Open(), "device"))
 }
 
 // decide carries a step out, and tells when to look again; again: at once.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -164,6 +165,37 @@ func TestWatchDrawsOverItself(t *testing.T) {
 	require.NoError(t, view.draw("12345\n\x1b[32m123456\x1b[0m\nno room\n"))
 	require.NoError(t, view.draw("x\n"))
 	require.Equal(t, "\x1b[1A\x1b[J12345\n\x1b[32m123456\x1b[0m\n\x1b[3A\x1b[Jx\n", out.String(), "a wide line takes two, and what is too high is left out")
+}
+
+// While nothing is new the clocks of a picture go on.
+func TestWatchKeepsUp(t *testing.T) {
+	t.Parallel()
+	var out lockedBuffer
+	at := now
+	view := (&app{Config: Config{Out: &out, Now: func() time.Time { at = at.Add(time.Hour); return at }}}).rolloutView(true)
+	view.live = true
+	require.NoError(t, view.update(inCanary(), now))
+	require.NotContains(t, out.String(), "took     3h")
+	stop := view.keepUp(time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "took     3h") }, time.Minute, time.Millisecond)
+	stop()
+}
+
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 // What is watched in a terminal of 80 columns has room there.

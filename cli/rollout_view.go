@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/deviceops/deviceops"
@@ -19,13 +20,53 @@ type rolloutView struct {
 	lines int                        // of the picture that stands there
 	last  string
 	pace  pace
+
+	mu     sync.Mutex
+	latest *deviceops.RolloutReport
 }
 
 func (a *app) rolloutView(shown bool) *rolloutView {
 	return &rolloutView{app: a, shown: shown, live: a.terminal(), size: func() (int, int) { return terminalSize(a.Out) }}
 }
 
+// update shows what is new of a rollout.
 func (v *rolloutView) update(r deviceops.RolloutReport, now time.Time) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.latest = &r
+	return v.render(r, now)
+}
+
+// keepUp draws a picture anew from time to time, so that its clocks go on and its pace
+// falls while nothing is new, until stop is called.
+func (v *rolloutView) keepUp(every time.Duration) (stop func()) {
+	if !v.live || !v.shown {
+		return func() {}
+	}
+	ticker, done := time.NewTicker(every), make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				v.mu.Lock()
+				if v.latest != nil {
+					_ = v.render(*v.latest, v.app.Now()) // the next update tells if this fails
+				}
+				v.mu.Unlock()
+			}
+		}
+	})
+	return func() {
+		ticker.Stop()
+		close(done)
+		running.Wait()
+	}
+}
+
+func (v *rolloutView) render(r deviceops.RolloutReport, now time.Time) error {
 	if !v.shown {
 		return nil
 	}

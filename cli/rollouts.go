@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -235,8 +236,11 @@ succeeds.`,
 func (a *app) followRollout(ctx context.Context, c *client.Client, name string, watch bool) error {
 	var last deviceops.RolloutReport
 	view := a.rolloutView(watch && a.output == outputTable)
+	stop := sync.OnceFunc(view.keepUp(time.Second))
+	defer stop()
 	for report, err := range c.FollowRollout(ctx, name) {
 		if err != nil {
+			stop()
 			return errors.Join(view.close(), err)
 		}
 		last = report
@@ -244,6 +248,7 @@ func (a *app) followRollout(ctx context.Context, c *client.Client, name string, 
 			return err
 		}
 	}
+	stop()
 	if err := view.close(); err != nil {
 		return err
 	}
