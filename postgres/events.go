@@ -18,33 +18,50 @@ func (t tx) AppendEvents(ctx context.Context, events []deviceops.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	type e = deviceops.Event
-	var err error
-	args := []any{
-		texts(events, func(e *e) string { return e.Account }), texts(events, func(e *e) string { return e.Device }),
-		texts(events, func(e *e) string { return e.Type }), texts(events, func(e *e) string { return e.Severity }),
-		documents(events, &err, func(e *e) (any, bool) { return e.Data, len(e.Data) == 0 }),
-		column(events, func(e *e) *time.Time { return orNull(e.At) }), column(events, func(e *e) *time.Time { return orNull(e.ReceivedAt) }),
-		column(events, func(e *e) bool { return e.ClockFixed }), texts(events, func(e *e) string { return e.ClaimedAt }),
-		texts(events, func(e *e) string { return e.Boot }), column(events, func(e *e) int64 { return e.Seq }),
-		documents(events, &err, func(e *e) (any, bool) { return e.Call, e.Call == nil }),
-	}
+	args, err := eventArgs(events)
 	if err != nil {
 		return err
 	}
 	ids, err := list(ctx, t, "append events", pgx.RowTo[int64], `
 		insert into events (account, device, type, severity, data, at, received_at, clock_fixed, claimed_at, boot, seq, call)
-		select account, device, type, severity, data, coalesce(at, received_at, now()), coalesce(received_at, now()),
-			clock_fixed, claimed_at, boot, seq, call
-		from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::timestamptz[], $7::timestamptz[],
-			$8::boolean[], $9::text[], $10::text[], $11::bigint[], $12::jsonb[]) as x(
-			account, device, type, severity, data, at, received_at, clock_fixed, claimed_at, boot, seq, call)
+		select ($9::text[])[kind], device, type, ($10::text[])[kind], data, coalesce(at, received_at, now()), coalesce(received_at, now()),
+			($11::boolean[])[kind], ($12::text[])[kind], boot, seq, ($13::jsonb[])[kind]
+		from unnest($1::text[], $2::text[], $3::jsonb[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::bigint[], $8::bigint[]) as x(
+			device, type, data, at, received_at, boot, seq, kind)
 		returning id`, args...)
 	slices.Sort(ids)
 	for i, id := range ids {
 		events[i].ID = id
 	}
 	return err
+}
+
+// eventKind is what many events of a batch have in common.
+type eventKind struct {
+	account, severity, claimedAt string
+	clockFixed                   bool
+	call                         *deviceops.Call
+}
+
+// eventArgs gives the columns of events.
+func eventArgs(events []deviceops.Event) (args []any, err error) {
+	type e = deviceops.Event
+	type k = eventKind
+	var kinds kinds[eventKind]
+	for i := range events {
+		e := &events[i]
+		kinds.add(eventKind{account: e.Account, severity: e.Severity, claimedAt: e.ClaimedAt, clockFixed: e.ClockFixed, call: e.Call})
+	}
+	args = []any{
+		texts(events, func(e *e) string { return e.Device }), texts(events, func(e *e) string { return e.Type }),
+		documents(events, &err, func(e *e) (any, bool) { return e.Data, len(e.Data) == 0 }),
+		column(events, func(e *e) *time.Time { return orNull(e.At) }), column(events, func(e *e) *time.Time { return orNull(e.ReceivedAt) }),
+		texts(events, func(e *e) string { return e.Boot }), column(events, func(e *e) int64 { return e.Seq }), kinds.rows,
+		texts(kinds.list, func(k *k) string { return k.account }), texts(kinds.list, func(k *k) string { return k.severity }),
+		column(kinds.list, func(k *k) bool { return k.clockFixed }), texts(kinds.list, func(k *k) string { return k.claimedAt }),
+		documents(kinds.list, &err, func(k *k) (any, bool) { return k.call, k.call == nil }),
+	}
+	return args, err
 }
 
 // FindEvent implements deviceops.Events.
