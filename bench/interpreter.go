@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -40,7 +41,8 @@ const checkedSteps = 1000
 // Interpreter measures what it costs to write a workflow in YAML: runs of one
 // that performs actions with variables and conditions between them, against runs
 // of a hand-written Go workflow that calls the same activity as often with the
-// same arguments. Both run on one worker.
+// same arguments, and of one that calls it as a local activity. All run on one
+// worker.
 func Interpreter(ctx context.Context, o InterpreterOptions) (Result, error) {
 	if o.Actions < leastActions {
 		return Result{}, deviceops.Errorf(deviceops.EINVALID, "%d actions are too few to tell: use %d or more", o.Actions, leastActions)
@@ -119,6 +121,7 @@ type interpreting struct {
 	document deviceops.Document
 	yaml     series
 	byHand   series
+	local    series // by hand, too
 }
 
 // series is what was measured of one kind of workflow.
@@ -140,8 +143,7 @@ func (b *interpreting) publish(ctx context.Context, c *api.Client) error {
 	return err
 }
 
-// work starts a worker for both kinds, so that neither has an advantage of
-// place.
+// work starts a worker for all kinds, so that none has an advantage of place.
 func (b *interpreting) work(store deviceops.Store) (stop func(), err error) {
 	w := worker.New(b.client, interpreterQueue, worker.Options{})
 	workflows.Register(w)
@@ -153,27 +155,26 @@ func (b *interpreting) work(store deviceops.Store) (stop func(), err error) {
 	return w.Stop, nil
 }
 
-// measure lets the kinds take turns, after a round that warms both up. Each
-// begins every other round, since the second one finds a busier server.
+// measure lets the kinds take turns, after a round that warms them up. Each begins
+// as often as the others, since those that come later find a busier server.
 func (b *interpreting) measure(ctx context.Context) error {
 	for round := range b.options.Rounds + 1 {
 		turns := []func() error{
 			func() error { return b.round(ctx, round, "yaml", &b.yaml, b.startYAML) },
-			func() error { return b.round(ctx, round, "hand", &b.byHand, b.startByHand) },
+			func() error { return b.round(ctx, round, "hand", &b.byHand, b.startByHand(false)) },
+			func() error { return b.round(ctx, round, "local", &b.local, b.startByHand(true)) },
 		}
-		first := round % len(turns)
-		if err := turns[first](); err != nil {
-			return err
-		}
-		if err := turns[1-first](); err != nil {
-			return err
+		for i := range turns {
+			if err := turns[(round+i)%len(turns)](); err != nil {
+				return err
+			}
 		}
 		if round == 0 {
-			b.yaml, b.byHand = series{}, series{}
+			b.yaml, b.byHand, b.local = series{}, series{}, series{}
 			continue
 		}
-		b.say("round %d: %s a run in YAML, %s by hand", round,
-			b.yaml.walls[round-1].Round(10*time.Microsecond), b.byHand.walls[round-1].Round(10*time.Microsecond))
+		last := func(s series) time.Duration { return s.walls[round-1].Round(10 * time.Microsecond) }
+		b.say("round %d: %s a run in YAML, %s by hand, %s by hand with local activities", round, last(b.yaml), last(b.byHand), last(b.local))
 	}
 	return nil
 }
@@ -216,9 +217,11 @@ func (b *interpreting) startYAML(ctx context.Context, id string) (client.Workflo
 	return b.client.ExecuteWorkflow(ctx, startOptions(id), start.Type, start.Input)
 }
 
-func (b *interpreting) startByHand(ctx context.Context, id string) (client.WorkflowRun, error) {
-	in := handInput{Account: b.document.Account, Run: id, Actions: b.options.Actions}
-	return b.client.ExecuteWorkflow(ctx, startOptions(id), handWritten, in)
+func (b *interpreting) startByHand(local bool) start {
+	return func(ctx context.Context, id string) (client.WorkflowRun, error) {
+		in := handInput{Account: b.document.Account, Run: id, Actions: b.options.Actions, Local: local}
+		return b.client.ExecuteWorkflow(ctx, startOptions(id), handWritten, in)
+	}
 }
 
 func startOptions(id string) client.StartWorkflowOptions {
@@ -226,36 +229,45 @@ func startOptions(id string) client.StartWorkflowOptions {
 }
 
 func (b *interpreting) result(ctx context.Context, checked time.Duration) (Result, error) {
-	events, tasks, err := countHistory(ctx, b.client, b.yaml.last)
+	yaml, err := b.yaml.figures(ctx, b.client, "")
 	if err != nil {
 		return Result{}, err
 	}
-	handEvents, handTasks, err := countHistory(ctx, b.client, b.byHand.last)
+	yardsticks, err := b.byHand.figures(ctx, b.client, "handwritten_")
 	if err != nil {
 		return Result{}, err
 	}
+	local, err := b.local.figures(ctx, b.client, "handwritten_local_")
+	if err != nil {
+		return Result{}, err
+	}
+	maps.Copy(yardsticks, local)
+	yaml["check_1000_steps"] = milliseconds(checked)
+	events := yaml["events_per_run"].Value
 	o := b.options
 	return Result{
-		Bench:  "interpreter",
-		Params: map[string]any{"actions": o.Actions, "runs": o.Runs, "rounds": o.Rounds, "parallel": o.Parallel},
-		Figures: map[string]Figure{
-			"wall_per_run":           milliseconds(percentile(b.yaml.walls, 50)),
-			"start_to_end_p50":       milliseconds(percentile(b.yaml.single, 50)),
-			"events_per_run":         {events, "events"},
-			"workflow_tasks_per_run": {tasks, "tasks"},
-			"check_1000_steps":       milliseconds(checked),
-		},
-		Yardsticks: map[string]Figure{
-			"handwritten_wall_per_run":           milliseconds(percentile(b.byHand.walls, 50)),
-			"handwritten_start_to_end_p50":       milliseconds(percentile(b.byHand.single, 50)),
-			"handwritten_events_per_run":         {handEvents, "events"},
-			"handwritten_workflow_tasks_per_run": {handTasks, "tasks"},
-		},
+		Bench:      "interpreter",
+		Params:     map[string]any{"actions": o.Actions, "runs": o.Runs, "rounds": o.Rounds, "parallel": o.Parallel},
+		Figures:    yaml,
+		Yardsticks: yardsticks,
 		Ratios: map[string]float64{
-			"wall_to_handwritten":   round(medianRatio(b.yaml.walls, b.byHand.walls)),
-			"events_to_handwritten": round(events / handEvents),
+			"wall_to_handwritten":         round(medianRatio(b.yaml.walls, b.byHand.walls)),
+			"events_to_handwritten":       round(events / yardsticks["handwritten_events_per_run"].Value),
+			"wall_to_handwritten_local":   round(medianRatio(b.yaml.walls, b.local.walls)),
+			"events_to_handwritten_local": round(events / yardsticks["handwritten_local_events_per_run"].Value),
 		},
 	}, nil
+}
+
+// figures gives what a run of the series takes, under names with a prefix.
+func (s *series) figures(ctx context.Context, c client.Client, prefix string) (map[string]Figure, error) {
+	events, tasks, err := countHistory(ctx, c, s.last)
+	return map[string]Figure{
+		prefix + "wall_per_run":           milliseconds(percentile(s.walls, 50)),
+		prefix + "start_to_end_p50":       milliseconds(percentile(s.single, 50)),
+		prefix + "events_per_run":         {events, "events"},
+		prefix + "workflow_tasks_per_run": {tasks, "tasks"},
+	}, err
 }
 
 func milliseconds(d time.Duration) Figure {
