@@ -32,6 +32,11 @@ func decodeUp(leaf Leaf, payload []byte, strict bool) ([]Message, error) {
 	if err := scan(payload, MaxPayload); err != nil {
 		return nil, err
 	}
+	if !strict {
+		if m, ok := quickly(leaf, payload); ok {
+			return []Message{m}, nil
+		}
+	}
 	objects, err := split(leaf, payload)
 	if err != nil {
 		return nil, err

@@ -4,12 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"strings"
 	"unicode/utf8"
 )
 
-// objectReader reads the values of an Object. encoding/json has checked by then
-// that they are JSON, so that nothing is left to do but to build them: most of what
-// devices say is small objects, on which a decoder spends more than on their values.
+// objectReader reads the values of an Object, and takes nothing for JSON that is not:
+// most of what devices say is small objects, on which a decoder spends more than on
+// their values. How deep they are has been looked at before.
 type objectReader struct {
 	data []byte
 	at   int
@@ -110,7 +111,7 @@ func (r *objectReader) list() (any, error) {
 func (r *objectReader) text() (s string, err error) {
 	from, plain := r.at, true
 	for r.at++; r.at < len(r.data); r.at++ {
-		switch r.data[r.at] {
+		switch c := r.data[r.at]; c {
 		case '\\':
 			plain = false
 			r.at++
@@ -120,6 +121,8 @@ func (r *objectReader) text() (s string, err error) {
 				return string(inner), nil
 			}
 			return s, json.Unmarshal(r.data[from:r.at], &s)
+		default:
+			plain = plain && c >= ' '
 		}
 	}
 	return "", errNoJSON
@@ -138,7 +141,7 @@ func (r *objectReader) number() (any, error) {
 	for r.at < len(r.data) && isNumeric(r.data[r.at]) {
 		r.at++
 	}
-	if r.at == from {
+	if !isNumber(r.data[from:r.at]) {
 		return nil, errNoJSON
 	}
 	n, ok := settleNumber(json.Number(r.data[from:r.at]))
@@ -150,4 +153,38 @@ func (r *objectReader) number() (any, error) {
 
 func isNumeric(c byte) bool {
 	return c >= '0' && c <= '9' || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'
+}
+
+// isNumber reports whether a text is a number by the grammar of JSON (RFC 8259,
+// section 6).
+func isNumber(text []byte) bool {
+	i := 0
+	digits := func() bool {
+		from := i
+		for i < len(text) && text[i] >= '0' && text[i] <= '9' {
+			i++
+		}
+		return i > from
+	}
+	is := func(set string) bool {
+		if i < len(text) && strings.IndexByte(set, text[i]) >= 0 {
+			i++
+			return true
+		}
+		return false
+	}
+	is("-")
+	if !is("0") && !digits() {
+		return false
+	}
+	if is(".") && !digits() {
+		return false
+	}
+	if is("eE") {
+		is("+-")
+		if !digits() {
+			return false
+		}
+	}
+	return i == len(text)
 }
