@@ -24,7 +24,7 @@ type RolloutOptions struct {
 	Connections int       // MQTT connections that they share
 	Children    int       // devices of the yardstick of child workflows
 	Touched     int       // devices of a ring that is taken back
-	RoundTrips  int       // devices of the yardstick of raw round trips
+	RoundTrips  int       // raw ones, the yardstick; 0: as many as devices, since a machine keeps its highest speed for a moment only
 	Program     string    // this program: it runs the broker and the devices
 	Progress    io.Writer // lines for people
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -22,11 +23,18 @@ import (
 // rawTopics is where devices of the yardstick speak: the engine does not listen.
 const rawTopics = "bench/raw"
 
+// rawDevices is how many devices of the yardstick there are at most: they take
+// turns.
+const rawDevices = 10_000
+
 // rawRoundTrips measures commands of QoS 1 and their answers without an engine:
 // as many at once as the rollout may have, to devices of the same kind.
 func (b *rolling) rawRoundTrips(ctx context.Context) error {
-	b.say("yardstick: %d raw round trips", b.options.RoundTrips)
-	if err := b.devices(ctx, rawPrefix, b.options.RoundTrips, rawTopics); err != nil {
+	n := cmp.Or(b.options.RoundTrips, b.options.Devices)
+	r := &roundTrips{bench: b, n: n, devices: min(n, rawDevices), hellos: map[string]bool{}, room: make(chan struct{}, inFlight), done: make(chan struct{})}
+	r.greet = make(chan string, r.devices)
+	b.say("yardstick: %d raw round trips", n)
+	if err := b.devices(ctx, rawPrefix, r.devices, rawTopics); err != nil {
 		return err
 	}
 	defer func() { // its devices must not share the machine with the rollout
@@ -34,21 +42,22 @@ func (b *rolling) rawRoundTrips(ctx context.Context) error {
 		b.others[last].end()
 		b.others = b.others[:last]
 	}()
-	r := &roundTrips{bench: b, hellos: map[string]bool{}, answered: map[string]bool{}, greet: make(chan string, b.options.RoundTrips), room: make(chan struct{}, inFlight), done: make(chan struct{})}
 	took, err := r.run(ctx)
-	b.raw = perSecond(b.options.RoundTrips, took, "round_trips")
+	b.raw = perSecond(n, took, "round_trips")
 	b.say("  %.0f round trips/s", b.raw.Value)
 	return err
 }
 
 // roundTrips counts answers.
 type roundTrips struct {
-	bench *rolling
-	room  chan struct{} // one is held by each command that is not answered
+	bench   *rolling
+	n       int           // commands
+	devices int           // that they go to
+	room    chan struct{} // one is held by each command that is not answered
 
 	mu       sync.Mutex
 	hellos   map[string]bool
-	answered map[string]bool
+	answered int
 	done     chan struct{}
 	greet    chan string // devices to be welcomed: none answers before
 }
@@ -67,8 +76,7 @@ func (r *roundTrips) run(ctx context.Context) (time.Duration, error) {
 	if token := c.Subscribe(rawTopics+"/+/up/+", 1, r.hear); token.Wait() && token.Error() != nil {
 		return 0, token.Error()
 	}
-	n := r.bench.options.RoundTrips
-	if err := r.welcome(ctx, publisher, n); err != nil {
+	if err := r.welcome(ctx, publisher); err != nil {
 		return 0, err
 	}
 	used, err := r.bench.partTimes(ctx)
@@ -76,14 +84,14 @@ func (r *roundTrips) run(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	began := time.Now()
-	if err := r.publish(ctx, publisher, n); err != nil {
+	if err := r.publish(ctx, publisher); err != nil {
 		return 0, err
 	}
 	select {
 	case <-r.done:
 		took := time.Since(began)
 		usedThen, err := r.bench.partTimes(ctx)
-		r.bench.rawCPU = usedThen.since(used, n)
+		r.bench.rawCPU = usedThen.since(used, r.n)
 		return took, err
 	case <-time.After(rolloutPatience):
 		return 0, deviceops.Errorf(deviceops.ETIMEOUT, "raw round trips do not end")
@@ -93,7 +101,7 @@ func (r *roundTrips) run(ctx context.Context) (time.Duration, error) {
 }
 
 // welcome waits for the hellos of all devices and answers them.
-func (r *roundTrips) welcome(ctx context.Context, publisher *gateway.Publisher, n int) error {
+func (r *roundTrips) welcome(ctx context.Context, publisher *gateway.Publisher) error {
 	var welcomed int
 	return r.bench.await(ctx, "devices of the yardstick are online", func(ctx context.Context) (int, int, error) {
 		var welcomes []deviceops.Welcome
@@ -102,22 +110,22 @@ func (r *roundTrips) welcome(ctx context.Context, publisher *gateway.Publisher, 
 		}
 		if len(welcomes) > 0 {
 			if err := publisher.PublishWelcomes(ctx, welcomes, time.Now()); err != nil {
-				return welcomed, n, err
+				return welcomed, r.devices, err
 			}
 		}
 		welcomed += len(welcomes)
-		return welcomed, n, nil
+		return welcomed, r.devices, nil
 	})
 }
 
-func (r *roundTrips) publish(ctx context.Context, publisher *gateway.Publisher, n int) error {
+func (r *roundTrips) publish(ctx context.Context, publisher *gateway.Publisher) error {
 	const batch = 500
-	for from := 0; from < n; from += batch {
+	for from := 0; from < r.n; from += batch {
 		var commands []deviceops.Command
-		for i := from; i < min(n, from+batch); i++ {
+		for i := from; i < min(r.n, from+batch); i++ {
 			r.room <- struct{}{}
-			device := fmt.Sprintf("%s-%05d", rawPrefix, i+1)
-			commands = append(commands, deviceops.Command{ID: "raw." + device, Device: device, Name: "diagnostics", Attempt: 1})
+			device := fmt.Sprintf("%s-%05d", rawPrefix, i%r.devices+1)
+			commands = append(commands, deviceops.Command{ID: fmt.Sprintf("raw-%d.%s", i/r.devices, device), Device: device, Name: "diagnostics", Attempt: 1})
 		}
 		if _, err := publisher.PublishCommands(ctx, commands, time.Now()); err != nil {
 			return err
@@ -138,13 +146,9 @@ func (r *roundTrips) hear(_ mqtt.Client, m mqtt.Message) {
 			r.hellos[device] = true
 			r.greet <- device
 		}
-	case "result":
-		if r.answered[device] {
-			return // it was repeated
-		}
-		r.answered[device] = true
+	case "result": // none is repeated before half a minute is over
 		<-r.room
-		if len(r.answered) == r.bench.options.RoundTrips {
+		if r.answered++; r.answered == r.n {
 			close(r.done)
 		}
 	}

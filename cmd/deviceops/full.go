@@ -156,7 +156,7 @@ func benchRollout() *cobra.Command {
 	cmd.Flags().IntVar(&o.Connections, "connections", 16, "MQTT connections that they share")
 	cmd.Flags().IntVar(&o.Children, "yardstick", 1000, "child workflows to measure, one for each of so many devices")
 	cmd.Flags().IntVar(&o.Touched, "touched", 2000, "devices of a ring that is taken back")
-	cmd.Flags().IntVar(&o.RoundTrips, "round-trips", 10000, "raw round trips to measure")
+	cmd.Flags().IntVar(&o.RoundTrips, "round-trips", 0, "raw round trips to measure (default: as many as devices)")
 	return cmd
 }
 
