@@ -73,7 +73,7 @@ func (d *database) register(ctx context.Context, store deviceops.Store, prefix s
 		return nil, err
 	}
 	for _, sql := range []string{
-		`update devices set state = 'active'`, `update twins set heartbeat_every = 3600000000000, offline_after = 3`, `analyze`,
+		`update devices set state = 'active'`, `update sessions set heartbeat_every = 3600000000000, offline_after = 3`, `analyze`,
 	} {
 		if _, err := d.pool.Exec(ctx, sql); err != nil {
 			return nil, fmt.Errorf("prepare the fleet: %w", err)

@@ -56,11 +56,13 @@ func insertDevices(clauses string) string {
 		on conflict do nothing
 		returning id, account, state_since),
 	twin as (
-		insert into twins (device, account, version, configuration, software, heartbeat_every, offline_after)
-		select x.id, added.account, x.version, x.configuration, x.software, x.heartbeat_every, x.offline_after
+		insert into twins (device, account, version, configuration, software)
+		select x.id, added.account, x.version, x.configuration, x.software
 		from x join added using (id)),
 	session as (
-		insert into sessions (device, account, since) select id, account, state_since from added)
+		insert into sessions (device, account, since, heartbeat_every, offline_after)
+		select x.id, added.account, added.state_since, x.heartbeat_every, x.offline_after
+		from x join added using (id))
 	select id from added`
 }
 

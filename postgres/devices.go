@@ -12,7 +12,7 @@ import (
 const deviceColumns = `
 	d.id, d.account, d.serial, d.profile, d.parent, d.tags, d.labels, d.attributes, d.zone, d.latitude, d.longitude, d.place_at,
 	d.state, d.state_since, d.state_reason, d.claim_hash, d.created_at, d.updated_at,
-	t.version, t.configuration, t.software, t.heartbeat_every, t.offline_after,
+	t.version, t.configuration, t.software, s.heartbeat_every, s.offline_after,
 	t.config_version, t.reported_software, t.reported_attributes, t.reported_at,
 	s.connectivity, s.since, s.connection, s.boot, s.hello_at, s.last_seen, s.last_heartbeat, s.uptime_s, s.wake_at,
 	s.max_payload, s.claim_hash, s.presented_profile, s.presented_serial, s.digest, s.seq, s.acked_at, s.clock_skewed,
@@ -140,9 +140,9 @@ func (t tx) ReadSessions(ctx context.Context, ids []string) (map[string]*deviceo
 		return d, err
 	}
 	found, err := listOf(ctx, t, len(ids), "read sessions", scan, `
-		select d.id, d.account, d.profile, d.parent, d.state, t.heartbeat_every, t.offline_after,
+		select d.id, d.account, d.profile, d.parent, d.state, s.heartbeat_every, s.offline_after,
 			s.connectivity, s.since, s.boot, s.last_seen, s.acked_at, s.clock_skewed, s.degraded_since, s.turning_since
-		from `+deviceTables+` where d.id = any($1)`, ids)
+		from devices d join sessions s on s.device = d.id where d.id = any($1)`, ids)
 	return byID(found), err
 }
 
@@ -185,10 +185,9 @@ func (t tx) SaveDevice(ctx context.Context, d *deviceops.Device) error {
 		return err
 	}
 	saved, err := list(ctx, t, "save device "+d.ID, pgx.RowTo[string], updateDevices+`, desired as (
-			update twins set
-				version = x.version, configuration = x.configuration, software = x.software,
-				heartbeat_every = x.heartbeat_every, offline_after = x.offline_after
-			from x where twins.device = x.id)
+			update twins set version = x.version, configuration = x.configuration, software = x.software
+			from x where twins.device = x.id),
+		`+savePolicies("x.id")+`
 		select id from updated`, text)
 	if len(saved) == 0 {
 		return missing(err, "there is no device %s", d.ID)

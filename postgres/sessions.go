@@ -109,12 +109,19 @@ func (t tx) SaveDesired(ctx context.Context, desired map[string]deviceops.Desire
 		records = append(records, desiredRecord{device, d.Version, d.Configuration, d.Software, int64(d.Heartbeat.Every), d.Heartbeat.OfflineAfter})
 	}
 	return bulk(ctx, t, "save desired twins", records, `
-		update twins set
-			version = x.version, configuration = x.configuration, software = x.software,
-			heartbeat_every = x.heartbeat_every, offline_after = x.offline_after
-		from json_to_recordset($1::json) as x(
-			device text, version bigint, configuration jsonb, software jsonb, heartbeat_every bigint, offline_after bigint)
-		where twins.device = x.device`)
+		with x as materialized (select * from json_to_recordset($1::json) as x(
+			device text, version bigint, configuration jsonb, software jsonb, heartbeat_every bigint, offline_after bigint)),
+		`+savePolicies("x.device")+`
+		update twins set version = x.version, configuration = x.configuration, software = x.software
+		from x where twins.device = x.device`)
+}
+
+// savePolicies is a CTE that writes the heartbeat policies of records x that are not
+// as they were: sessions change often enough without.
+func savePolicies(device string) string {
+	return `policy as (
+		update sessions s set heartbeat_every = x.heartbeat_every, offline_after = x.offline_after
+		from x where s.device = ` + device + ` and (s.heartbeat_every, s.offline_after) <> (x.heartbeat_every, x.offline_after))`
 }
 
 type reportedRecord struct {

@@ -25,8 +25,8 @@ func (t tx) QuietDevices(ctx context.Context, q deviceops.QuietQuery) ([]deviceo
 				case s.connectivity
 					when 'online' then greatest(s.last_seen, s.last_heartbeat, s.hello_at)
 					else coalesce(s.wake_at, s.last_seen) end as heard,
-				make_interval(secs => coalesce(nullif(t.heartbeat_every * t.offline_after, 0), `+fallback+`) / 1e9) as silence
-			from sessions s join twins t on t.device = s.device
+				make_interval(secs => coalesce(nullif(s.heartbeat_every * s.offline_after, 0), `+fallback+`) / 1e9) as silence
+			from sessions s
 			where s.connectivity in ('online', 'sleeping')`+selected+`) as present
 		where heard + silence < `+before+`
 		order by heard + silence limit `+f.arg(limitOf(q.Limit)), f.args...)
@@ -36,11 +36,11 @@ func scanQuiet(row pgx.CollectableRow) (s deviceops.Quiet, err error) {
 	return s, row.Scan(&s.Device, moment{&s.MissedAt})
 }
 
-// silenceWithin is true of twins t whose policy allows a silence in a range. The
-// bounds are part of the text: how many twins they hold decides how they are best
+// silenceWithin is true of sessions s whose policy allows a silence in a range. The
+// bounds are part of the text: how many sessions they hold decides how they are best
 // found, and differs between the few ranges that are asked for.
 func silenceWithin(atLeast, below time.Duration) string {
-	const silence = `t.heartbeat_every * t.offline_after`
+	const silence = `s.heartbeat_every * s.offline_after`
 	if atLeast == 0 && below == 0 {
 		return ""
 	}
