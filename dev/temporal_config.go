@@ -133,9 +133,10 @@ func temporalLimits() dynamicconfig.StaticClient {
 		dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
 		dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
 
-		// Entries are held until they are pushed out: enough for 8,000 open
-		// runs, and not for the gigabytes that the default allows.
-		dynamicconfig.HistoryCacheHostLevelMaxSize.Key(): 8192,
+		// Entries are held until they are pushed out, those of runs that have ended
+		// too: enough for as many open runs as a large demo has, and not for the
+		// gigabytes that the default allows. More are read again when they go on.
+		dynamicconfig.HistoryCacheHostLevelMaxSize.Key(): 2560,
 
 		// The list of workflows is brought up to date twice a second, not at each
 		// change: what ends in between is written once, and not at its start too.
