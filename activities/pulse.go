@@ -34,8 +34,12 @@ type pulseKey struct{}
 
 // withPulse has an activity say that it is at work until stop is called, or it has
 // not gone on for longer than patience. It does so with beat. What it is just saying
-// it says to the end: stop waits for that.
+// it says to the end: stop waits for that. A local activity has none, since Temporal
+// would not listen.
 func withPulse(ctx context.Context, patience time.Duration) (_ context.Context, stop context.CancelFunc) {
+	if activity.GetInfo(ctx).IsLocalActivity {
+		return context.WithCancel(ctx)
+	}
 	p := &pulse{felt: time.Now()}
 	at, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup

@@ -62,11 +62,8 @@ type CountOutput struct {
 // that are overdue, the health of those that succeeded, those that wait for an
 // answer of a person, and those of a rollout that has ended. Then it counts.
 func (a *Rollouts) Count(ctx context.Context, in CountInput) (CountOutput, error) {
-	if in.Thorough { // else it is a local activity, which has no heartbeat
-		var stop context.CancelFunc
-		ctx, stop = withPulse(ctx, bulkPatience)
-		defer stop()
-	}
+	ctx, stop := withPulse(ctx, bulkPatience)
+	defer stop()
 	out, err := a.count(ctx, in)
 	return out, Failure(err)
 }
