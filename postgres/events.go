@@ -24,10 +24,10 @@ func (t tx) AppendEvents(ctx context.Context, events []deviceops.Event) error {
 	}
 	ids, err := list(ctx, t, "append events", pgx.RowTo[int64], `
 		insert into events (account, device, type, severity, data, at, received_at, clock_fixed, claimed_at, boot, seq, call)
-		select ($9::text[])[kind], device, type, ($10::text[])[kind], data, coalesce(at, received_at, now()), coalesce(received_at, now()),
-			($11::boolean[])[kind], ($12::text[])[kind], boot, seq, ($13::jsonb[])[kind]
-		from unnest($1::text[], $2::text[], $3::jsonb[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::bigint[], $8::bigint[]) as x(
-			device, type, data, at, received_at, boot, seq, kind)
+		select ($10::text[])[kind], device, type, ($11::text[])[kind], data, coalesce(at, received_at, now()), coalesce(received_at, now()),
+			($12::boolean[])[kind], claimed_at, boot, seq, ($13::jsonb[])[kind]
+		from unnest($1::text[], $2::text[], $3::jsonb[], $4::timestamptz[], $5::timestamptz[], $6::text[], $7::text[], $8::bigint[], $9::bigint[])
+			as x(device, type, data, at, received_at, claimed_at, boot, seq, kind)
 		returning id`, args...)
 	slices.Sort(ids)
 	for i, id := range ids {
@@ -38,9 +38,9 @@ func (t tx) AppendEvents(ctx context.Context, events []deviceops.Event) error {
 
 // eventKind is what many events of a batch have in common.
 type eventKind struct {
-	account, severity, claimedAt string
-	clockFixed                   bool
-	call                         *deviceops.Call
+	account, severity string
+	clockFixed        bool
+	call              *deviceops.Call
 }
 
 // eventArgs gives the columns of events.
@@ -50,15 +50,15 @@ func eventArgs(events []deviceops.Event) (args []any, err error) {
 	var kinds kinds[eventKind]
 	for i := range events {
 		e := &events[i]
-		kinds.add(eventKind{account: e.Account, severity: e.Severity, claimedAt: e.ClaimedAt, clockFixed: e.ClockFixed, call: e.Call})
+		kinds.add(eventKind{account: e.Account, severity: e.Severity, clockFixed: e.ClockFixed, call: e.Call})
 	}
 	args = []any{
 		texts(events, func(e *e) string { return e.Device }), texts(events, func(e *e) string { return e.Type }),
 		documents(events, &err, func(e *e) (any, bool) { return e.Data, len(e.Data) == 0 }),
 		column(events, func(e *e) *time.Time { return orNull(e.At) }), column(events, func(e *e) *time.Time { return orNull(e.ReceivedAt) }),
-		texts(events, func(e *e) string { return e.Boot }), column(events, func(e *e) int64 { return e.Seq }), kinds.rows,
+		texts(events, func(e *e) string { return e.ClaimedAt }), texts(events, func(e *e) string { return e.Boot }), column(events, func(e *e) int64 { return e.Seq }), kinds.rows,
 		texts(kinds.list, func(k *k) string { return k.account }), texts(kinds.list, func(k *k) string { return k.severity }),
-		column(kinds.list, func(k *k) bool { return k.clockFixed }), texts(kinds.list, func(k *k) string { return k.claimedAt }),
+		column(kinds.list, func(k *k) bool { return k.clockFixed }),
 		documents(kinds.list, &err, func(k *k) (any, bool) { return k.call, k.call == nil }),
 	}
 	return args, err
