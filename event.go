@@ -127,6 +127,13 @@ type SeqKey struct {
 	Account string // of the device, where the key is claimed; "": root
 }
 
+// OwedAck is what is to be told to a device: up to which seq its messages of a boot
+// are stored. It was last seen at SeenAt, which may not be stored yet.
+type OwedAck struct {
+	Device, Boot string
+	SeenAt       time.Time
+}
+
 // Events keeps events, the duplicate table and rejected messages.
 type Events interface {
 	// AppendEvents stores events in bulk, in the partition of the day they
@@ -148,6 +155,13 @@ type Events interface {
 	// highest n such that all of from+1..n are in the duplicate table, where
 	// from is the device's stored watermark given in from.
 	ContiguousSeqs(ctx context.Context, boots map[string]string, from map[string]int64) (map[string]int64, error)
+
+	// Acknowledge locks the devices that are owed acks, no more than one each, in
+	// order of id, notes in their sessions that they have them at now and when they
+	// were last seen, and gives as Seq what ContiguousSeqs does, from the watermark
+	// of the session if that is of the same boot. Devices that are retired or not
+	// there are left out.
+	Acknowledge(ctx context.Context, owed []OwedAck, now time.Time) ([]SeqKey, error)
 
 	// AppendRejected stores rejected messages; only the newest 10,000 of the
 	// last 7 days are kept.

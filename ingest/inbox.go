@@ -136,7 +136,7 @@ func (b *Inbox) take(ctx context.Context, items []item) error {
 	if len(items) == 0 {
 		return nil
 	}
-	err := b.commit(ctx, items, nil)
+	err := b.commit(ctx, items)
 	switch {
 	case err == nil || ctx.Err() != nil || !atFault(err):
 		return err
@@ -167,7 +167,7 @@ func atFault(err error) bool {
 // foresaw is given a second chance before a message is lost to it.
 func (b *Inbox) refuse(ctx context.Context, i item, cause error) error {
 	if deviceops.ErrorCode(cause) == deviceops.EINTERNAL {
-		if cause = b.commit(ctx, []item{i}, nil); cause == nil || ctx.Err() != nil || !atFault(cause) {
+		if cause = b.commit(ctx, []item{i}); cause == nil || ctx.Err() != nil || !atFault(cause) {
 			return cause
 		}
 	}
@@ -177,7 +177,7 @@ func (b *Inbox) refuse(ctx context.Context, i item, cause error) error {
 		Header: protocol.Header{Boot: head.Boot, Seq: head.Seq, Child: head.Child}, On: i.message.Leaf(),
 		Raw: protocol.Redact(i.payload[:min(len(i.payload), deviceops.RejectedPayload)]), Err: &unstorable{cause},
 	}
-	return b.commit(ctx, []item{i}, nil)
+	return b.commit(ctx, []item{i})
 }
 
 // unstorable is why a well-formed message was rejected after all.
@@ -186,14 +186,13 @@ type unstorable struct{ cause error }
 func (u *unstorable) Error() string { return "the store refuses it: " + u.cause.Error() }
 func (u *unstorable) Unwrap() error { return u.cause }
 
-// commit applies items in one transaction, counts the journals that are due for
-// an ack, and begins what follows.
-func (b *Inbox) commit(ctx context.Context, items []item, due map[journal]time.Time) error {
+// commit applies items in one transaction and begins what follows.
+func (b *Inbox) commit(ctx context.Context, items []item) error {
 	begin := time.Now()
-	t, err := b.attempt(ctx, items, due, false)
+	t, err := b.attempt(ctx, items, false)
 	if errors.Is(err, errLean) {
 		b.metrics.relocks.Inc()
-		t, err = b.attempt(ctx, items, due, true)
+		t, err = b.attempt(ctx, items, true)
 	}
 	b.metrics.committed(items, t, err, time.Since(begin))
 	if err != nil {
@@ -208,20 +207,16 @@ func (b *Inbox) commit(ctx context.Context, items []item, due map[journal]time.T
 
 // attempt runs the transaction of a commit. errLean: it has to be done with
 // all devices locked.
-func (b *Inbox) attempt(ctx context.Context, items []item, due map[journal]time.Time, lockAll bool) (t *transaction, err error) {
+func (b *Inbox) attempt(ctx context.Context, items []item, lockAll bool) (t *transaction, err error) {
 	err = b.config.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-		t = b.transaction(ctx, tx, items, due)
+		t = b.transaction(ctx, tx, items)
 		t.lockAll = lockAll
 		return t.run(ctx)
 	})
 	return t, err
 }
 
-func (b *Inbox) transaction(ctx context.Context, tx deviceops.Tx, items []item, due map[journal]time.Time) *transaction {
-	touched := make(map[journal]bool, len(due))
-	for j := range due {
-		touched[j] = true
-	}
+func (b *Inbox) transaction(ctx context.Context, tx deviceops.Tx, items []item) *transaction {
 	translated := map[string]*deviceops.Profile{} // the very versions that did, by device
 	for _, i := range items {
 		if i.own != nil {
@@ -234,9 +229,5 @@ func (b *Inbox) transaction(ctx context.Context, tx deviceops.Tx, items []item, 
 		}
 		return b.profiles.find(ctx, d.Account, d.Profile)
 	}
-	return &transaction{Inbox: b, tx: tx, items: items, seen: due, touched: touched, lean: map[string]bool{}, ledger: newLedger(b.config.Now(), lookup)}
-}
-
-func (b *Inbox) acknowledge(ctx context.Context, due map[journal]time.Time) error {
-	return b.commit(ctx, nil, due)
+	return &transaction{Inbox: b, tx: tx, items: items, touched: map[journal]bool{}, lean: map[string]bool{}, ledger: newLedger(b.config.Now(), lookup)}
 }

@@ -188,16 +188,6 @@ func (l *ledger) putOff(device string, at time.Time) time.Time {
 	return d.Session.LastSeen
 }
 
-// catchUp records what putOff left to acks.
-func (l *ledger) catchUp(seen map[journal]time.Time) {
-	for j, at := range seen {
-		if d := l.devices[j.device]; d != nil && at.After(d.Session.LastSeen) {
-			d.Session.LastSeen = at
-			l.sessions[d.ID] = true
-		}
-	}
-}
-
 // onlySeen reports whether nothing changed but when a device was last seen.
 func onlySeen(before, next deviceops.Session) bool {
 	before.LastSeen = next.LastSeen

@@ -72,13 +72,10 @@ type sayings struct {
 	told      bool // more than answers to commands
 }
 
-// busy gives the devices that may change by what was said of them or by an ack
-// that is due, and what the others said.
+// busy gives the devices that may change by what was said of them, and what the
+// others said.
 func (t *transaction) busy() (busy map[string]bool, others map[string]sayings) {
 	busy, others = map[string]bool{}, map[string]sayings{}
-	for j := range t.touched {
-		busy[j.device] = true
-	}
 	for _, i := range t.items {
 		if t.lockAll || !i.harmless() {
 			busy[i.origin], busy[i.subject] = true, true
@@ -115,9 +112,8 @@ func (i item) harmless() bool {
 // stays reports whether what was said leaves a device as it is until its next
 // ack.
 func (t *transaction) stays(d *deviceops.Device, said sayings) bool {
-	due := t.ackAt(d, said.told)
 	switch {
-	case d.Session.Connectivity != deviceops.Online, !due.After(t.ledger.now), !mayPutOff(d, d.Session.LastSeen, due):
+	case d.Session.Connectivity != deviceops.Online, !mayPutOff(d, d.Session.LastSeen, t.ackAt(d, said.told)):
 		return false
 	case said.nameless && d.Session.Boot == "":
 		return false

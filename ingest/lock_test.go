@@ -19,9 +19,22 @@ func greeted(t *testing.T) *testBundle {
 	b.say("k1", "hello", fullHello)
 	b.clock.advance(ackEvery)
 	b.say("k1", "event", event(1))
-	b.idle()
-	require.Len(t, b.gateway.acked(), 1)
+	require.Len(t, b.acks(), 1)
 	return b
+}
+
+// acks gives the acks that are due.
+func (b *testBundle) acks() []deviceops.SeqKey {
+	b.inbox.acker.flush(b.t.Context())
+	b.idle()
+	return b.gateway.acked()
+}
+
+// awaitTurn lets the clock go on until the turn of a device that was acknowledged
+// now.
+func (b *testBundle) awaitTurn(device string) {
+	now := b.clock.Now()
+	b.clock.advance(nextTurn(device, now.Add(ackEvery)).Sub(now))
 }
 
 // whileLocked runs f while somebody else holds the lock of the device.
@@ -48,11 +61,11 @@ func TestEventsOfOnlineDevicesWaitForNoLock(t *testing.T) {
 	require.Len(t, b.events("k1", "tick"), 3)
 	require.Equal(t, map[string]any{"battery_pct": int64(7)}, b.find("k1").Metrics)
 	require.Equal(t, seen, b.find("k1").Session.LastSeen)
-	b.clock.advance(ackEvery / 2)
-	b.inbox.acker.flush(t.Context())
-	b.idle()
-	require.Equal(t, []deviceops.SeqKey{{Device: "k1", Boot: "b1", Seq: 4}}, b.gateway.acked())
-	require.Equal(t, seen.Add(ackEvery/2), b.find("k1").Session.LastSeen)
+	b.clock.advance(ackRound + ackEvery)
+	b.whileLocked("k1", func(context.Context) { b.say("k1", "event", event(5)) })
+	require.Equal(t, []deviceops.SeqKey{{Device: "k1", Boot: "b1", Seq: 5}}, b.acks())
+	require.Equal(t, b.clock.Now(), b.find("k1").Session.LastSeen)
+	require.Equal(t, b.clock.Now(), b.find("k1").Session.AckedAt)
 	require.Zero(t, testutil.ToFloat64(b.inbox.metrics.relocks))
 }
 
@@ -107,12 +120,6 @@ func TestWhatMayChangeADeviceIsSaidUnderItsLock(t *testing.T) {
 			b.requireWaits(said...)
 		})
 	}
-	t.Run("an ack is due", func(t *testing.T) {
-		t.Parallel()
-		b := greeted(t)
-		b.clock.advance(ackEvery)
-		b.requireWaits("event", event(2))
-	})
 	t.Run("it is offline", func(t *testing.T) {
 		t.Parallel()
 		b := greeted(t)
@@ -181,7 +188,7 @@ func TestLanesCommitSideBySide(t *testing.T) {
 	t.Parallel()
 	b := greeted(t)
 	require.NoError(t, b.store.InTx(t.Context(), func(ctx context.Context, tx deviceops.Tx) error {
-		first := b.inbox.transaction(ctx, tx, b.items(event(2)), nil)
+		first := b.inbox.transaction(ctx, tx, b.items(event(2)))
 		require.NoError(t, first.run(ctx))
 		b.say("k1", "event", event(3)) // while the first has not committed
 		return nil

@@ -55,17 +55,13 @@ func TestAcksCountUpToTheFirstGap(t *testing.T) {
 
 	b.clock.advance(ackEvery)
 	b.say("k1", "event", event(1), "event", event(2), "event", event(4))
-	b.idle()
-	require.Equal(t, []deviceops.SeqKey{{Device: "k1", Boot: "b1", Seq: 2}}, b.gateway.acked())
+	require.Equal(t, []deviceops.SeqKey{{Device: "k1", Boot: "b1", Seq: 2}}, b.acks())
 
 	b.say("k1", "event", event(3))
-	b.inbox.acker.flush(t.Context())
-	b.idle()
-	require.Empty(t, b.gateway.acked(), "not within ten seconds of the last")
-	b.clock.advance(ackEvery)
-	b.inbox.acker.flush(t.Context())
-	b.idle()
-	require.Equal(t, []deviceops.SeqKey{{Device: "k1", Boot: "b1", Seq: 4}}, b.gateway.acked())
+	require.Empty(t, b.acks(), "not within ten seconds of the last")
+	b.awaitTurn("k1")
+	require.Equal(t, []deviceops.SeqKey{{Device: "k1", Boot: "b1", Seq: 4}}, b.acks())
+	require.EqualValues(t, 4, b.find("k1").Session.Seq)
 
 	b.say("k1", "event", event(9), "hello", `{"boot":"b1","profile":"kiosk","oldest":9}`)
 	b.idle()
@@ -167,12 +163,27 @@ func TestAnswersAreAcknowledgedTwentySecondsLaterTogetherWithWhatFollowed(t *tes
 	require.Equal(t, hello, b.find("k1").Session.LastSeen, "what the ack will write is not written twice")
 
 	b.clock.advance(ackAnswers / 2)
-	b.inbox.acker.flush(t.Context())
-	b.idle()
-	require.Equal(t, []deviceops.SeqKey{{Device: "k1", Boot: "b1", Seq: 2}}, b.gateway.acked())
+	require.Equal(t, []deviceops.SeqKey{{Device: "k1", Boot: "b1", Seq: 2}}, b.acks())
 	require.Equal(t, hello.Add(time.Minute+ackAnswers/2), b.find("k1").Session.LastSeen)
-	b.inbox.acker.flush(t.Context())
-	require.Empty(t, b.gateway.acked())
+	require.Empty(t, b.acks())
+}
+
+// A fleet that spoke all at once is acknowledged little by little from then on.
+func TestDevicesHaveTurnsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	const devices = 12_000
+	perSecond := map[int]int{}
+	for n := range devices {
+		id := fmt.Sprintf("k%d", n)
+		first := nextTurn(id, noon)
+		require.Equal(t, first, nextTurn(id, first))
+		require.Equal(t, first.Add(ackRound), nextTurn(id, first.Add(2*ackTick+ackEvery)), "also if the ack was late by two ticks")
+		perSecond[int(first.Sub(noon)/time.Second)]++
+	}
+	require.Len(t, perSecond, int(ackRound/time.Second))
+	for second, n := range perSecond {
+		require.InDelta(t, devices/len(perSecond), n, 150, second)
+	}
 }
 
 func TestADeviceThatCouldBeTakenForSilentIsSeenAtOnce(t *testing.T) {

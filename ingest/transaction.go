@@ -12,15 +12,6 @@ import (
 	"github.com/deviceops/deviceops/protocol"
 )
 
-// ackEvery is how often a device is told, at most, what is committed. One that
-// gave nothing but answers to commands is told after ackAnswers: an ack has no
-// news for it, and those of a fleet that was commanded all at once would compete
-// with the commands. Devices repeat what is not acknowledged for 30 s.
-const (
-	ackEvery   = 10 * time.Second
-	ackAnswers = 2 * ackEvery
-)
-
 // journal names the numbered messages of one boot of a device.
 type journal struct{ device, boot string }
 
@@ -34,11 +25,10 @@ type transaction struct {
 	lockAll bool            // every device, whatever is said of it
 	lean    map[string]bool // devices of which only the session was read: nothing of them is saved
 
-	seen       map[journal]time.Time // journals whose ack was put off, and when their devices were last seen
-	touched    map[journal]bool      // journals that something was committed of, and whether their ack is due
+	touched    map[journal]bool // journals that something was committed of, and whether that was more than answers
 	duplicates int
 	acks       []deviceops.SeqKey
-	later      []owed // to be acknowledged when ackEvery allows it
+	later      []owed // to be acknowledged when it is their turn, or because nothing else is written of them
 }
 
 // run applies items within tx. Everything that it does besides writing to tx
@@ -255,9 +245,10 @@ func strandChildren(ctx context.Context, tx deviceops.Tx, l *ledger) error {
 }
 
 // acknowledge counts what is committed of the journals that were touched, for
-// devices that said hello or whose ack is due. The others come later. The present boot's count goes on from the stored one.
+// devices that said hello or whose ack is due. The others are for the acker, and so
+// are those that are not written otherwise. The present boot's count goes on from
+// the stored one.
 func (t *transaction) acknowledge(ctx context.Context) error {
-	t.ledger.catchUp(t.seen)
 	for device, g := range t.ledger.greeted {
 		if d := t.ledger.devices[device]; d != nil && !g.child {
 			t.touched[journal{device, d.Session.Boot}] = true
@@ -268,7 +259,7 @@ func (t *transaction) acknowledge(ctx context.Context) error {
 		if d := t.ledger.devices[j.device]; d == nil || d.State == deviceops.Retired {
 			continue
 		}
-		if at := t.acknowledgeAt(j); at.After(t.ledger.now) {
+		if at := t.acknowledgeAt(j); at.After(t.ledger.now) || t.lean[j.device] {
 			t.later = append(t.later, owed{j, at, t.ledger.putOff(j.device, at)})
 			continue
 		}
@@ -294,12 +285,17 @@ func (t *transaction) acknowledgeAt(j journal) time.Time {
 }
 
 // ackAt gives when the ack of a device is due that told something, or only answered
-// commands.
+// commands: not before now.
 func (t *transaction) ackAt(d *deviceops.Device, told bool) time.Time {
-	if told {
-		return d.Session.AckedAt.Add(ackEvery)
+	at := d.Session.AckedAt.Add(ackEvery)
+	switch {
+	case !told:
+		return t.ledger.now.Add(ackAnswers)
+	case at.After(t.ledger.now):
+		return nextTurn(d.ID, at)
+	default:
+		return t.ledger.now
 	}
-	return t.ledger.now.Add(ackAnswers)
 }
 
 // count takes one journal of each device off rounds, since the store counts one

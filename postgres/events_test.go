@@ -146,6 +146,58 @@ func TestContiguousSeqs(t *testing.T) {
 	})
 }
 
+func TestAcknowledge(t *testing.T) {
+	both(t, func(t *testing.T, s deviceops.Tx) {
+		online(t, s, "k1", "k2", "k3", "retired")
+		retired, err := s.FindDevice(t.Context(), "retired")
+		require.NoError(t, err)
+		retired.State = deviceops.Retired
+		require.NoError(t, s.SaveDevice(t.Context(), &retired))
+		var keys []deviceops.SeqKey
+		for _, device := range []string{"k1", "k2", "retired"} {
+			for _, seq := range []int64{1, 2, 4} {
+				keys = append(keys, deviceops.SeqKey{Device: device, Boot: "b1", Seq: seq}, deviceops.SeqKey{Device: device, Boot: "b0", Seq: seq - 1})
+			}
+		}
+		_, err = s.ClaimSeqs(t.Context(), keys, noon)
+		require.NoError(t, err)
+		acknowledge := func(owed ...deviceops.OwedAck) map[string]int64 {
+			reached, err := s.Acknowledge(t.Context(), owed, after(time.Hour))
+			require.NoError(t, err)
+			seqs := map[string]int64{}
+			for _, k := range reached {
+				seqs[k.Device+"/"+k.Boot] = k.Seq
+			}
+			return seqs
+		}
+		session := func(device string) deviceops.Session {
+			d, err := s.FindDevice(t.Context(), device)
+			require.NoError(t, err)
+			return d.Session
+		}
+		require.Equal(t, map[string]int64{"k1/b1": 2, "k2/b0": 1, "k3/b1": 0}, acknowledge(
+			deviceops.OwedAck{Device: "k1", Boot: "b1", SeenAt: after(time.Minute)},
+			deviceops.OwedAck{Device: "k2", Boot: "b0", SeenAt: noon.Add(-time.Minute)},
+			deviceops.OwedAck{Device: "k3", Boot: "b1"},
+			deviceops.OwedAck{Device: "retired", Boot: "b1"}, deviceops.OwedAck{Device: "nobody", Boot: "b1"},
+		))
+		for device, want := range map[string]deviceops.Session{
+			"k1":      {Connectivity: deviceops.Online, Since: noon, Boot: "b1", LastSeen: after(time.Minute), Seq: 2, AckedAt: after(time.Hour)},
+			"k2":      {Connectivity: deviceops.Online, Since: noon, Boot: "b1", LastSeen: noon, AckedAt: after(time.Hour)},
+			"k3":      {Connectivity: deviceops.Online, Since: noon, Boot: "b1", LastSeen: noon, AckedAt: after(time.Hour)},
+			"retired": {Connectivity: deviceops.Online, Since: noon, Boot: "b1", LastSeen: noon},
+		} {
+			require.Equal(t, want, session(device), device)
+		}
+
+		_, err = s.ClaimSeqs(t.Context(), []deviceops.SeqKey{{Device: "k1", Boot: "b1", Seq: 3}}, noon)
+		require.NoError(t, err)
+		require.Equal(t, map[string]int64{"k1/b1": 4}, acknowledge(deviceops.OwedAck{Device: "k1", Boot: "b1"}), "on from what was reached")
+		require.Equal(t, map[string]int64{"k1/b1": 4}, acknowledge(deviceops.OwedAck{Device: "k1", Boot: "b1"}), "and again")
+		require.Empty(t, acknowledge())
+	})
+}
+
 func TestRejectedAreKeptAndCounted(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
 		one := deviceops.Rejected{

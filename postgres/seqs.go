@@ -76,8 +76,17 @@ func scanSeqKey(row pgx.CollectableRow) (k deviceops.SeqKey, err error) {
 	return k, err
 }
 
-// ContiguousSeqs implements deviceops.Events. In a run without a hole a seq is
-// as far above from as its rank.
+// contiguousRun joins the highest seq, run.seq, up to which all above x.since are
+// there of a device and boot x; null: not even the first. In a run without a hole a
+// seq is as far above x.since as its rank.
+const contiguousRun = `
+	cross join lateral (
+		select max(seq) as seq from (
+			select m.seq, row_number() over (order by m.seq) as rank
+			from message_seqs m where m.device = x.device and m.boot = x.boot and m.seq > x.since) ranked
+		where seq = x.since + rank) run`
+
+// ContiguousSeqs implements deviceops.Events.
 func (t tx) ContiguousSeqs(ctx context.Context, boots map[string]string, from map[string]int64) (map[string]int64, error) {
 	if len(boots) == 0 {
 		return map[string]int64{}, nil
@@ -94,12 +103,7 @@ func (t tx) ContiguousSeqs(ctx context.Context, boots map[string]string, from ma
 	}
 	runs, err := list(ctx, t, "find contiguous seqs", pgx.RowToStructByPos[run], `
 		select x.device, run.seq
-		from unnest($1::text[], $2::text[], $3::bigint[]) as x(device, boot, since)
-		cross join lateral (
-			select max(seq) as seq from (
-				select m.seq, row_number() over (order by m.seq) as rank
-				from message_seqs m where m.device = x.device and m.boot = x.boot and m.seq > x.since) ranked
-			where seq = x.since + rank) run
+		from unnest($1::text[], $2::text[], $3::bigint[]) as x(device, boot, since) `+contiguousRun+`
 		where run.seq is not null`,
 		texts(starts, func(k *deviceops.SeqKey) string { return k.Device }), texts(starts, func(k *deviceops.SeqKey) string { return k.Boot }),
 		column(starts, func(k *deviceops.SeqKey) int64 { return k.Seq }))
@@ -107,4 +111,31 @@ func (t tx) ContiguousSeqs(ctx context.Context, boots map[string]string, from ma
 		highest[r.Device] = r.Seq
 	}
 	return highest, err
+}
+
+// Acknowledge implements deviceops.Events. Most of what devices say is followed by
+// nothing but this, so that it is one statement beside the lock and reads and writes
+// no more than it has to.
+func (t tx) Acknowledge(ctx context.Context, owed []deviceops.OwedAck, now time.Time) (reached []deviceops.SeqKey, err error) {
+	type o = deviceops.OwedAck
+	devices := texts(owed, func(a *o) string { return a.Device })
+	err = t.atomically(ctx, func(t tx) error {
+		if err := t.HoldDevices(ctx, devices); err != nil || len(owed) == 0 {
+			return err
+		}
+		reached, err = listOf(ctx, t, len(owed), "acknowledge", scanSeqKey, `
+			with x as materialized (
+				select s.device, o.boot, o.seen, s.boot = o.boot as present, case when s.boot = o.boot then s.seq else 0 end as since
+				from unnest($1::text[], $2::text[], $3::timestamptz[]) as o(device, boot, seen)
+				join sessions s on s.device = o.device join devices d on d.id = o.device
+				where d.state <> 'retired'),
+			counted as materialized (select x.*, coalesce(run.seq, x.since) as reached from x `+contiguousRun+`)
+			update sessions s set
+				seq = case when c.present then c.reached else s.seq end, acked_at = $4, last_seen = greatest(s.last_seen, c.seen)
+			from counted c where s.device = c.device
+			returning s.device, c.boot, c.reached`,
+			devices, texts(owed, func(a *o) string { return a.Boot }), column(owed, func(a *o) *time.Time { return orNull(a.SeenAt) }), now)
+		return err
+	})
+	return reached, err
 }
