@@ -56,6 +56,7 @@ type ingesting struct {
 	stack   *dev.Stack
 	look    *database
 	load    *load
+	greeted int // events that came of the hellos
 
 	raw, stored Figure
 	rawCPU      time.Duration // for a message of the yardstick, in this process
@@ -80,6 +81,9 @@ func (b *ingesting) start(ctx context.Context) (err error) {
 		return err
 	}
 	b.load = newLoad(b.stack.BrokerURL(), devices, b.options.Automations)
+	if err := b.greet(ctx); err != nil {
+		return err
+	}
 	b.say("%d automations listen", b.options.Automations)
 	for first := 0; first < b.options.Automations; first += automationsPerFile {
 		source := ingestDocuments(first, min(first+automationsPerFile, b.options.Automations))
@@ -92,6 +96,21 @@ func (b *ingesting) start(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+// greet has the devices say hello, which is done once at a connect and not at each
+// event, and waits until they are online.
+func (b *ingesting) greet(ctx context.Context) error {
+	b.say("%d devices say hello", b.options.Devices)
+	if err := b.load.greet(ctx); err != nil {
+		return err
+	}
+	err := b.await(ctx, b.options.Devices, "devices are online", `select count(*) from sessions where connectivity = 'online'`)
+	if err != nil {
+		return err
+	}
+	b.greeted, err = b.look.count(ctx, `select last_value from event_ids`)
+	return err
 }
 
 // automationsPerFile keeps files as small as files have to be.
@@ -175,27 +194,30 @@ func (b *ingesting) fullLoad(ctx context.Context) error {
 	return err
 }
 
-// storedSQL counts the messages that are stored, once there may be as many as $1:
-// counting often would take much of what is measured.
+// storedSQL counts the messages that are stored, once there may be as many events as
+// $1: counting often would take much of what is measured.
 const storedSQL = `select case when last_value >= $1 then (select count(*) from message_seqs) else 0 end from event_ids`
 
 // awaitStored waits until all that was said is stored, and gives the time since
 // began at which it was.
 func (b *ingesting) awaitStored(ctx context.Context, began time.Time) (time.Duration, error) {
+	err := b.await(ctx, b.load.said(), "events are stored", storedSQL, b.greeted+b.load.said())
+	return time.Since(began), err
+}
+
+// await waits until there are n things, which sql counts.
+func (b *ingesting) await(ctx context.Context, n int, things, sql string, args ...any) error {
 	ctx, cancel := context.WithTimeout(ctx, ingestPatience)
 	defer cancel()
 	for {
-		n, err := b.look.count(ctx, storedSQL, b.load.said())
-		if err != nil {
-			return 0, err
-		}
-		if n >= b.load.said() {
-			return time.Since(began), nil
+		are, err := b.look.count(ctx, sql, args...)
+		if err != nil || are >= n {
+			return err
 		}
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			return 0, deviceops.Errorf(deviceops.ETIMEOUT, "%d of %d events are stored", n, b.load.said())
+			return deviceops.Errorf(deviceops.ETIMEOUT, "%d of %d %s", are, n, things)
 		}
 	}
 }

@@ -50,6 +50,19 @@ func (l *load) takeMatches() map[int64]time.Time {
 	return taken
 }
 
+// boot is that of all devices.
+const boot = "bench"
+
+// greet publishes the hello of each device.
+func (l *load) greet(ctx context.Context) error {
+	return l.publish(ctx, len(l.devices), func(i int) (string, []byte, error) {
+		payload, err := json.Marshal(protocol.Hello{
+			Header: protocol.Header{Boot: boot}, Connection: boot, Profile: fleetProfile, Serial: serialOf(l.devices[i]),
+		})
+		return protocol.Topics{}.Up(l.devices[i], protocol.LeafHello), payload, err
+	})
+}
+
 // say publishes n events, one a message, at a rate a second, or as fast as they
 // are taken (0), and returns when the broker has taken all.
 func (l *load) say(ctx context.Context, n int, rate float64) error {
@@ -77,7 +90,7 @@ func (l *load) event(number int64) (topic string, payload []byte, err error) {
 	device := int(number) % len(l.devices)
 	payload, err = json.Marshal(map[string]any{
 		"type": eventType(kind * listeners), "data": map[string]any{"code": code, "n": number},
-		"boot": "bench", "seq": number/int64(len(l.devices)) + 1,
+		"boot": boot, "seq": number/int64(len(l.devices)) + 1,
 	})
 	return protocol.Topics{}.Up(l.devices[device], protocol.LeafEvent), payload, err
 }

@@ -67,7 +67,7 @@ func (d *database) register(ctx context.Context, store deviceops.Store, prefix s
 	ids, rows := make([]string, n), make([]deviceops.Registration, n)
 	for i := range ids {
 		ids[i] = fmt.Sprintf("%s-%05d", prefix, i+1)
-		rows[i] = deviceops.Registration{ID: ids[i], Account: deviceops.RootAccount, Profile: "kiosk", Serial: "SN-" + ids[i]}
+		rows[i] = deviceops.Registration{ID: ids[i], Account: deviceops.RootAccount, Profile: fleetProfile, Serial: serialOf(ids[i])}
 	}
 	if _, err := store.RegisterDevices(ctx, rows, time.Now().UTC()); err != nil {
 		return nil, err
@@ -81,6 +81,11 @@ func (d *database) register(ctx context.Context, store deviceops.Store, prefix s
 	}
 	return ids, nil
 }
+
+// fleetProfile is that of the devices.
+const fleetProfile = "kiosk"
+
+func serialOf(device string) string { return "SN-" + device }
 
 func (d *database) count(ctx context.Context, sql string, args ...any) (n int, err error) {
 	err = d.pool.QueryRow(ctx, sql, args...).Scan(&n)
