@@ -111,7 +111,7 @@ func (l *ledger) apply(i item) {
 	when := momentOf(i.message.Head(), i.at)
 	l.clock(d, when, i.at)
 	if gateway := l.devices[i.origin]; gateway != d {
-		l.session(gateway, alive(gateway.Session, i.at), "speaks for a child")
+		l.session(gateway, alive(gateway, gateway, i.at), "speaks for a child")
 	}
 	switch m := i.message.(type) {
 	case *protocol.Hello:
@@ -142,7 +142,7 @@ func invalidCode(err error) string {
 // seen notes that a device gave a sign of life.
 func (l *ledger) seen(i item, why string) {
 	d := l.devices[i.subject]
-	l.session(d, alive(d.Session, i.at), why)
+	l.session(d, alive(d, l.devices[i.origin], i.at), why)
 }
 
 // session makes next the session of d, and tells of a change of connectivity.

@@ -65,13 +65,31 @@ func lose(s deviceops.Session, connection string, at time.Time) deviceops.Sessio
 	return become(s, deviceops.Offline, at)
 }
 
-// alive gives the session after a sign of life.
-func alive(s deviceops.Session, at time.Time) deviceops.Session {
+// alive gives the session of d after a sign of life that came by via, which is the
+// device itself or its gateway. One that comes in right after the device said that
+// it leaves may have been sent before.
+func alive(d, via *deviceops.Device, at time.Time) deviceops.Session {
+	s := d.Session
+	overtaken := at.Before(s.Since.Add(settle)) && !refuted(d, via, at)
 	s.LastSeen = later(s.LastSeen, at)
-	if s.Connectivity == deviceops.Online || at.Before(s.Since.Add(settle)) {
+	if s.Connectivity == deviceops.Online || overtaken {
 		return s
 	}
 	return become(s, deviceops.Online, at)
+}
+
+// refuted reports whether a sign of life tells that d was lost in error: for
+// nothing but its silence, which this breaks, or with a gateway that is back.
+func refuted(d, via *deviceops.Device, at time.Time) bool {
+	s, silence := d.Session, silenceOf(d)
+	switch s.Connectivity {
+	case deviceops.Offline:
+		missed := !s.LastSeen.Add(silence).After(s.Since)
+		return missed && at.Add(silence).After(s.Since)
+	case deviceops.Unreachable:
+		return via.Session.Connectivity == deviceops.Online
+	}
+	return false
 }
 
 // strand gives the session of a device whose gateway is lost.

@@ -35,6 +35,21 @@ func TestWillsAndHeartbeats(t *testing.T) {
 	require.Equal(t, "warning", changes[1].Severity)
 }
 
+// A device that was late by a moment is online again with what it says, and not
+// only with what it says next, which may be in an hour.
+func TestASilentDeviceIsBackWithItsFirstWord(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, nil)
+	b.device("k1", deviceops.Active)
+	b.say("k1", "hello", fullHello)
+	b.clock.advance(deviceops.DefaultHeartbeat.Silence() + time.Millisecond)
+	require.NoError(t, b.sweeper().Sweep(t.Context()))
+	require.Equal(t, deviceops.Offline, b.connectivity("k1"))
+	b.clock.advance(time.Second)
+	b.say("k1", "telemetry", `{"metrics":{"battery_pct":50}}`)
+	require.Equal(t, deviceops.Online, b.connectivity("k1"))
+}
+
 func TestSleepersAreNotMissed(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)
@@ -87,21 +102,23 @@ func TestChildrenSpeakByTheirGateway(t *testing.T) {
 
 func TestALostGatewayStrandsItsChildren(t *testing.T) {
 	t.Parallel()
-	for name, lose := range map[string]func(b *testBundle){
-		"by its will": func(b *testBundle) {
+	for name, lose := range map[string]func(b *testBundle) (back time.Duration){
+		"by its will": func(b *testBundle) time.Duration {
 			b.clock.advance(time.Minute)
 			b.say("g1", "status", `{"status":"offline","connection":"gc"}`)
+			return time.Minute
 		},
-		"by silence": func(b *testBundle) {
+		"by silence": func(b *testBundle) time.Duration {
 			b.clock.advance(deviceops.DefaultHeartbeat.Silence() + time.Second)
 			require.NoError(b.t, b.sweeper().Sweep(b.t.Context()))
+			return time.Second // it was only late
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBundle(t, nil)
 			b.gatewayWithChildren()
-			lose(b)
+			back := lose(b)
 
 			require.Equal(t, deviceops.Offline, b.connectivity("g1"))
 			require.Equal(t, deviceops.Unreachable, b.connectivity("c1"))
@@ -113,7 +130,7 @@ func TestALostGatewayStrandsItsChildren(t *testing.T) {
 			require.EqualValues(t, 2, last["children_unreachable"])
 			require.Len(t, b.events("c1", deviceops.EventDeviceConnectivity), 1, "one problem, one event")
 
-			b.clock.advance(time.Minute)
+			b.clock.advance(back)
 			b.say("g1", "heartbeat", `{"child":"c1"}`)
 			require.Equal(t, deviceops.Online, b.connectivity("c1"))
 			require.Equal(t, deviceops.Online, b.connectivity("g1"))

@@ -133,9 +133,32 @@ func TestAlive(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			at := noon.Add(test.after)
-			got := alive(session(test.before), at)
+			got := alive(&deviceops.Device{Session: session(test.before)}, &deviceops.Device{}, at)
 			require.Equal(t, test.want, got.Connectivity)
 			require.Equal(t, later(noon, at), got.LastSeen)
+		})
+	}
+}
+
+// What a device says after it was missed was not sent before it left.
+func TestAliveAfterSilence(t *testing.T) {
+	t.Parallel()
+	silence := deviceops.DefaultHeartbeat.Silence()
+	for name, test := range map[string]struct {
+		seen, after time.Duration
+		want        deviceops.Connectivity
+	}{
+		"a moment after it was missed":                {-silence, 1, deviceops.Online},
+		"a moment after it was missed late":           {-time.Hour, 1, deviceops.Online},
+		"taken in before, noted after it was missed":  {-silence, -time.Second, deviceops.Online},
+		"taken in so long before that it was missed":  {-time.Hour, -silence, deviceops.Offline},
+		"overtaken by its will, after nearly silence": {-silence + 1, 1, deviceops.Offline},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := session(deviceops.Offline)
+			s.LastSeen = noon.Add(test.seen)
+			require.Equal(t, test.want, alive(&deviceops.Device{Session: s}, &deviceops.Device{}, noon.Add(test.after)).Connectivity)
 		})
 	}
 }
