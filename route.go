@@ -24,6 +24,7 @@ type RouteTarget struct {
 	Delivered   int64     `json:"delivered"` // events that it took, repeats included
 	DeliveredAt time.Time `json:"delivered_at,omitzero"`
 	DeadLetters int64     `json:"dead_letters"` // those that wait for somebody, or for their replay
+	Replaying   int64     `json:"replaying"`    // of them, those whose replay was asked for and is to come
 
 	Paused       bool      `json:"paused,omitempty"`
 	PausedBy     string    `json:"paused_by,omitempty"`
@@ -201,7 +202,8 @@ type Routes interface {
 	// HoldTargets renews the leases of holder until now plus ttl and takes free or
 	// lapsed targets until holder has its fair share of all (their number divided
 	// by live holders, rounded up); what it holds above that is given up. It gives
-	// the targets now held, without lag.
+	// the targets now held, without lag, and of dead letters only those that are
+	// to be replayed.
 	HoldTargets(ctx context.Context, holder string, now time.Time, ttl time.Duration) ([]RouteTarget, error)
 
 	// ReleaseTargets gives up all targets of holder.

@@ -133,6 +133,15 @@ func lag(t deviceops.RouteTarget) string {
 	}
 }
 
+// letters tells how many dead letters a target has, and how many of them are to be
+// tried again.
+func letters(t deviceops.RouteTarget) string {
+	if t.Replaying > 0 {
+		return fmt.Sprintf("%d, of which %d are to be tried again", t.DeadLetters, t.Replaying)
+	}
+	return fmt.Sprint(t.DeadLetters)
+}
+
 func trouble(t deviceops.RouteTarget) string {
 	if t.Paused {
 		return t.PausedBy + ": " + t.PausedReason
@@ -146,7 +155,7 @@ func (w *screen) route(r deviceops.RouteStatus) {
 		w.line("")
 		pairs := []string{
 			"target", t.Target, "status", w.paint(t.Status()), "lag", lag(t), "delivered", fmt.Sprint(t.Delivered), "last delivery", w.when(t.DeliveredAt),
-			"dead letters", fmt.Sprint(t.DeadLetters), "done up to event", fmt.Sprint(t.Cursor), "held by", t.Holder,
+			"dead letters", letters(t), "done up to event", fmt.Sprint(t.Cursor), "held by", t.Holder,
 		}
 		if t.Paused {
 			pairs = append(pairs, "paused", w.when(t.PausedAt)+" by "+trouble(t))

@@ -156,7 +156,7 @@ func (f *Forwarder) hold(ctx context.Context) {
 // it starts one.
 func (f *Forwarder) keep(ctx context.Context, row deviceops.RouteTarget, version *version, target *dsl.RouteTarget) bool {
 	if r := f.runners[row.TargetKey]; r != nil {
-		r.letters.Store(row.DeadLetters)
+		r.replaying.Store(row.Replaying)
 		return r.version.Version == version.Version
 	}
 	r := newRunner(f, row, version, target)

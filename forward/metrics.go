@@ -37,9 +37,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 
 func labels(key deviceops.TargetKey) []string { return []string{key.Account, key.Route, key.Target} }
 
-func (m *metrics) delivered(key deviceops.TargetKey, events int64, dead []deviceops.DeadLetter) {
-	m.events.WithLabelValues(labels(key)...).Add(float64(events))
-	for _, letter := range dead {
+func (m *metrics) told(key deviceops.TargetKey, o outcome) {
+	m.events.WithLabelValues(labels(key)...).Add(float64(o.delivered))
+	for _, letter := range o.dead {
 		m.letters.WithLabelValues(append(labels(key), letter.Code)...).Inc()
 	}
 }

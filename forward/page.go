@@ -36,6 +36,7 @@ type page struct {
 	open  []int // records not done, by event
 	taken []bool
 	dead  []deviceops.DeadLetter
+	told  outcome // what news gave
 }
 
 // shape makes the records of events. What cannot be shaped is dead.
@@ -109,8 +110,27 @@ func Key(event int64, number, of int) string {
 	return key
 }
 
-// deliver returns when everything is delivered or dead, or ctx has ended.
-func (p *page) deliver(ctx context.Context) {
+// deliver returns when everything is delivered or dead, or ctx has ended. Until
+// then it calls meanwhile now and then: a page may take a slow target hours.
+func (p *page) deliver(ctx context.Context, meanwhile func()) {
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		p.deliverAll(ctx)
+	}()
+	ticker := time.NewTicker(p.config.Lease / 5)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-over:
+			return
+		case <-ticker.C:
+			meanwhile()
+		}
+	}
+}
+
+func (p *page) deliverAll(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, lane := range p.lanes() {
 		wg.Go(func() {
@@ -210,6 +230,8 @@ func (p *page) bury(number int, code, reason string) {
 // place gives the id up to which all is done: upTo, or that before the first
 // event that is not.
 func (p *page) place(from, upTo int64) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for i, e := range p.events {
 		if p.open[i] > 0 {
 			return from
@@ -219,14 +241,19 @@ func (p *page) place(from, upTo int64) int64 {
 	return upTo
 }
 
-// delivered counts the events of which something was delivered.
-func (p *page) delivered() (n int64) {
+// news gives what became of events since it was asked last.
+func (p *page) news() outcome {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var delivered int64 // of which something was
 	for _, taken := range p.taken {
 		if taken {
-			n++
+			delivered++
 		}
 	}
-	return n
+	news := outcome{delivered: delivered - p.told.delivered, dead: p.dead[len(p.told.dead):]}
+	p.told = outcome{delivered: delivered, dead: p.dead}
+	return news
 }
 
 // jitter spreads tries, so that those that failed together do not come together.

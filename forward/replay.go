@@ -9,26 +9,30 @@ import (
 // replayed is how many dead letters are tried again at once.
 const replayed = 100
 
-// replay tries the dead letters again for which somebody asked, by the version of
-// the route that holds now.
-func (r *runner) replay(ctx context.Context) error {
+// replay tries some of the dead letters again for which somebody asked, by the
+// version of the route that holds now, and reports whether there may be more.
+func (r *runner) replay(ctx context.Context) (more bool, err error) {
 	letters, err := r.config.Store.ListDeadLetters(ctx, deviceops.DeadLetterFilter{
 		Account: r.key.Account, Exact: true, Route: r.key.Route, Target: r.key.Target, Replaying: true, Limit: replayed,
 	})
-	if err != nil || len(letters) == 0 {
-		return err
+	if err != nil {
+		return false, err
+	}
+	if len(letters) == 0 {
+		r.replaying.Store(0)
+		return false, nil
 	}
 	events, err := r.config.Store.FindEvents(ctx, column(letters, func(l deviceops.DeadLetter) int64 { return l.Event }))
 	if err != nil {
-		return err
+		return false, err
 	}
 	p, err := r.shape(ctx, events)
 	if err != nil {
-		return err
+		return false, err
 	}
 	p.dead = append(p.dead, r.gone(letters, events)...)
-	p.deliver(ctx)
-	return r.leaving(ctx, func(ctx context.Context) error { return r.settle(ctx, p) })
+	p.deliver(ctx, func() { _ = r.note(ctx) }) // how the target does
+	return len(letters) == replayed, r.leaving(ctx, func(ctx context.Context) error { return r.settle(ctx, p) })
 }
 
 // settle removes what was delivered and tells anew what was not.
@@ -52,8 +56,8 @@ func (r *runner) settle(ctx context.Context, p *page) error {
 	if err != nil {
 		return err
 	}
-	r.letters.Add(-int64(len(done)))
-	return r.note(ctx, p.delivered(), nil)
+	r.owed.delivered += p.news().delivered
+	return r.note(ctx)
 }
 
 // gone gives the letters whose events are no longer kept.

@@ -21,20 +21,34 @@ const noteEvery = 5 * time.Second
 // runner forwards to one target while its process holds it.
 type runner struct {
 	*Forwarder
-	key     deviceops.TargetKey
-	version *version
-	target  *dsl.RouteTarget
-	sink    sink
-	letters atomic.Int64 // dead letters, as of the last look at the lease
+	key       deviceops.TargetKey
+	version   *version
+	target    *dsl.RouteTarget
+	sink      sink
+	replaying atomic.Int64 // dead letters whose replay was asked for, as of the last look at the lease
 
 	stop  context.CancelFunc
 	ended chan struct{}
 
 	cursor atomic.Int64 // events up to this id are done
 	noted  time.Time    // when the cursor was
+	owed   outcome      // what is not noted yet
 
 	mu sync.Mutex // guards trouble
 	trouble
+}
+
+// outcome is what became of events.
+type outcome struct {
+	delivered int64
+	dead      []deviceops.DeadLetter
+}
+
+func (o *outcome) nothing() bool { return o.delivered == 0 && len(o.dead) == 0 }
+
+func (o *outcome) add(more outcome) {
+	o.delivered += more.delivered
+	o.dead = append(o.dead, more.dead...)
 }
 
 // trouble is how a target fails at the moment; the zero value: it does not.
@@ -51,7 +65,7 @@ func newRunner(f *Forwarder, row deviceops.RouteTarget, v *version, t *dsl.Route
 		trouble: trouble{failures: row.Failures, since: row.FailingSince, message: row.Error},
 	}
 	r.cursor.Store(row.Cursor)
-	r.letters.Store(row.DeadLetters)
+	r.replaying.Store(row.Replaying)
 	r.sink = newSink(f.config, row.Account, t)
 	return r
 }
@@ -81,17 +95,16 @@ func (r *runner) start(ctx context.Context) {
 // step does what there is to do, or waits for it a little. An error is one of the
 // store.
 func (r *runner) step(ctx context.Context) error {
-	if r.letters.Load() > 0 {
-		if err := r.replay(ctx); err != nil {
-			return err
-		}
+	more, err := r.catchUp(ctx)
+	if err != nil {
+		return err
 	}
 	safe, changed := r.horizon.get()
 	if safe <= r.cursor.Load() {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-		case <-time.After(r.config.Lease / 5):
+		case <-time.After(r.pause(more)):
 		}
 		return nil
 	}
@@ -101,7 +114,7 @@ func (r *runner) step(ctx context.Context) error {
 		return err
 	}
 	if wait := r.collect(events); wait > 0 {
-		sleep(ctx, min(wait, r.config.Lease/5))
+		sleep(ctx, min(wait, r.pause(more)))
 		return nil
 	}
 	if len(events) == 0 {
@@ -112,6 +125,28 @@ func (r *runner) step(ctx context.Context) error {
 		upTo = events[len(events)-1].ID
 	}
 	return r.forward(ctx, events, upTo)
+}
+
+// catchUp notes what is owed and tries dead letters again, of which there may be
+// more: then nothing is waited for.
+func (r *runner) catchUp(ctx context.Context) (more bool, err error) {
+	if !r.owed.nothing() {
+		if err := r.note(ctx); err != nil {
+			return false, err
+		}
+	}
+	if r.replaying.Load() > 0 {
+		return r.replay(ctx)
+	}
+	return false, nil
+}
+
+// pause is how long a step waits at most where it finds nothing to do.
+func (r *runner) pause(more bool) time.Duration {
+	if more {
+		return 0
+	}
+	return r.config.Lease / 5
 }
 
 // collect says how long to wait until events fill a list.
@@ -128,32 +163,38 @@ func (r *runner) passOver(ctx context.Context, upTo int64) error {
 	if r.config.Now().Before(r.noted.Add(noteEvery)) {
 		return nil
 	}
-	return r.note(ctx, 0, nil)
+	return r.note(ctx)
 }
 
-// forward delivers events and notes how far that went, also when it was cut
-// short by the end of ctx.
+// forward delivers events and notes how far that went: now and then while
+// deliveries go on, at their end, and when they are cut short by the end of ctx.
 func (r *runner) forward(ctx context.Context, events []deviceops.Event, upTo int64) error {
 	p, err := r.shape(ctx, events)
 	if err != nil {
 		return err
 	}
-	p.deliver(ctx)
-	r.cursor.Store(p.place(r.cursor.Load(), upTo))
-	if ctx.Err() != nil {
-		return r.leaving(ctx, func(ctx context.Context) error { return r.note(ctx, p.delivered(), p.dead) })
+	from := r.cursor.Load()
+	note := func(ctx context.Context) error {
+		r.cursor.Store(p.place(from, upTo))
+		r.owed.add(p.news())
+		return r.note(ctx)
 	}
-	return r.note(ctx, p.delivered(), p.dead)
+	p.deliver(ctx, func() { _ = note(ctx) }) // what fails is owed
+	if ctx.Err() != nil {
+		return r.leaving(ctx, note)
+	}
+	return note(ctx)
 }
 
-// note writes the cursor down, and dead letters with it.
-func (r *runner) note(ctx context.Context, delivered int64, dead []deviceops.DeadLetter) error {
+// note writes down the cursor and what is owed with it. What could not be
+// written stays owed, since the cursor may have moved beyond it.
+func (r *runner) note(ctx context.Context) error {
 	now := r.config.Now()
 	err := r.config.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-		if err := tx.AdvanceTarget(ctx, r.config.Holder, r.key, r.progress(delivered, now)); err != nil {
+		if err := tx.AdvanceTarget(ctx, r.config.Holder, r.key, r.progress(r.owed.delivered, now)); err != nil {
 			return err
 		}
-		return tx.SaveDeadLetters(ctx, dead)
+		return tx.SaveDeadLetters(ctx, r.owed.dead)
 	})
 	if deviceops.ErrorCode(err) == deviceops.ECONFLICT {
 		r.stop() // somebody else goes on, from the last place that was noted
@@ -163,7 +204,8 @@ func (r *runner) note(ctx context.Context, delivered int64, dead []deviceops.Dea
 		return err
 	}
 	r.noted = now
-	r.metrics.delivered(r.key, delivered, dead)
+	r.metrics.told(r.key, r.owed)
+	r.owed = outcome{}
 	return nil
 }
 
@@ -178,7 +220,7 @@ func (r *runner) progress(delivered int64, now time.Time) deviceops.RouteProgres
 
 // leave notes the place of a runner that ends.
 func (r *runner) leave(ctx context.Context) {
-	if err := r.leaving(ctx, func(ctx context.Context) error { return r.note(ctx, 0, nil) }); err != nil {
+	if err := r.leaving(ctx, r.note); err != nil {
 		r.config.Log.Warn("the place of a route could not be noted; some events are delivered again", "route", r.key, "error", err)
 	}
 }

@@ -9,10 +9,13 @@ import (
 	"github.com/deviceops/deviceops"
 )
 
-const targetColumns = `
-	account, route, target, cursor, delivered, delivered_at, paused, paused_by, paused_reason, paused_at,
-	failures, failing_since, error, next_try, holder,
-	(select count(*) from dead_letters l where (l.account, l.route, l.target) = (t.account, t.route, t.target))`
+const (
+	targetColumns = `
+		account, route, target, cursor, delivered, delivered_at, paused, paused_by, paused_reason, paused_at,
+		failures, failing_since, error, next_try, holder,
+		(select count(*) from dead_letters l where (l.account, l.route, l.target) = (t.account, t.route, t.target) and replaying), `
+	targetLetters = `(select count(*) from dead_letters l where (l.account, l.route, l.target) = (t.account, t.route, t.target))`
+)
 
 // OpenRoute implements deviceops.Routes.
 func (t tx) OpenRoute(ctx context.Context, account, route string, targets []string, cursor int64) error {
@@ -49,7 +52,7 @@ func (t tx) HoldTargets(ctx context.Context, holder string, now time.Time, ttl t
 			return err
 		}
 		held, err = list(ctx, t, "read held targets", scanTarget, `
-			select `+targetColumns+` from route_targets t where holder = $1 order by account, route, target`, holder)
+			select `+targetColumns+`0 from route_targets t where holder = $1 order by account, route, target`, holder)
 		return err
 	})
 	return held, err
@@ -106,7 +109,7 @@ func (t tx) ListTargets(ctx context.Context, account, route string) ([]deviceops
 	where.within("account", account)
 	where.equal("route", route)
 	return list(ctx, t, "list targets", scanTarget, `
-		select `+targetColumns+` from route_targets t`+where.where()+` order by account, route, target`, where.args...)
+		select `+targetColumns+targetLetters+` from route_targets t`+where.where()+` order by account, route, target`, where.args...)
 }
 
 // PauseRoute implements deviceops.Routes.
@@ -129,6 +132,6 @@ func (t tx) PauseRoute(ctx context.Context, p deviceops.RoutePause) (int, error)
 
 func scanTarget(row pgx.CollectableRow) (r deviceops.RouteTarget, err error) {
 	err = row.Scan(&r.Account, &r.Route, &r.Target, &r.Cursor, &r.Delivered, moment{&r.DeliveredAt}, &r.Paused, &r.PausedBy, &r.PausedReason,
-		moment{&r.PausedAt}, &r.Failures, moment{&r.FailingSince}, &r.Error, moment{&r.NextTry}, &r.Holder, &r.DeadLetters)
+		moment{&r.PausedAt}, &r.Failures, moment{&r.FailingSince}, &r.Error, moment{&r.NextTry}, &r.Holder, &r.Replaying, &r.DeadLetters)
 	return r, err
 }
