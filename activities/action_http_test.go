@@ -213,7 +213,7 @@ func TestRequestFailures(t *testing.T) {
 		}},
 		"a redirect into a private network": {map[string]any{"url": "/inside"}, deviceops.RunError{
 			Code:    "http.forbidden",
-			Message: "169.254.169.254:80 is in a private or reserved network, which workflows reach only if the installation allows it",
+			Message: "169.254.169.254:80 is in a private or reserved network, which the installation has to allow: --allow-network",
 		}},
 	} {
 		c.args["url"] = server.URL + c.args["url"].(string)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -19,6 +18,8 @@ import (
 )
 
 // fileSink appends JSON lines to a file, which it puts aside from time to time.
+// Others may append to the same file: each holds its lock while it writes or puts
+// it aside, and looks whether it is still there.
 type fileSink struct {
 	*dsl.FileTarget
 	folder  string
@@ -28,8 +29,6 @@ type fileSink struct {
 	mu   sync.Mutex
 	root *os.Root // nil: not opened
 	file *os.File // nil: not opened
-	size int64
-	day  string // on which the file was begun, of Daily
 }
 
 func (s *fileSink) most() int { return pageSize }
@@ -67,25 +66,66 @@ func (s *fileSink) send(_ context.Context, records []*record) error {
 }
 
 func (s *fileSink) append(lines []byte) error {
-	if err := s.open(); err != nil {
-		return err
-	}
-	if s.size > 0 && (s.size+int64(len(lines)) > s.Size || s.Daily && s.day != today(s.now())) {
+	for {
+		if err := s.hold(); err != nil {
+			return err
+		}
+		full, err := s.full(len(lines))
+		if err != nil {
+			return err
+		}
+		if !full {
+			break
+		}
 		if err := s.putAside(); err != nil {
 			return err
 		}
 	}
-	n, err := s.file.Write(lines)
-	s.size += int64(n)
-	if err == nil {
-		err = s.file.Sync()
+	defer unlock(s.file)
+	if _, err := s.file.Write(lines); err != nil {
+		return err
 	}
-	return err
+	return s.file.Sync()
+}
+
+// hold opens the file and locks it. One that was renamed or removed meanwhile, by
+// whoever it may be, is not the file any more.
+func (s *fileSink) hold() error {
+	for {
+		if err := s.open(); err != nil {
+			return err
+		}
+		if err := lock(s.file); err != nil {
+			return err
+		}
+		held, err := s.file.Stat()
+		if err != nil {
+			return err
+		}
+		if there, err := s.root.Stat(s.Path); err == nil && os.SameFile(held, there) {
+			return nil
+		}
+		s.shut()
+	}
+}
+
+// full cuts off what is no whole line and reports whether the file is to be put
+// aside before so many bytes more are written.
+func (s *fileSink) full(more int) (bool, error) {
+	info, err := s.file.Stat() // before it is cut, which is now
+	if err != nil {
+		return false, err
+	}
+	size, err := wholeLines(s.file, info.Size())
+	if err != nil || size == 0 {
+		return false, err
+	}
+	return size+int64(more) > s.Size || s.Daily && today(info.ModTime()) != today(s.now()), nil
 }
 
 func today(now time.Time) string { return now.UTC().Format(time.DateOnly) }
 
-func (s *fileSink) open() error {
+func (s *fileSink) open() (err error) {
 	if s.file != nil {
 		return nil
 	}
@@ -95,24 +135,8 @@ func (s *fileSink) open() error {
 	if err := s.openRoot(); err != nil {
 		return err
 	}
-	file, err := s.root.OpenFile(s.Path, os.O_RDWR|os.O_CREATE, 0o640)
-	if err != nil {
-		return err
-	}
-	size, err := wholeLines(file)
-	if err == nil {
-		_, err = file.Seek(size, io.SeekStart)
-	}
-	info, statErr := file.Stat()
-	if err = errors.Join(err, statErr); err != nil {
-		_ = file.Close()
-		return err
-	}
-	s.file, s.size, s.day = file, size, today(info.ModTime())
-	if size == 0 {
-		s.day = today(s.now())
-	}
-	return nil
+	s.file, err = s.root.OpenFile(s.Path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
+	return err
 }
 
 // openRoot opens the folder of the account, which files of routes cannot leave.
@@ -132,34 +156,32 @@ func (s *fileSink) openRoot() error {
 }
 
 // wholeLines cuts off the beginning of a line that a crash left at the end of a
-// file, and gives its size. Its event was not noted as delivered.
-func wholeLines(file *os.File) (int64, error) {
-	info, err := file.Stat()
-	if err != nil {
-		return 0, err
-	}
-	size := info.Size()
-	block := make([]byte, 64<<10)
-	for end := size; end > 0; {
+// file of a size, and gives what is left. Its event was not noted as delivered.
+func wholeLines(file *os.File, size int64) (int64, error) {
+	block := make([]byte, 1) // as a rule it ends with a line
+	for end := size; end > 0; block = make([]byte, 64<<10) {
 		n := min(end, int64(len(block)))
 		if _, err := file.ReadAt(block[:n], end-n); err != nil {
 			return 0, err
 		}
-		if i := bytes.LastIndexByte(block[:n], '\n'); i >= 0 {
-			whole := end - n + int64(i) + 1
-			if whole < size {
-				return whole, file.Truncate(whole)
-			}
-			return size, nil
-		}
 		end -= n
+		if i := bytes.LastIndexByte(block[:n], '\n'); i >= 0 {
+			whole := end + int64(i) + 1
+			if whole == size {
+				return size, nil
+			}
+			return whole, file.Truncate(whole)
+		}
+	}
+	if size == 0 {
+		return 0, nil
 	}
 	return 0, file.Truncate(0)
 }
 
-// putAside renames the file and begins a new one.
+// putAside renames the file, so that a new one begins.
 func (s *fileSink) putAside() error {
-	s.shut()
+	defer s.shut()
 	aside, err := s.asideName()
 	if err != nil {
 		return err
@@ -167,10 +189,7 @@ func (s *fileSink) putAside() error {
 	if err := s.root.Rename(s.Path, aside); err != nil {
 		return err
 	}
-	if err := s.prune(); err != nil {
-		return err
-	}
-	return s.open()
+	return s.prune()
 }
 
 const asideTime = "20060102T150405Z"

@@ -148,6 +148,56 @@ func TestFilesArePutAsideAndBeginWithWholeLines(t *testing.T) {
 	require.Len(t, aside, 2, "the oldest are removed")
 }
 
+// Several targets may append to one file, and somebody may take it away.
+func TestFilesAreSharedAndTakenAway(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	path := filepath.Join(r.folder, "acme", "all.jsonl")
+	r.publish(head + `  - { name: one, file: { path: all.jsonl, size: 4KB } }
+  - { name: two, file: { path: all.jsonl, size: 4KB } }
+  - { name: three, file: { path: all.jsonl } }
+`)
+	r.forward()
+	r.forward()
+	count := func() (n int) {
+		for _, file := range glob(t, filepath.Join(r.folder, "acme", "*.jsonl")) {
+			for _, times := range lines(t, file) {
+				n += times
+			}
+		}
+		return n
+	}
+	delivered := func(all int64) bool {
+		return r.target("one").Delivered == all && r.target("two").Delivered == all && r.target("three").Delivered == all
+	}
+	const rounds = 20
+	for round := range rounds {
+		r.say(round*10, 10)
+		r.eventually(func() bool { return delivered(int64(round+1) * 10) }, "all three have written")
+	}
+	require.Equal(t, 3*10*rounds, count(), "and nobody over the lines of another")
+	require.Greater(t, len(glob(t, filepath.Join(r.folder, "acme", "*.jsonl"))), 2)
+
+	require.NoError(t, os.Rename(path, path+".taken"))
+	r.say(400, 1)
+	r.eventually(func() bool { return delivered(10*rounds + 1) }, "it is written")
+	require.Equal(t, map[int]int{400: 3}, lines(t, path), "to where it is looked for")
+
+	r.publish("route: r\nfrom: { events: [device.telemetry] }\n" + shape + "to: [ { name: one, file: { path: all.jsonl, daily: true } } ]\n")
+	yesterday := time.Now().AddDate(0, 0, -1)
+	r.eventually(func() bool {
+		_ = os.Chtimes(path, yesterday, yesterday)
+		r.say(500, 1)
+		return lines(t, path)[500] > 0 && lines(t, path)[400] == 0
+	}, "the file of yesterday is put aside")
+}
+
+func glob(t testing.TB, pattern string) []string {
+	files, err := filepath.Glob(pattern)
+	require.NoError(t, err)
+	return files
+}
+
 // broker is the one of the installation.
 type broker struct {
 	mu  sync.Mutex

@@ -49,7 +49,7 @@ type ForbiddenAddress struct{ Address string }
 
 // Error implements error.
 func (f ForbiddenAddress) Error() string {
-	return fmt.Sprintf("%s is in a private or reserved network, which workflows reach only if the installation allows it", f.Address)
+	return fmt.Sprintf("%s is in a private or reserved network, which the installation has to allow: --allow-network", f.Address)
 }
 
 // control sees the address that is about to be dialed.
