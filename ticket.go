@@ -108,7 +108,9 @@ type TicketEntry struct {
 	At     time.Time `json:"at"`
 	By     string    `json:"by"`
 	Text   string    `json:"text,omitempty"`
-	Unsent bool      `json:"-"` // people and the other system have to be told of it
+
+	Unsent      bool `json:"-"` // the other system has to be told of it
+	Unannounced bool `json:"-"` // people have to be told of it
 }
 
 // Apply changes the ticket as the entry says. ECONFLICT for one that is closed
@@ -171,19 +173,34 @@ func ChannelActor(channel, by string) string {
 // Told reports whether anybody outside is told of the ticket.
 func (t Ticket) Told() bool { return t.Channel != "" || t.Notify != "" }
 
-// Unsent reports whether people and the other system have to be told of an entry:
-// not of what that system said itself, nor of what only we count. Of a member of a
-// storm they hear that it is one, and nothing more: the parent speaks for it.
+// Unsent reports whether the other system has to be told of an entry: not of what
+// it said itself, nor of what only we count. Of a member of a storm it hears that
+// it is one, and nothing more: the parent speaks for it.
 func (t Ticket) Unsent(e TicketEntry) bool {
 	switch {
-	case !t.Told() || strings.HasPrefix(e.By, channelActor):
+	case t.Channel == "" || strings.HasPrefix(e.By, channelActor):
 		return false
 	case t.Parent != "":
 		return e.Kind == EntryFolded
-	case e.Kind == EntryOpened:
-		return t.Notify != "" // the other system has the ticket
 	}
-	return e.Kind != EntryRepeated && e.Kind != EntryFolded && e.Kind != EntryRefused
+	return !slices.Contains([]string{EntryOpened, EntryRepeated, EntryFolded, EntryRefused}, e.Kind)
+}
+
+// announcements say of which entries people are told, and in which words.
+var announcements = map[string]string{
+	EntryOpened: "Opened", EntryRelapsed: "Back", EntryReopened: "Opened again", EntryGrew: "Growing",
+	EntrySeverity: "Severity changed", EntryRecovered: "Recovered", EntryClosed: "Closed",
+}
+
+// Announcement gives the words in which people are told of an entry; "": they are
+// not. What another system did they hear, unless it is where they hear of tickets.
+// Of members of a storm they hear by its parent alone.
+func (t Ticket) Announcement(e TicketEntry) string {
+	there := t.Notify == t.Channel && strings.HasPrefix(e.By, channelActor)
+	if t.Notify == "" || t.Parent != "" || there {
+		return ""
+	}
+	return announcements[e.Kind]
 }
 
 // echoes reports whether a comment is one that the other system has from us: our

@@ -163,8 +163,8 @@ func (d *ticketDesk) save(ctx context.Context) error {
 	for i := range d.said {
 		e := &d.said[i]
 		t := d.tickets[e.Ticket]
-		e.Unsent = t.Unsent(*e)
-		if e.Unsent || e.Kind == EntryOpened && t.Told() && t.Parent == "" {
+		e.Unsent, e.Unannounced = t.Unsent(*e), t.Announcement(*e) != ""
+		if e.Unsent || e.Unannounced || e.Kind == EntryOpened && t.Told() && t.Parent == "" {
 			d.starts[t.ID] = true
 		}
 	}

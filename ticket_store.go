@@ -79,6 +79,11 @@ type Tickets interface {
 	UnsentEntries(ctx context.Context, ticket string) ([]TicketEntry, error)
 	SentEntry(ctx context.Context, id string) error
 
+	// UnannouncedEntries gives those that people were not told of, oldest first;
+	// AnnouncedEntry notes that they were told of one.
+	UnannouncedEntries(ctx context.Context, ticket string) ([]TicketEntry, error)
+	AnnouncedEntry(ctx context.Context, id string) error
+
 	// ListTickets gives tickets without entries, newest first.
 	ListTickets(ctx context.Context, f TicketFilter) ([]Ticket, error)
 }

@@ -89,7 +89,7 @@ func (d *drawer) RequestStarts(_ context.Context, starts []deviceops.Start, _ ti
 // told gives the entries of a ticket, as "kind text", of which people hear.
 func (d *drawer) told(ticket string) (told []string) {
 	for _, e := range d.entries {
-		if e.Ticket == ticket && e.Unsent {
+		if e.Ticket == ticket && (e.Unsent || e.Unannounced) {
 			told = append(told, strings.TrimSpace(e.Kind+" "+e.Text))
 		}
 	}

@@ -51,9 +51,13 @@ type ticketSync struct {
 	device deviceops.Device
 }
 
-// run makes the pass. What was over, or part of a storm, before the other system
-// heard of it is not opened there.
+// run makes the pass. People are told first: they do not wait for a system that is
+// away. What was over, or part of a storm, before the other system heard of it is
+// not opened there.
 func (s *ticketSync) run(ctx context.Context) (ended bool, err error) {
+	if err := s.announce(ctx); err != nil {
+		return false, err
+	}
 	if s.ticket.Channel != "" {
 		if s.info, err = s.deps.channel(ctx, s.ticket.Account, s.ticket.Channel); err != nil {
 			return false, err
@@ -68,16 +72,21 @@ func (s *ticketSync) run(ctx context.Context) (ended bool, err error) {
 			return false, err
 		}
 	}
-	if err := s.tell(ctx); err != nil {
-		return false, err
-	}
-	if s.ticket.Remote.ID == "" || s.ticket.Parent != "" {
+	if s.ticket.Remote.ID == "" {
 		return true, nil
+	}
+	refused, err := s.tell(ctx)
+	if err != nil || s.ticket.Parent != "" {
+		return err == nil, err
 	}
 	if err := s.ask(ctx); err != nil {
 		return false, err
 	}
-	return s.ticket.Status == deviceops.TicketClosed, nil
+	if s.ticket.Status == deviceops.TicketClosed && refused != nil {
+		s.note(ctx, deviceops.ErrorMessage(refused)) // nobody looks for it there any longer
+		return true, nil
+	}
+	return s.ticket.Status == deviceops.TicketClosed, refused
 }
 
 // about finds the device. One that is gone leaves its id.
@@ -122,30 +131,33 @@ func (s *ticketSync) link(ctx context.Context, remote deviceops.RemoteTicket) er
 	return s.deps.Store.LinkTicket(ctx, s.ticket.ID, remote)
 }
 
-// tell tells of what happened here, in order.
-func (s *ticketSync) tell(ctx context.Context) error {
+// tell tells of what happened here, in order. What the system refuses, such as a
+// comment that is too long, is tried again with the next pass and holds up nothing
+// else; only opening and closing have to be taken.
+func (s *ticketSync) tell(ctx context.Context) (refused, err error) {
 	entries, err := s.deps.Store.UnsentEntries(ctx, s.ticket.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, e := range entries {
-		if err := s.tellOne(ctx, e); err != nil {
-			return err
-		}
-		if err := s.deps.Store.SentEntry(ctx, e.ID); err != nil {
-			return err
+		said := s.said(e)
+		switch err := s.tellOne(ctx, e, said); {
+		case err == nil:
+			if err := s.deps.Store.SentEntry(ctx, e.ID); err != nil {
+				return nil, err
+			}
+		case said.state != "" || transient(deviceops.ErrorCode(err)):
+			return nil, err
+		case refused == nil:
+			refused = err
 		}
 	}
-	return nil
+	return refused, nil
 }
 
 // tellOne tells of one entry. What the system cannot be told, or knows, is left
 // out.
-func (s *ticketSync) tellOne(ctx context.Context, e deviceops.TicketEntry) error {
-	if err := s.notify(ctx, e); err != nil || s.ticket.Remote.ID == "" {
-		return err
-	}
-	said := s.said(e)
+func (s *ticketSync) tellOne(ctx context.Context, e deviceops.TicketEntry, said saying) error {
 	known := said.state == deviceops.TicketClosed && s.ticket.Remote.State == said.state
 	if said.operation == "" || known || !s.info.Can(said.operation) {
 		return nil

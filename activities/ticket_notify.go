@@ -7,17 +7,51 @@ import (
 	"github.com/deviceops/deviceops"
 )
 
-// announcements say of which entries people are told, and in which words.
-var announcements = map[string]string{
-	deviceops.EntryOpened: "Opened", deviceops.EntryRelapsed: "Back", deviceops.EntryReopened: "Opened again", deviceops.EntryGrew: "Growing",
-	deviceops.EntrySeverity: "Severity changed", deviceops.EntryRecovered: "Recovered", deviceops.EntryClosed: "Closed",
+// announce tells people what they were not told yet, each thing once.
+func (s *ticketSync) announce(ctx context.Context) error {
+	entries, err := s.deps.Store.UnannouncedEntries(ctx, s.ticket.ID)
+	if err != nil || len(entries) == 0 {
+		return err
+	}
+	limit, err := s.noticeLimit(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		err := s.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+			if err := s.notify(ctx, tx, e, limit); err != nil {
+				return err
+			}
+			return tx.AnnouncedEntry(ctx, e.ID)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// notify tells people of an entry on the ticket's channel for that. They hear of
-// members of a storm by its parent alone.
-func (s *ticketSync) notify(ctx context.Context, e deviceops.TicketEntry) error {
-	word, announced := announcements[e.Kind]
-	if !announced || s.ticket.Notify == "" || s.ticket.Parent != "" {
+// noticeLimit gives how much the channel that people hear of the ticket on may
+// tell them.
+func (s *ticketSync) noticeLimit(ctx context.Context) (deviceops.Limit, error) {
+	if s.ticket.Notify == deviceops.ChannelLog {
+		return deviceops.Limit{}, nil
+	}
+	info, err := s.deps.channel(ctx, s.ticket.Account, s.ticket.Notify)
+	switch code := deviceops.ErrorCode(err); {
+	case err == nil:
+		return info.Limit, nil
+	case code != deviceops.ENOTFOUND && code != deviceops.EINVALID: // what is missing ends as a dead letter
+		return deviceops.Limit{}, err
+	}
+	return deviceops.DefaultNoticeLimit, nil
+}
+
+// notify tells people of an entry. The ticket may have become a member of a storm
+// since, of which they hear by its parent.
+func (s *ticketSync) notify(ctx context.Context, tx deviceops.Tx, e deviceops.TicketEntry, limit deviceops.Limit) error {
+	word := s.ticket.Announcement(e)
+	if word == "" {
 		return nil
 	}
 	n := deviceops.Notice{
@@ -25,29 +59,22 @@ func (s *ticketSync) notify(ctx context.Context, e deviceops.TicketEntry) error 
 		Text: cmp.Or(e.Text, s.ticket.Body, s.ticket.Title), Severity: s.ticket.Severity, Device: s.ticket.Device,
 		Run: deviceops.ChannelRun{ID: s.ticket.Run}, QueuedAt: s.deps.now(),
 	}
-	if e.Kind == deviceops.EntryRecovered || e.Kind == deviceops.EntryClosed {
+	switch e.Kind {
+	case deviceops.EntryRecovered, deviceops.EntryClosed:
 		n.Severity = "info"
+	case deviceops.EntrySeverity:
+		n.Severity = e.Text
 	}
 	if n.Channel == deviceops.ChannelLog {
-		return s.log(ctx, n)
+		return tx.AppendEvents(ctx, []deviceops.Event{s.logged(n)})
 	}
-	limit := deviceops.DefaultNoticeLimit
-	info, err := s.deps.channel(ctx, s.ticket.Account, s.ticket.Notify)
-	switch code := deviceops.ErrorCode(err); {
-	case err == nil:
-		limit = info.Limit
-	case code != deviceops.ENOTFOUND && code != deviceops.EINVALID: // what is missing ends as a dead letter
-		return err
-	}
-	return s.deps.Store.QueueNotice(ctx, n, limit)
+	return tx.QueueNotice(ctx, n, limit)
 }
 
-// log tells of a ticket on the channel that every installation has.
-func (s *ticketSync) log(ctx context.Context, n deviceops.Notice) error {
-	return s.deps.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-		return tx.AppendEvents(ctx, []deviceops.Event{{
-			Account: n.Account, Device: n.Device, Type: EventNotification, Severity: n.Severity, At: n.QueuedAt, ReceivedAt: n.QueuedAt,
-			Data: map[string]any{"channel": n.Channel, "title": n.Title, "text": n.Text, "ticket": s.ticket.ID},
-		}})
-	})
+// logged is how the channel that every installation has tells of a ticket.
+func (s *ticketSync) logged(n deviceops.Notice) deviceops.Event {
+	return deviceops.Event{
+		Account: n.Account, Device: n.Device, Type: EventNotification, Severity: n.Severity, At: n.QueuedAt, ReceivedAt: n.QueuedAt,
+		Data: map[string]any{"channel": n.Channel, "title": n.Title, "text": n.Text, "ticket": s.ticket.ID},
+	}
 }

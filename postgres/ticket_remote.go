@@ -54,3 +54,15 @@ func (t tx) SentEntry(ctx context.Context, id string) error {
 	_, err := t.exec(ctx, "note a sent entry", `update ticket_entries set unsent = false where id = $1`, id)
 	return err
 }
+
+// UnannouncedEntries implements deviceops.Tickets.
+func (t tx) UnannouncedEntries(ctx context.Context, ticket string) ([]deviceops.TicketEntry, error) {
+	return list(ctx, t, "find unannounced entries", scanEntry, `
+		select id, ticket, kind, at, by, text from ticket_entries where ticket = $1 and unannounced order by position`, ticket)
+}
+
+// AnnouncedEntry implements deviceops.Tickets.
+func (t tx) AnnouncedEntry(ctx context.Context, id string) error {
+	_, err := t.exec(ctx, "note an announced entry", `update ticket_entries set unannounced = false where id = $1`, id)
+	return err
+}

@@ -80,20 +80,23 @@ type ticketEntryRecord struct {
 	At     time.Time `json:"at"`
 	By     string    `json:"by"`
 	Text   string    `json:"text"`
-	Unsent bool      `json:"unsent"`
 	N      int       `json:"n"` // in order
+
+	Unsent      bool `json:"unsent"`
+	Unannounced bool `json:"unannounced"`
 }
 
 // AppendTicketEntries implements deviceops.Tickets.
 func (t tx) AppendTicketEntries(ctx context.Context, entries []deviceops.TicketEntry) error {
 	records := make([]ticketEntryRecord, len(entries))
 	for i, e := range entries {
-		records[i] = ticketEntryRecord{e.ID, e.Ticket, e.Kind, e.At, e.By, e.Text, e.Unsent, i}
+		records[i] = ticketEntryRecord{e.ID, e.Ticket, e.Kind, e.At, e.By, e.Text, i, e.Unsent, e.Unannounced}
 	}
 	return bulk(ctx, t, "append ticket entries", records, `
-		insert into ticket_entries (id, account, ticket, kind, at, by, text, unsent)
-		select x.id, t.account, x.ticket, x.kind, x.at, x.by, x.text, x.unsent
-		from json_to_recordset($1::json) as x(id text, ticket text, kind text, at timestamptz, by text, text text, unsent boolean, n bigint)
+		insert into ticket_entries (id, account, ticket, kind, at, by, text, unsent, unannounced)
+		select x.id, t.account, x.ticket, x.kind, x.at, x.by, x.text, x.unsent, x.unannounced
+		from json_to_recordset($1::json)
+			as x(id text, ticket text, kind text, at timestamptz, by text, text text, unsent boolean, unannounced boolean, n bigint)
 		join tickets t on t.id = x.ticket
 		order by x.n
 		on conflict do nothing`)
