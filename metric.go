@@ -2,6 +2,7 @@ package deviceops
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
@@ -15,8 +16,12 @@ type MetricSample struct {
 	ReceivedAt time.Time
 }
 
+// MaxSample is up to where values are summed up, away from 0: no sum of so many
+// as fit into a history is then beyond a float64, where databases give up.
+const MaxSample = 1e250
+
 // NewMetricSample gives a value that a device reported as a sample; ok is false
-// for what is neither a number nor a flag.
+// for what is neither a number nor a flag, and for numbers beyond MaxSample.
 func NewMetricSample(account string, v MetricValue, receivedAt time.Time) (s MetricSample, ok bool) {
 	s = MetricSample{Account: account, Device: v.Device, Name: v.Name, At: v.At, ReceivedAt: receivedAt}
 	switch value := v.Value.(type) {
@@ -31,7 +36,7 @@ func NewMetricSample(account string, v MetricValue, receivedAt time.Time) (s Met
 	default:
 		return s, false
 	}
-	return s, true
+	return s, math.Abs(s.Value) <= MaxSample
 }
 
 // MetricPoint sums up the samples from At until At plus a step.

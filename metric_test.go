@@ -66,8 +66,10 @@ func TestNewMetricSample(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, deviceops.MetricSample{Account: "acme", Device: "k1", Name: "m", Value: want, At: at, ReceivedAt: at.Add(time.Second)}, s)
 	}
-	_, ok := deviceops.NewMetricSample("acme", deviceops.MetricValue{Value: "full"}, at)
-	require.False(t, ok)
+	for _, value := range []any{"full", 1.7e308, -1e251} {
+		_, ok := deviceops.NewMetricSample("acme", deviceops.MetricValue{Value: value}, at)
+		require.False(t, ok, value)
+	}
 }
 
 func TestParseGrouping(t *testing.T) {

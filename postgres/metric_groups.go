@@ -63,7 +63,7 @@ func (t tx) latestByGroup(ctx context.Context, q deviceops.MetricQuery) ([]devic
 			select `+key+` as key, case jsonb_typeof(m.value) when 'number' then m.value::float8
 				when 'boolean' then m.value::boolean::int::float8 end as v
 			from device_metrics m join devices d on d.id = m.device join sessions s on s.device = d.id`+join+where.where()+`) latest
-		where v is not null group by key order by count(*) desc, key limit `+where.arg(maxGroups), where.args...)
+		where abs(v) <= `+where.arg(deviceops.MaxSample)+`::float8 group by key order by count(*) desc, key limit `+where.arg(maxGroups), where.args...)
 }
 
 func scanGroup(row pgx.CollectableRow) (g deviceops.MetricGroup, err error) {

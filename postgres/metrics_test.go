@@ -170,6 +170,30 @@ func TestMaintainMetricsKeepsSumsOfWhatItDrops(t *testing.T) {
 	require.Empty(t, history(t, s, window(deviceops.MetricHours, time.Hour)))
 }
 
+// The largest values that there can be are summed up, and larger latest values
+// left out: what is beyond a float64 would be the end of all sums.
+func TestTheLargestValuesAreSummedUp(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.New(t)
+	registered(t, s, "k1", "k2")
+	var samples []deviceops.MetricSample
+	for range 1000 {
+		samples = append(samples, sample("k1", deviceops.MaxSample, 0), sample("k2", -deviceops.MaxSample, 0))
+	}
+	require.NoError(t, s.AppendSamples(t.Context(), samples))
+	rollUp(t, s, len(samples))
+	points := history(t, s, window(deviceops.MetricFives, time.Hour))
+	require.Len(t, points, 1)
+	require.InEpsilon(t, deviceops.MaxSample, points[0].Avg, 1e-9)
+
+	require.NoError(t, s.SaveMetrics(t.Context(), []deviceops.MetricValue{
+		{Device: "k1", Name: "battery_pct", Value: 1.7e308, At: hour}, {Device: "k2", Name: "battery_pct", Value: deviceops.MaxSample, At: hour},
+	}))
+	groups, err := s.GroupMetric(t.Context(), deviceops.MetricQuery{Name: "battery_pct", Window: window(deviceops.MetricFives, time.Hour)})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, groups[0].Count)
+}
+
 func TestGroupMetric(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.New(t)
