@@ -163,8 +163,8 @@ type Events interface {
 	// there are left out.
 	Acknowledge(ctx context.Context, owed []OwedAck, now time.Time) ([]SeqKey, error)
 
-	// AppendRejected stores rejected messages; only the newest 10,000 of the
-	// last 7 days are kept.
+	// AppendRejected stores rejected messages. Of those of one account and code the
+	// newest 256 MiB are kept, and what was asked to be taken in again.
 	AppendRejected(ctx context.Context, rejected []Rejected) error
 
 	// ListRejected gives the rejected messages that f selects, newest first, and
@@ -183,6 +183,7 @@ type Events interface {
 	DeleteRejected(ctx context.Context, ids []int64) error
 
 	// MaintainEvents makes the partitions of the coming days, drops those
-	// older than keep and prunes the duplicate table after 7 days.
+	// older than keep and prunes the duplicate table and rejected messages after 7
+	// days.
 	MaintainEvents(ctx context.Context, now time.Time, keep time.Duration) error
 }

@@ -154,7 +154,8 @@ func (w *screen) replay(r deviceops.RejectedReplayReport) {
 
 // rejected shows messages and, where all are asked for, how many there ever were.
 func (w *screen) rejected(r deviceops.RejectedReport, f deviceops.RejectedFilter) {
-	if f == (deviceops.RejectedFilter{}) {
+	all := f == (deviceops.RejectedFilter{})
+	if all && len(r.Counts) > 0 {
 		var counts [][]string
 		for _, code := range slices.Sorted(maps.Keys(r.Counts)) {
 			counts = append(counts, []string{code, fmt.Sprint(r.Counts[code])})
@@ -162,7 +163,12 @@ func (w *screen) rejected(r deviceops.RejectedReport, f deviceops.RejectedFilter
 		w.table([]string{"CODE", "EVER"}, counts)
 		w.line("")
 	}
-	if len(r.Items) == 0 {
+	switch {
+	case len(r.Items) > 0:
+	case all:
+		w.line("No rejected message is kept.")
+		return
+	default:
 		w.line("There is no such rejected message.")
 		return
 	}

@@ -236,3 +236,56 @@ func BenchmarkTargetDevices(b *testing.B) {
 		require.Equal(b, len(ids), n)
 	}
 }
+
+// BenchmarkRejected works on a million rejected messages of 1,000 devices: to keep 100
+// more, to list some of them, and to have all of one topic taken in again.
+func BenchmarkRejected(b *testing.B) {
+	s := postgrestest.New(b)
+	require.NoError(b, postgres.Exec(b.Context(), s, `
+		insert into rejected (account, received_at, topic, device, code, reason, size, payload, place)
+		select 'root', $1::timestamptz + n * interval '1 ms', 'acme/s' || n % 1000 || case when n % 1000 = 7 then '/rare' else '/data' end, 's' || n % 1000,
+			case n % 3 when 0 then 'malformed' else 'untranslated' end, 'its profile does not say what this means', 100, decode(repeat('ab', 100), 'hex'), n
+		from generate_series(1, 1000000) as n`, noon))
+	require.NoError(b, postgres.Exec(b.Context(), s, `vacuum analyze rejected`))
+	more := make([]deviceops.Rejected, 100)
+	for i := range more {
+		more[i] = deviceops.Rejected{ReceivedAt: noon, Topic: "acme/s1/data", Device: "s1", Code: "untranslated", Size: 100, Payload: make([]byte, 100)}
+	}
+	listed := func(f deviceops.RejectedFilter) func() error {
+		return func() error { _, _, err := s.ListRejected(b.Context(), f, 20); return err }
+	}
+	for _, work := range []struct {
+		name string
+		do   func() error
+	}{
+		{"append", func() error { return s.AppendRejected(b.Context(), more) }},
+		{"list", listed(deviceops.RejectedFilter{})},
+		{"list-code", listed(deviceops.RejectedFilter{Code: "malformed"})},
+		{"list-device", listed(deviceops.RejectedFilter{Device: "s17"})},
+		{"list-topic", listed(deviceops.RejectedFilter{Topic: "acme/+/data"})},
+		{"list-rare-topic", listed(deviceops.RejectedFilter{Topic: "acme/+/rare"})},
+		{"list-no-topic", listed(deviceops.RejectedFilter{Topic: "acme/+/none"})},
+		{"replay-none", func() error {
+			_, err := s.RequestReplays(b.Context(), deviceops.RejectedReplay{RejectedFilter: deviceops.RejectedFilter{Topic: "acme/+/none"}}, noon)
+			return err
+		}},
+		{"replay-rare", func() error {
+			_, err := s.RequestReplays(b.Context(), deviceops.RejectedReplay{RejectedFilter: deviceops.RejectedFilter{Topic: "acme/+/rare"}}, noon)
+			return err
+		}},
+		{"replay-all", func() error {
+			_, err := s.RequestReplays(b.Context(), deviceops.RejectedReplay{}, noon)
+			return err
+		}},
+		{"claim", func() error {
+			_, err := s.ClaimReplays(b.Context(), noon, 100)
+			return err
+		}},
+	} {
+		b.Run(work.name, func(b *testing.B) {
+			for b.Loop() {
+				require.NoError(b, work.do())
+			}
+		})
+	}
+}

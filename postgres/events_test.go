@@ -221,28 +221,77 @@ func TestRejectedAreKeptAndCounted(t *testing.T) {
 	})
 }
 
+// Messages of one kind do not push out those of another, and what is to be taken
+// in again stays.
 func TestOnlyTheNewestRejectedAreKept(t *testing.T) {
 	t.Parallel()
 	s := postgrestest.New(t)
-	const week = 7 * 24 * time.Hour
-	batch := make([]deviceops.Rejected, 5001)
-	for i := range batch {
-		batch[i] = deviceops.Rejected{ReceivedAt: noon, Code: "malformed"}
+	const all = 256 << 20
+	reject := func(code string, sizes ...int) {
+		t.Helper()
+		batch := make([]deviceops.Rejected, len(sizes))
+		for i, size := range sizes {
+			batch[i] = deviceops.Rejected{ReceivedAt: after(time.Duration(i) * time.Second), Topic: "t", Code: code, Size: size, Payload: make([]byte, size)}
+		}
+		require.NoError(t, s.AppendRejected(t.Context(), batch))
+	}
+	kept := func() []int64 {
+		t.Helper()
+		return query[int64](t, s, "select id from rejected order by id")
+	}
+	reject("malformed", 100, 200, 300)
+	reject("untranslated", 100)
+	_, err := s.RequestReplays(t.Context(), deviceops.RejectedReplay{}, noon)
+	require.NoError(t, err)
+	reject("malformed", 100, 200)
+	require.Equal(t, []int64{201, 502, 903, 201, 1104, 1405}, query[int64](t, s, "select place from rejected order by id"), "up to a message, with what it takes beside its payload")
+	require.Equal(t, []int64{1405, 201}, query[int64](t, s, "select bytes from rejected_counts order by code"))
+
+	const more = "update rejected_counts set bytes = bytes + $1 where code = 'malformed'"
+	require.NoError(t, postgres.Exec(t.Context(), s, more, all-201-302))
+	reject("malformed", 0)
+	require.Equal(t, []int64{1, 2, 3, 4, 5, 6, 7}, kept(), "a byte less than would be too much")
+	require.NoError(t, postgres.Exec(t.Context(), s, more, all))
+	reject("untranslated", 1)
+	require.Equal(t, []int64{1, 2, 3, 4, 5, 6, 7, 8}, kept(), "another kind")
+	reject("malformed", 0)
+	require.Equal(t, []int64{1, 2, 3, 4, 8, 9}, kept())
+
+	require.NoError(t, s.MaintainEvents(t.Context(), after(7*24*time.Hour), 7*24*time.Hour))
+	require.Len(t, kept(), 6, "a week")
+	require.NoError(t, s.MaintainEvents(t.Context(), after(7*24*time.Hour+time.Second), 7*24*time.Hour))
+	require.Equal(t, []int64{2, 3}, kept())
+	_, counts, err := s.ListRejected(t.Context(), deviceops.RejectedFilter{}, 0)
+	require.NoError(t, err)
+	require.Equal(t, map[string]int64{"malformed": 7, "untranslated": 2}, counts)
+}
+
+// Filters mean the same to the database as to the engine.
+func TestTopicsOfRejected(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.New(t)
+	topics := []string{"a", "a/b", "a/b/c", "a/", "/a", "/", "", "$SYS/a", "a.b", "axb", "a/\nb", "A/b", `a\d`, "a/b/", "(a|b)", "***:a"}
+	var batch []deviceops.Rejected
+	for _, topic := range topics {
+		batch = append(batch, deviceops.Rejected{ReceivedAt: noon, Topic: topic, Code: "malformed"})
 	}
 	require.NoError(t, s.AppendRejected(t.Context(), batch))
-	require.NoError(t, s.AppendRejected(t.Context(), batch))
-	require.Equal(t, []int{10_000}, query[int](t, s, "select count(*)::int from rejected"))
-	require.Equal(t, []int64{3}, query[int64](t, s, "select min(id) from rejected"))
-
-	late := []deviceops.Rejected{{ReceivedAt: after(week), Code: "late"}}
-	require.NoError(t, s.AppendRejected(t.Context(), late))
-	require.Equal(t, []int{10_000}, query[int](t, s, "select count(*)::int from rejected"))
-	late[0].ReceivedAt = after(week + time.Second)
-	require.NoError(t, s.AppendRejected(t.Context(), late))
-	found, counts, err := s.ListRejected(t.Context(), deviceops.RejectedFilter{}, 0)
-	require.NoError(t, err)
-	require.Len(t, found, 2)
-	require.Equal(t, map[string]int64{"malformed": 10_002, "late": 2}, counts)
+	for _, filter := range append([]string{
+		"#", "+", "a/#", "a/+", "+/b", "+/+", "a/+/c", "/+", "+/", "$SYS/#", "$SYS/+", "+/a", "/#", "a/b/#", "a/+/#",
+	}, topics...) {
+		var want, got []string
+		for _, topic := range topics {
+			if filter == "" || deviceops.TopicMatches(filter, topic) {
+				want = append(want, topic)
+			}
+		}
+		found, _, err := s.ListRejected(t.Context(), deviceops.RejectedFilter{Topic: filter}, 100)
+		require.NoError(t, err, filter)
+		for _, r := range found {
+			got = append(got, r.Topic)
+		}
+		require.ElementsMatch(t, want, got, filter)
+	}
 }
 
 func TestMaintainEvents(t *testing.T) {

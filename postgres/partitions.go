@@ -28,7 +28,8 @@ func (t tx) MaintainEvents(ctx context.Context, now time.Time, keep time.Duratio
 	return t.inSteps(ctx,
 		func(t tx) error { return t.addPartitions(ctx, events, now) },
 		func(t tx) error { return t.dropPartitions(ctx, events, now.Add(-keep)) },
-		func(t tx) error { return t.pruneSeqs(ctx, now.Add(-seqsKept)) })
+		func(t tx) error { return t.pruneSeqs(ctx, now.Add(-seqsKept)) },
+		func(t tx) error { return t.pruneRejected(ctx, now.Add(-rejectedKept)) })
 }
 
 // inSteps makes each step a transaction: locks on whole tables are short.
