@@ -100,9 +100,9 @@ type AutomationKeyView struct {
 
 // View shows what is remembered of a key.
 func (k *AutomationKey) View(key string) AutomationKeyView {
-	v := AutomationKeyView{Key: key, Due: k.Deadline, Silent: k.Window.Silent, Running: k.Runs.Running, Queued: len(k.Runs.Queue), Ticket: k.Ticket}
-	if len(k.Window.Samples) > 0 {
-		v.Holding = k.Window.Samples[0].At
+	v := AutomationKeyView{Key: key, Silent: k.Window.Silent, Running: k.Runs.Running, Queued: len(k.Runs.Queue), Ticket: k.Ticket}
+	if len(k.Window.Samples) > 0 { // else the clock only ends what has fired
+		v.Holding, v.Due = k.Window.Samples[0].At, k.Deadline
 		if !k.Window.Since.IsZero() {
 			v.Holding = k.Window.Since
 		}

@@ -37,6 +37,7 @@ type hearing struct {
 	now     time.Time
 	heard   []heard
 	devices map[string]map[string]any // facts; nil for those that are not known
+	beats   map[string]HeartbeatPolicy
 	keys    map[AutomationSlot]*AutomationKey
 	states  map[AutomationRef]*AutomationState
 	changed map[AutomationRef]bool // of states
@@ -62,7 +63,7 @@ type heard struct {
 
 func (a *Automations) hearing(tx Tx) *hearing {
 	return &hearing{
-		Automations: a, tx: tx, now: a.Now(), devices: map[string]map[string]any{}, keys: map[AutomationSlot]*AutomationKey{},
+		Automations: a, tx: tx, now: a.Now(), devices: map[string]map[string]any{}, beats: map[string]HeartbeatPolicy{}, keys: map[AutomationSlot]*AutomationKey{},
 		states: map[AutomationRef]*AutomationState{}, changed: map[AutomationRef]bool{}, plans: map[planKey]RunPlan{},
 		owners: map[string]AutomationSlot{},
 	}
@@ -157,7 +158,7 @@ func (h *hearing) acquaint(ctx context.Context, ids []string) error {
 	for id := range missing {
 		h.devices[id] = nil
 		if d := found[id]; d != nil {
-			h.devices[id] = h.Catalog.Occasion(Event{}, d).Device
+			h.devices[id], h.beats[id] = h.Catalog.Occasion(Event{}, d).Device, d.Twin.Desired.Heartbeat
 		}
 	}
 	return nil
@@ -190,7 +191,15 @@ func (h *hearing) judge(ctx context.Context) error {
 	if len(kept) == 0 {
 		return h.record(ctx)
 	}
-	return h.acquaint(ctx, devices)
+	if err := h.acquaint(ctx, devices); err != nil {
+		return err
+	}
+	for i := range kept {
+		if one := &kept[i]; one.sample.Holds {
+			one.sample.Beat = one.automation.Window.Beat(h.beats[one.event.Device])
+		}
+	}
+	return nil
 }
 
 // fill gives the sample its key, time and event.

@@ -74,6 +74,9 @@ func (r *AutomationReplay) Take(e Event, d *Device) {
 	sample := Sample{At: e.At, Holds: judged.Verdict == Yes, Arms: judged.Arms, ID: e.ID}
 	if sample.Holds {
 		r.report.Held++
+		if d != nil {
+			sample.Beat = r.automation.Window.Beat(d.Twin.Desired.Heartbeat)
+		}
 	}
 	if judged.Silent || !r.automation.Wakes(sample.Holds || sample.Arms) {
 		return

@@ -59,6 +59,29 @@ const (
 	LeastCatchUp   = 10 * time.Second
 )
 
+// Reach is how far back the orchestrator brings up times that nobody heard: what is
+// later than CatchUp is noted as missed. Twenty times or so at most, since those
+// that may still be heard wait for them.
+func (s Schedule) Reach() time.Duration {
+	const times, most = 20, 7 * 24 * time.Hour
+	return max(s.CatchUp, min(times*s.often(), most))
+}
+
+// often gives a time in which the schedule comes about once, or more rarely.
+func (s Schedule) often() time.Duration {
+	fixed := func(field string) bool { return strings.Trim(field, "0123456789") == "" }
+	fields := strings.Fields(s.Cron)
+	switch {
+	case len(fields) < 2:
+		return s.Every
+	case !fixed(fields[0]):
+		return time.Minute
+	case !fixed(fields[1]):
+		return time.Hour
+	}
+	return 24 * time.Hour
+}
+
 // Hears reports whether an event is meant for the automation, or one of those that
 // it listens to.
 func (a *Automation) Hears(e *Event) bool {

@@ -52,7 +52,7 @@ var hashes = map[string]func() hash.Hash{"sha256": sha256.New, "sha1": sha1.New,
 // the error says so.
 func (p MessageProof) Verify(to string, h http.Header, body []byte, now time.Time, secret func(reference string) (string, error)) error {
 	if !p.fresh(h, now) {
-		return Errorf(EUNAUTHENTICATED, "the message to the %s is older than %s, or its time is missing", to, p.MaxAge)
+		return Errorf(EUNAUTHENTICATED, "the message to the %s has no time, or one that is more than %s from now", to, p.MaxAge)
 	}
 	var missing error
 	for _, reference := range p.Secrets {

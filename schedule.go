@@ -245,5 +245,5 @@ func (s Scheduler) wanted(ctx context.Context) (map[string]Timetable, error) {
 
 // Digest tells timetables apart: another one is another timetable.
 func (t Timetable) Digest() string {
-	return ShortHash(12, fmt.Sprintf("%q %q %s %q %s %t %q", t.ID, t.Times.Cron, t.Times.Every, t.Times.Zone, t.Times.CatchUp, t.Paused, t.Start.WorkflowID))
+	return ShortHash(12, fmt.Sprintf("%q %q %s %q %s %t %q", t.ID, t.Times.Cron, t.Times.Every, t.Times.Zone, t.Times.Reach(), t.Paused, t.Start.WorkflowID))
 }

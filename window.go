@@ -29,7 +29,7 @@ import (
 //     fires no sooner than if the no had come in time
 type Window struct {
 	For      time.Duration `json:"for,omitempty"`
-	Gap      time.Duration `json:"gap,omitempty"` // of `for`; 0: three default heartbeats
+	Gap      time.Duration `json:"gap,omitempty"` // of `for`; 0: three heartbeats of the device, and of the default at least
 	Debounce Debounce      `json:"debounce,omitzero"`
 	Collect  Collect       `json:"collect,omitzero"`
 	Dedupe   time.Duration `json:"dedupe,omitempty"`
@@ -66,6 +66,7 @@ type Sample struct {
 	Event json.RawMessage `json:"event,omitempty"` // what a run is told of it; not looked at
 	ID    int64           `json:"id,omitempty"`    // of the event, where it has one
 	Arms  bool            `json:"arms,omitempty"`  // what Once waits for did not hold before it
+	Beat  time.Duration   `json:"beat,omitempty"`  // how often its device has to be heard of, where that decides: see Window.Beat
 }
 
 // WindowState is what a window remembers of one key. The zero value is a key
@@ -229,20 +230,33 @@ func (w Window) holdEnd(s WindowState) time.Time { return later(s.Since.Add(w.Fo
 // nobody knows whether the condition held to the end. A hold that has fired ends
 // without a word when no sample came since.
 func (w Window) holdEnds(s *WindowState) []WindowDecision {
-	end, gap := w.holdEnd(*s), w.Gap
-	if gap <= 0 {
-		gap = 3 * DefaultHeartbeat.Every
-	}
+	end := w.holdEnd(*s)
 	switch {
 	case len(s.Samples) == 0:
 		s.Since = time.Time{}
 		return nil
-	case end.Sub(s.last().At) > gap:
+	case end.Sub(s.last().At) > w.gap(s.last()):
 		lapsed := WindowDecision{Outcome: WindowLapsed, At: end, Since: s.Since}
 		s.Decided, s.Since, s.Samples = end, time.Time{}, nil
 		return []WindowDecision{lapsed}
 	}
 	return []WindowDecision{w.fire(s, end)}
+}
+
+// gap is for how long samples may stop after the last one.
+func (w Window) gap(last Sample) time.Duration {
+	if w.Gap > 0 {
+		return w.Gap
+	}
+	return 3 * max(last.Beat, DefaultHeartbeat.Every)
+}
+
+// Beat gives what samples of a device that has this policy have to say of it.
+func (w Window) Beat(policy HeartbeatPolicy) time.Duration {
+	if w.For == 0 || w.Gap > 0 {
+		return 0
+	}
+	return policy.Every
 }
 
 // burstEnd is when a burst of samples is over.

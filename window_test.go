@@ -27,6 +27,12 @@ func arming(s deviceops.Sample) deviceops.Sample {
 	return s
 }
 
+// beating makes a sample of a device that is to be heard of so often.
+func beating(s deviceops.Sample, minutes float64) deviceops.Sample {
+	s.Beat = time.Duration(minutes * float64(time.Minute))
+	return s
+}
+
 func no(minutes float64) deviceops.Sample { return deviceops.Sample{At: minute(minutes)} }
 
 func minute(n float64) time.Time { return dawn.Add(time.Duration(n * float64(time.Minute))) }
@@ -136,6 +142,15 @@ func TestWindows(t *testing.T) {
 		},
 		"for: gap is how long samples may stop": {
 			deviceops.Window{For: 10 * min, Gap: 15 * min}, []any{yes(0), clock(10.5)}, []string{"0 holding", "10 fired 0"},
+		},
+		"for: a device that reports every five minutes is not silent between two reports": {
+			tenMinutes, []any{beating(yes(1), 5), beating(yes(6), 5), clock(11.5)}, []string{"1 holding", "6 holding", "11 fired 6"},
+		},
+		"for: nor is one that beats fast and measures slowly": {
+			tenMinutes, []any{beating(yes(0), 0.1), beating(yes(8), 0.1), clock(10.5)}, []string{"0 holding", "8 holding", "10 fired 8"},
+		},
+		"for: three heartbeats without a sample are silence": {
+			tenMinutes, []any{beating(yes(0), 3), clock(10.5)}, []string{"0 holding", "10 lapsed"},
 		},
 		"for: a sample after a long silence begins anew, clock or not": {
 			tenMinutes, []any{yes(0), yes(300)}, []string{"0 holding", "10 lapsed", "300 holding"},
@@ -415,4 +430,22 @@ func TestAWindowDoesNotTouchTheStateItIsGiven(t *testing.T) {
 	after, err := json.Marshal(first)
 	require.NoError(t, err)
 	require.JSONEq(t, string(before), string(after))
+}
+
+// A hold that has fired holds nothing: what the clock has still to do about it
+// concerns nobody.
+func TestAKeyIsShownAsItIs(t *testing.T) {
+	t.Parallel()
+	w := deviceops.Window{For: 10 * time.Minute}
+	key := func(turns ...deviceops.Sample) deviceops.AutomationKeyView {
+		var k deviceops.AutomationKey
+		for _, s := range turns {
+			step := w.Take(k.Window, s, s.At)
+			k.Window, k.Deadline = step.State, step.Deadline
+		}
+		return k.View("k1")
+	}
+	require.Equal(t, deviceops.AutomationKeyView{Key: "k1", Holding: minute(1), Due: minute(11.5)}, key(yes(1), yes(5)))
+	require.Equal(t, deviceops.AutomationKeyView{Key: "k1"}, key(yes(1), yes(5), yes(11)))
+	require.Equal(t, deviceops.AutomationKeyView{Key: "k1", Holding: minute(11), Due: minute(21.5)}, key(yes(1), yes(11), yes(12)))
 }

@@ -46,7 +46,7 @@ var automationKeys = []fieldSpec{
 	{"dedupe", durationSchema("after a sample that fired, silence for this time")},
 	{"debounce", debounceSchema()},
 	{"collect", objectSchema("fires at so many samples within a time", []string{"within", "at_least"}, collectKeys)},
-	{"concurrency", schema{"enum": concurrencyNames(), "description": "while a run of the same key goes on; left out: skip"}},
+	{"concurrency", schema{"enum": concurrencyNames(), "description": "what a firing becomes while a run of the same key goes on: skip, queue, cancel-running or parallel; left out: skip"}},
 	{"limit", schema{"type": "string", "pattern": `^\d+ per \S+$`, "description": "at most so many starts, as in 50 per 10m; beyond it the automation stops and asks a person"}},
 	{"run", schema{"type": "string", "pattern": `^[a-z0-9][a-z0-9._-]*@([0-9]+|latest)$`, "description": "NAME@VERSION or NAME@latest"}},
 	{"with", argumentsSchema("inputs of the run")},

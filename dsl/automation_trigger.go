@@ -93,7 +93,7 @@ var triggerKeys = []fieldSpec{
 	{"manual", schema{"const": true, "description": "a person starts it"}},
 	{"where", expressionSchema("a condition over event and device")},
 	{"for", durationSchema("the condition must hold this long")},
-	{"gap", durationSchema("without a sample for this long, nobody knows whether it held; left out: three heartbeats")},
+	{"gap", durationSchema("without a sample for this long, nobody knows whether it held; left out: three heartbeats of the device, and at least 3m")},
 }
 
 // triggerKinds are the keys of which a trigger has one.

@@ -8,10 +8,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+const automationsPage = "../docs/automations.md"
+
+// TestAutomationsPageHasAllKeys holds that docs/automations.md has all keys that
+// the reader knows.
+func TestAutomationsPageHasAllKeys(t *testing.T) {
+	written, err := os.ReadFile(automationsPage)
+	require.NoError(t, err)
+	page := between(t, string(written), "automation", keyTable("", automationKeys[1:]))
+	page = between(t, page, "trigger", keyTable("", triggerKeys))
+	if *update {
+		require.NoError(t, os.WriteFile(automationsPage, []byte(page), 0o644))
+	} else {
+		require.Equal(t, page, string(written), "run: go test ./dsl -run TestAutomationsPageHasAllKeys -update")
+	}
+}
+
 // TestAutomationsPage checks the documents that docs/automations.md shows.
 func TestAutomationsPage(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../docs/automations.md")
+	page, err := os.ReadFile(automationsPage)
 	require.NoError(t, err)
 	var documents []string
 	for _, m := range yamlBlock.FindAllStringSubmatch(string(page), -1) {

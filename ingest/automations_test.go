@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -163,6 +164,29 @@ func TestARestartKeepsAHold(t *testing.T) {
 	a.sweep()
 	require.Len(t, a.runs(), 1, "the clock decides, once")
 	require.Equal(t, noon.Add(10*time.Minute), a.lastDecision().At)
+}
+
+// A device that reports every half hour, as its profile says, is not taken for
+// silent between two reports.
+func TestAHoldOfADeviceThatReportsRarely(t *testing.T) {
+	t.Parallel()
+	a := newAutomated(t, strings.Replace(lowBattery, "for: 10m", "for: 100m", 1))
+	a.critical("k1")
+	a.heard30m("k1")
+	for n := range 4 { // after 0, 30, 60 and 90 minutes
+		a.battery("k1", 15-n, "")
+		a.clock.advance(30 * time.Minute)
+		a.sweep()
+	}
+	require.Len(t, a.runs(), 1)
+	require.Equal(t, noon.Add(100*time.Minute), a.lastDecision().At, "the clock decides in between")
+}
+
+// heard30m gives a device the policy to be heard of every half hour.
+func (a *automated) heard30m(id string) {
+	a.t.Helper()
+	policy := deviceops.HeartbeatPolicy{Every: 30 * time.Minute, OfflineAfter: 3}
+	require.NoError(a.t, a.store.SaveDesired(a.t.Context(), map[string]deviceops.Desired{id: {Heartbeat: policy}}))
 }
 
 func (a *automated) lastDecision() deviceops.AutomationDecision {

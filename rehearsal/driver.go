@@ -223,6 +223,7 @@ func (d *driver) sample(ctx workflow.Context, a *deviceops.Automation, e dsl.Tes
 		return
 	}
 	sample := deviceops.Sample{At: event.At, Holds: d.holds(a, event.Device, judged), Arms: judged.Arms, Event: data}
+	sample.Beat = a.Window.Beat(d.heartbeat(event.Device))
 	d.noFault(s, a.Take(d.keys[s], sample, d.now, d.play(ctx, s)))
 }
 

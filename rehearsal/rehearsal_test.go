@@ -172,6 +172,20 @@ cases:
     answers: [ { at: 15m, step: decision, by: maria, roles: [operator], decision: reject } ]
     expect: { runs: 2, starts: [10m, 1h10m] }
 `,
+		"a device may be silent for as long as its profile says": `
+profile: buoy
+heartbeat: { every: 30m, offline_after: 3 }
+---
+test: low-battery
+cases:
+  - name: two reports
+    devices: { b1: { profile: buoy, tags: [critical] }, k1: { profile: kiosk, tags: [critical] } }
+    events:
+      - { at: 0m, event: device.battery, device: b1, data: { pct: 18 }, every: 4m, times: 2 }
+      - { at: 0m, event: device.battery, device: k1, data: { pct: 18 }, every: 4m, times: 2 }
+    until: 1h
+    expect: { runs: 1, starts: [10m30s] }
+`,
 		"an automation without its condition does nothing": `
 test: low-battery
 cases:

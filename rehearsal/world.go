@@ -82,6 +82,14 @@ func (w *world) device(id string) *deviceops.Device {
 	return w.devices[id]
 }
 
+// heartbeat gives the policy of the profile that the case gives a device.
+func (w *world) heartbeat(device string) deviceops.HeartbeatPolicy {
+	if d := w.devices[device]; d != nil && w.suite.profiles[d.Profile] != nil {
+		return w.suite.profiles[d.Profile].Heartbeat
+	}
+	return deviceops.HeartbeatPolicy{}
+}
+
 // facts gives what conditions of automations see of a device; nil when the case
 // says nothing of it.
 func (w *world) facts(id string) map[string]any {

@@ -45,7 +45,7 @@ func (s *Starter) schedule(t deviceops.Timetable) *client.Schedule {
 	return &client.Schedule{
 		Spec:   new(spec(t.Times)),
 		Action: &client.ScheduleWorkflowAction{ID: t.Start.WorkflowID, Workflow: t.Start.Type, Args: []any{t.Start.Input}, TaskQueue: s.taskQueue},
-		Policy: &client.SchedulePolicies{Overlap: enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL, CatchupWindow: t.Times.CatchUp},
+		Policy: &client.SchedulePolicies{Overlap: enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL, CatchupWindow: t.Times.Reach()},
 		State:  &client.ScheduleState{Paused: t.Paused, Note: notePrefix + t.Digest()},
 	}
 }

@@ -27,6 +27,8 @@ func nightly(times deviceops.Schedule) deviceops.Timetable {
 	return deviceops.Timetable{ID: deviceops.TimetableID(ref), Times: times, Start: workflows.TriggerStart(ref)}
 }
 
+const day = 24 * time.Hour
+
 func newScheduler(t *testing.T) (*starter.Starter, *mocks.ScheduleClient, *mocks.ScheduleHandle) {
 	t.Helper()
 	s, c := newStarter(t)
@@ -43,12 +45,16 @@ func TestTimetables(t *testing.T) {
 	for name, c := range map[string]struct {
 		times deviceops.Schedule
 		want  client.ScheduleSpec
+		reach time.Duration
 	}{
-		"cron":          {deviceops.Schedule{Cron: "0 3 * * *"}, client.ScheduleSpec{CronExpressions: []string{"0 3 * * *"}}},
-		"in a zone":     {deviceops.Schedule{Cron: "30 2 * * 7", Zone: "Europe/Berlin"}, client.ScheduleSpec{CronExpressions: []string{"30 2 * * 7"}, TimeZoneName: "Europe/Berlin"}},
-		"an interval":   {deviceops.Schedule{Every: 6 * time.Hour}, client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: 6 * time.Hour}}}},
-		"either of two": {deviceops.Schedule{Cron: "0 3 13 * fri"}, client.ScheduleSpec{CronExpressions: []string{"0 3 13 * *", "0 3 * * fri"}}},
-		"every 2nd day": {deviceops.Schedule{Cron: "0 3 */2 * fri"}, client.ScheduleSpec{CronExpressions: []string{"0 3 */2 * fri"}}},
+		"cron":          {deviceops.Schedule{Cron: "0 3 * * *"}, client.ScheduleSpec{CronExpressions: []string{"0 3 * * *"}}, 7 * day},
+		"in a zone":     {deviceops.Schedule{Cron: "30 2 * * 7", Zone: "Europe/Berlin"}, client.ScheduleSpec{CronExpressions: []string{"30 2 * * 7"}, TimeZoneName: "Europe/Berlin"}, 7 * day},
+		"an interval":   {deviceops.Schedule{Every: 6 * time.Hour}, client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: 6 * time.Hour}}}, 5 * day},
+		"seconds":       {deviceops.Schedule{Every: time.Second}, client.ScheduleSpec{Intervals: []client.ScheduleIntervalSpec{{Every: time.Second}}}, time.Minute},
+		"either of two": {deviceops.Schedule{Cron: "0 3 13 * fri"}, client.ScheduleSpec{CronExpressions: []string{"0 3 13 * *", "0 3 * * fri"}}, 7 * day},
+		"every 2nd day": {deviceops.Schedule{Cron: "0 3 */2 * fri"}, client.ScheduleSpec{CronExpressions: []string{"0 3 */2 * fri"}}, 7 * day},
+		"by the hour":   {deviceops.Schedule{Cron: "30 8-18 * * *"}, client.ScheduleSpec{CronExpressions: []string{"30 8-18 * * *"}}, 20 * time.Hour},
+		"by the minute": {deviceops.Schedule{Cron: "*/5 3 * * *"}, client.ScheduleSpec{CronExpressions: []string{"*/5 3 * * *"}}, 20 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -57,7 +63,7 @@ func TestTimetables(t *testing.T) {
 			table := nightly(c.times)
 			table.Paused = true
 			schedules.On("Create", mock.Anything, client.ScheduleOptions{
-				ID: "automation/acme/nightly", Spec: c.want, Overlap: enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL, CatchupWindow: time.Minute,
+				ID: "automation/acme/nightly", Spec: c.want, Overlap: enums.SCHEDULE_OVERLAP_POLICY_BUFFER_ALL, CatchupWindow: c.reach,
 				Paused: true, Note: "deviceops " + table.Digest(),
 				Action: &client.ScheduleWorkflowAction{
 					ID: "trigger/acme/nightly", Workflow: "Trigger", TaskQueue: workflows.TaskQueue,
