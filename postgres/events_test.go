@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,31 @@ func TestClaimSeqs(t *testing.T) {
 			require.Equal(t, c.want, isNew, c.name)
 		}
 	})
+}
+
+// A repetition costs what came before it in its transaction nothing.
+func TestARepetitionLeavesItsTransactionWhole(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.New(t)
+	key := func(seq int64) deviceops.SeqKey { return deviceops.SeqKey{Device: "k1", Boot: "b1", Seq: seq} }
+	require.NoError(t, s.InTx(t.Context(), func(ctx context.Context, tx deviceops.Tx) error {
+		for _, c := range []struct {
+			seqs []int64
+			want []bool
+		}{{[]int64{1, 2}, []bool{true, true}}, {[]int64{4, 2, 3}, []bool{true, false, true}}, {[]int64{5}, []bool{true}}, {[]int64{4}, []bool{false}}} {
+			var keys []deviceops.SeqKey
+			for _, seq := range c.seqs {
+				keys = append(keys, key(seq))
+			}
+			isNew, err := tx.ClaimSeqs(ctx, keys, noon)
+			require.NoError(t, err)
+			require.Equal(t, c.want, isNew)
+		}
+		return nil
+	}))
+	isNew, err := s.ClaimSeqs(t.Context(), []deviceops.SeqKey{key(1), key(2), key(3), key(4), key(5), key(6)}, noon)
+	require.NoError(t, err)
+	require.Equal(t, []bool{false, false, false, false, false, true}, isNew)
 }
 
 func TestContiguousSeqs(t *testing.T) {
