@@ -16,10 +16,10 @@ import (
 // transaction, whose cost hardly depends on its size: where messages come fast,
 // few large ones keep up with them and many small ones do not.
 const (
-	batchSize  = 500
+	batchSize  = 1000
 	linger     = 3 * time.Millisecond  // how long a batch waits for company
 	longest    = 25 * time.Millisecond // and how long where that goes on coming
-	queueItems = 1000
+	queueItems = 2000
 	queueBytes = 16 << 20
 )
 
