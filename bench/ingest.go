@@ -27,8 +27,6 @@ const (
 	listeners  = 10   // automations that hear one type of event
 	matchEvery = 1000 // one event of so many starts a run
 	noMatch    = -1
-
-	ingestPatience = 10 * time.Minute
 )
 
 // Ingest measures how fast events that automations listen to are stored and
@@ -105,7 +103,7 @@ func (b *ingesting) greet(ctx context.Context) error {
 	if err := b.load.greet(ctx); err != nil {
 		return err
 	}
-	err := b.await(ctx, b.options.Devices, "devices are online", `select count(*) from sessions where connectivity = 'online'`)
+	err := b.goal(b.options.Devices, "devices are online").await(ctx, b.look.counting(onlineSQL))
 	if err != nil {
 		return err
 	}
@@ -201,25 +199,12 @@ const storedSQL = `select case when last_value >= $1 then (select count(*) from 
 // awaitStored waits until all that was said is stored, and gives the time since
 // began at which it was.
 func (b *ingesting) awaitStored(ctx context.Context, began time.Time) (time.Duration, error) {
-	err := b.await(ctx, b.load.said(), "events are stored", storedSQL, b.greeted+b.load.said())
+	err := b.goal(b.load.said(), "events are stored").await(ctx, b.look.counting(storedSQL, b.greeted+b.load.said()))
 	return time.Since(began), err
 }
 
-// await waits until there are n things, which sql counts.
-func (b *ingesting) await(ctx context.Context, n int, things, sql string, args ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, ingestPatience)
-	defer cancel()
-	for {
-		are, err := b.look.count(ctx, sql, args...)
-		if err != nil || are >= n {
-			return err
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return deviceops.Errorf(deviceops.ETIMEOUT, "%d of %d %s", are, n, things)
-		}
-	}
+func (b *ingesting) goal(n int, things string) goal {
+	return goal{n: n, things: things, every: 20 * time.Millisecond}
 }
 
 // halfLoad goes on at half the rate, looks at memory, and measures how soon runs
@@ -247,7 +232,7 @@ func (b *ingesting) halfLoad(ctx context.Context) error {
 // accepted waits for the runs of all events that match and have not been asked
 // for, and gives how long after each event was said Temporal had its run.
 func (b *ingesting) accepted(ctx context.Context) ([]time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, ingestPatience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	said := b.load.takeMatches()
 	var waits []time.Duration

@@ -173,7 +173,7 @@ func (l *load) drain(ctx context.Context, n int) (time.Duration, error) {
 	select {
 	case <-done:
 		return time.Since(began), nil
-	case <-time.After(ingestPatience):
+	case <-time.After(patience):
 		return 0, deviceops.Errorf(deviceops.ETIMEOUT, "%d of %d messages were drained", got.Load(), n)
 	case <-ctx.Done():
 		return 0, ctx.Err()

@@ -27,9 +27,6 @@ type ProvisionOptions struct {
 	Progress    io.Writer // lines for people
 }
 
-// settlePatience is how long a fleet may take to become active.
-const settlePatience = 15 * time.Minute
-
 // historySample is how many workflows' histories are counted.
 const historySample = 50
 
@@ -102,28 +99,11 @@ func (p *provisioning) run(ctx context.Context) error {
 
 // await returns when all devices are active.
 func (p *provisioning) await(ctx context.Context, c *api.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, settlePatience)
-	defer cancel()
-	shown := -1
-	for {
+	all := goal{n: p.options.Devices, things: "active", every: 250 * time.Millisecond, say: p.say}
+	return all.await(ctx, func(ctx context.Context) (int, error) {
 		stats, err := c.FleetStats(ctx, deviceops.DeviceFilter{Profile: "kiosk"})
-		if err != nil {
-			return err
-		}
-		active := stats.ByState[deviceops.Active]
-		if tenth := active * 10 / p.options.Devices; tenth > shown {
-			shown = tenth
-			p.say("  %d of %d active", active, p.options.Devices)
-		}
-		if active == p.options.Devices {
-			return nil
-		}
-		select {
-		case <-time.After(250 * time.Millisecond):
-		case <-ctx.Done():
-			return deviceops.Errorf(deviceops.ETIMEOUT, "%d of %d devices are active: %v", active, p.options.Devices, stats.ByState)
-		}
-	}
+		return stats.ByState[deviceops.Active], err
+	})
 }
 
 // result measures from what the devices and the histories say.

@@ -33,9 +33,6 @@ type RolloutOptions struct {
 // once.
 const inFlight = 4000
 
-// rolloutPatience is how long a fleet may take to connect, or a rollout to end.
-const rolloutPatience = 30 * time.Minute
-
 // Rollout measures how fast a change reaches a fleet whose devices answer at
 // once, and what each device costs. Its yardsticks are raw round trips of QoS 1
 // through the same broker to devices of the same kind, and the same change by a
@@ -133,10 +130,7 @@ func (b *rolling) connect(ctx context.Context) error {
 	if err := b.devices(ctx, fleetPrefix, b.options.Devices, ""); err != nil {
 		return err
 	}
-	return b.await(ctx, "devices are online", func(ctx context.Context) (int, int, error) {
-		n, err := b.deploy.count(ctx, `select count(*) from sessions where connectivity = 'online'`)
-		return n, b.options.Devices, err
-	})
+	return b.goal(b.options.Devices, "devices are online").await(ctx, b.deploy.counting(onlineSQL))
 }
 
 // devices switches a fleet on in a process of its own.
@@ -189,10 +183,8 @@ func (b *rolling) rollOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = b.await(ctx, "devices are done", func(ctx context.Context) (int, int, error) {
-		n, err := b.deploy.count(ctx, `select coalesce(sum(succeeded), 0) from rollout_rings where rollout = $1`, r.ID)
-		return n, b.options.Devices, err
-	})
+	done := b.deploy.counting(`select coalesce(sum(succeeded), 0) from rollout_rings where rollout = $1`, r.ID)
+	err = b.goal(b.options.Devices, "devices are done").await(ctx, done)
 	if err != nil {
 		return err
 	}
@@ -222,10 +214,8 @@ func (b *rolling) pause(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = b.await(ctx, "devices were reached", func(ctx context.Context) (int, int, error) {
-		n, err := b.deploy.count(ctx, `select coalesce(sum(targeted - pending), 0) from rollout_rings where rollout = $1`, r.ID)
-		return min(n, b.options.Devices/5), b.options.Devices / 5, err
-	})
+	reached := b.deploy.counting(`select coalesce(sum(targeted - pending), 0) from rollout_rings where rollout = $1`, r.ID)
+	err = b.goal(b.options.Devices/5, "devices were reached").await(ctx, reached)
 	if err != nil {
 		return err
 	}
@@ -245,30 +235,8 @@ func (b *rolling) pause(ctx context.Context) error {
 	return err
 }
 
-// await shows how something goes until it is complete.
-func (b *rolling) await(ctx context.Context, what string, count func(context.Context) (n, all int, err error)) error {
-	ctx, cancel := context.WithTimeout(ctx, rolloutPatience)
-	defer cancel()
-	shown := -1
-	for {
-		began := time.Now()
-		n, all, err := count(ctx)
-		if err != nil {
-			return err
-		}
-		if tenth := n * 10 / max(all, 1); tenth > shown {
-			shown = tenth
-			b.say("  %d of %d %s", n, all, what)
-		}
-		if n >= all {
-			return nil
-		}
-		select {
-		case <-time.After(max(100*time.Millisecond, 10*time.Since(began))): // counting must not slow down what it counts
-		case <-ctx.Done():
-			return deviceops.Errorf(deviceops.ETIMEOUT, "%d of %d %s", n, all, what)
-		}
-	}
+func (b *rolling) goal(n int, things string) goal {
+	return goal{n: n, things: things, every: 100 * time.Millisecond, say: b.say}
 }
 
 func (b *rolling) result() Result {

@@ -87,6 +87,9 @@ const fleetProfile = "kiosk"
 
 func serialOf(device string) string { return "SN-" + device }
 
+// onlineSQL counts the devices that are.
+const onlineSQL = `select count(*) from sessions where connectivity = 'online'`
+
 func (d *database) count(ctx context.Context, sql string, args ...any) (n int, err error) {
 	err = d.pool.QueryRow(ctx, sql, args...).Scan(&n)
 	return n, err

@@ -37,10 +37,8 @@ func (b *rolling) revert(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = b.await(ctx, "devices are back", func(ctx context.Context) (int, int, error) {
-		back, err := b.deploy.count(ctx, `select coalesce(sum(reverted), 0) from rollout_rings where rollout = $1`, r.ID)
-		return back, n, err
-	})
+	back := b.deploy.counting(`select coalesce(sum(reverted), 0) from rollout_rings where rollout = $1`, r.ID)
+	err = b.goal(n, "devices are back").await(ctx, back)
 	if err != nil {
 		return err
 	}

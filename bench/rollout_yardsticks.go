@@ -93,7 +93,7 @@ func (r *roundTrips) run(ctx context.Context) (time.Duration, error) {
 		usedThen, err := r.bench.partTimes(ctx)
 		r.bench.rawCPU = usedThen.since(used, r.n)
 		return took, err
-	case <-time.After(rolloutPatience):
+	case <-time.After(patience):
 		return 0, deviceops.Errorf(deviceops.ETIMEOUT, "raw round trips do not end")
 	case <-ctx.Done():
 		return 0, ctx.Err()
@@ -103,18 +103,18 @@ func (r *roundTrips) run(ctx context.Context) (time.Duration, error) {
 // welcome waits for the hellos of all devices and answers them.
 func (r *roundTrips) welcome(ctx context.Context, publisher *gateway.Publisher) error {
 	var welcomed int
-	return r.bench.await(ctx, "devices of the yardstick are online", func(ctx context.Context) (int, int, error) {
+	return r.bench.goal(r.devices, "devices of the yardstick are online").await(ctx, func(ctx context.Context) (int, error) {
 		var welcomes []deviceops.Welcome
 		for len(r.greet) > 0 {
 			welcomes = append(welcomes, deviceops.Welcome{Device: <-r.greet, State: deviceops.Active})
 		}
 		if len(welcomes) > 0 {
 			if err := publisher.PublishWelcomes(ctx, welcomes, time.Now()); err != nil {
-				return welcomed, r.devices, err
+				return welcomed, err
 			}
 		}
 		welcomed += len(welcomes)
-		return welcomed, r.devices, nil
+		return welcomed, nil
 	})
 }
 
@@ -161,11 +161,11 @@ func (b *rolling) publisher(ctx context.Context, prefix string) (*gateway.Publis
 		return nil, err
 	}
 	go func() { _ = p.Run(ctx) }()
-	return p, b.await(ctx, "connected", func(context.Context) (int, int, error) {
+	return p, b.goal(1, "connected").await(ctx, func(context.Context) (int, error) {
 		if p.Ready() != nil {
-			return 0, 1, nil
+			return 0, nil
 		}
-		return 1, 1, nil
+		return 1, nil
 	})
 }
 

@@ -172,28 +172,12 @@ func (b *running) batch(ctx context.Context, d deviceops.Document, kind string, 
 		return err
 	}
 	ids := fmt.Sprintf("%s-%s-%%", d.Name, kind)
-	return await(ctx, n, func() (int, error) {
-		return b.look.count(ctx, `select count(*) from runs where id like $1 and status = 'succeeded'`, ids)
-	})
+	return ended(n).await(ctx, b.look.counting(`select count(*) from runs where id like $1 and status = 'succeeded'`, ids))
 }
 
-// await returns when count gives n. To ask Temporal for each result would cost
+// ended is the goal that n of them are. To ask Temporal for each result would cost
 // about as much as it costs to note one.
-func await(ctx context.Context, n int, count func() (int, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, ingestPatience)
-	defer cancel()
-	for {
-		ended, err := count()
-		if err != nil || ended == n {
-			return err
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return deviceops.Errorf(deviceops.ETIMEOUT, "%d of %d have ended", ended, n)
-		}
-	}
-}
+func ended(n int) goal { return goal{n: n, things: "have ended", every: 50 * time.Millisecond} }
 
 // empties counts executions of the yardstick: a workflow that returns at once is
 // the least that any costs on this server.
@@ -244,5 +228,5 @@ func (b *running) empties(ctx context.Context, e *empties, kind string, n int) e
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return await(ctx, n, func() (int, error) { return int(e.ended.Load() - before), nil })
+	return ended(n).await(ctx, func(context.Context) (int, error) { return int(e.ended.Load() - before), nil })
 }
