@@ -129,7 +129,7 @@ func (s *Stack) startRoles(ctx context.Context) error {
 	s.Server, err = serve.Start(ctx, serve.Config{
 		Roles: s.options.roles(), DatabaseURL: s.databaseURL, AllowNetworks: s.options.AllowNetworks,
 		TemporalAddress: s.temporalAddress, TemporalNamespace: Namespace,
-		MQTT: gateway.Config{Broker: s.brokerURL}, Listener: listener,
+		MQTT: gateway.Config{Broker: s.brokerURL}, Holder: "dev", Listener: listener, // the folder is locked: nobody else has the role
 		AdminToken: s.token, SecretsFile: s.folder.Path("secrets.json"), PayloadKeys: serve.DefaultPayloadKeys,
 		Artifacts:   serve.Artifacts{Store: "file://" + s.folder.Path("artifacts"), URL: downloads, TTL: s.options.ArtifactTTL},
 		RouteFolder: s.folder.Path("routes"),

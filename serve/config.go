@@ -37,6 +37,11 @@ type Config struct {
 	MQTT              gateway.Config
 	Lanes             int // members of the shared subscription in the whole installation
 
+	// Holder names the process in the leases of lanes and targets. A process that
+	// is certain to be the only one may have a fixed name: after a crash it has its
+	// leases at once, and not when they have lapsed. Default: a random one.
+	Holder string
+
 	// Listener answers HTTP: the API where that role is held, and everywhere
 	// /healthz, /readyz and /metrics. It is closed with the server.
 	Listener net.Listener

@@ -94,7 +94,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 	}
 	config := s.config.MQTT
 	config.Registerer = s.registry
-	lanes, err := gateway.NewLanes(gateway.LanesConfig{Config: config, Lanes: s.config.Lanes, Own: s.translations.Filters}, s.Store, inbox)
+	lanes, err := gateway.NewLanes(gateway.LanesConfig{Config: config, Lanes: s.config.Lanes, Holder: s.config.Holder, Own: s.translations.Filters}, s.Store, inbox)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (s *Server) startGateway(ctx context.Context) error {
 func (s *Server) startForwarder(ctx context.Context) {
 	networks, _ := s.config.networks() // they were checked
 	forwarder := forward.New(forward.Config{
-		Store: s.Store, Guard: outbound.NewGuard(networks), Broker: s.publisher, Secrets: s.secrets,
+		Store: s.Store, Holder: s.config.Holder, Guard: outbound.NewGuard(networks), Broker: s.publisher, Secrets: s.secrets,
 		Folder: s.config.RouteFolder, Log: s.config.Log, Registerer: s.registry,
 	})
 	s.roles.Go(func() error { return forwarder.Run(ctx) })
