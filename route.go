@@ -173,12 +173,12 @@ type RoutePause struct {
 // RouteRequest is a request to the API that acts on a route.
 type RouteRequest struct {
 	Target string  `json:"target,omitempty"` // "": all
-	Events []int64 `json:"events,omitempty"` // of a replay: these dead letters; none: all
+	Events []int64 `json:"events,omitempty"` // of a replay or discard: these dead letters; none: all
 	Reason string  `json:"reason,omitempty"`
 }
 
-// RouteReplayed tells how many dead letters will be tried again.
-type RouteReplayed struct {
+// RouteLetters tells how many dead letters will be tried again, or were discarded.
+type RouteLetters struct {
 	DeadLetters int `json:"dead_letters"`
 }
 
@@ -243,8 +243,13 @@ type Routes interface {
 	ListDeadLetters(ctx context.Context, f DeadLetterFilter) ([]DeadLetter, error)
 
 	// ReplayDeadLetters asks for the replay of all dead letters that f selects
-	// (Limit and After are not used) and gives their number.
+	// (Limit and After are not used) and whose targets are still there, and gives
+	// their number.
 	ReplayDeadLetters(ctx context.Context, f DeadLetterFilter) (int, error)
+
+	// DiscardDeadLetters removes all dead letters that f selects (Limit and After
+	// are not used) and gives their number.
+	DiscardDeadLetters(ctx context.Context, f DeadLetterFilter) (int, error)
 
 	// RemoveDeadLetters removes those that were delivered after all.
 	RemoveDeadLetters(ctx context.Context, key TargetKey, events []int64) error

@@ -41,7 +41,11 @@ func (s *server) forwardingRoutes(f forwardingService) {
 	handle(s, route{
 		id: "replay-dead-letters", method: http.MethodPost, path: "/v1/routes/{name}/replay", role: deviceops.RoleOperator,
 		summary: "Try dead letters of a route again", about: "By the version of the route that holds then. What is taken is no dead letter any more.",
-	}, f.replay)
+	}, f.lettersChange("route.replay", deviceops.Tx.ReplayDeadLetters))
+	handle(s, route{
+		id: "discard-dead-letters", method: http.MethodPost, path: "/v1/routes/{name}/discard", role: deviceops.RoleOperator,
+		summary: "Forget dead letters of a route", about: "Also those of targets that the route has no longer. Their events stay where they are.",
+	}, f.lettersChange("route.discard", deviceops.Tx.DiscardDeadLetters))
 }
 
 // openRoute makes the targets of a route that is published have a place in the
@@ -255,31 +259,32 @@ func (in *letterList) mark() (deviceops.DeadLetterMark, error) {
 	return deviceops.DeadLetterMark{Event: event, Target: target}, nil
 }
 
-func (f forwardingService) replay(ctx context.Context, p deviceops.Principal, in *routeChange) (deviceops.RouteReplayed, error) {
-	d, err := f.document(ctx, p, in.RoutePath)
-	if err != nil {
-		return deviceops.RouteReplayed{}, err
-	}
-	if err := f.hasTarget(ctx, d, in.Body.Target); err != nil {
-		return deviceops.RouteReplayed{}, err
-	}
-	var done deviceops.RouteReplayed
-	err = f.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) (err error) {
-		done.DeadLetters, err = tx.ReplayDeadLetters(ctx, deviceops.DeadLetterFilter{
-			Account: d.Account, Exact: true, Route: d.Name, Target: in.Body.Target, Events: in.Body.Events,
-		})
-		switch {
-		case err != nil:
-			return err
-		case done.DeadLetters == 0 && len(in.Body.Events) > 0:
-			return deviceops.Errorf(deviceops.ENOTFOUND, "route %s has no such dead letter: deviceops routes dead-letters %s lists those there are", d.Name, d.Name)
-		case done.DeadLetters == 0:
-			return nil
+// lettersChange does something with dead letters.
+func (f forwardingService) lettersChange(action string, do func(deviceops.Tx, context.Context, deviceops.DeadLetterFilter) (int, error)) func(context.Context, deviceops.Principal, *routeChange) (deviceops.RouteLetters, error) {
+	return func(ctx context.Context, p deviceops.Principal, in *routeChange) (done deviceops.RouteLetters, err error) {
+		d, err := f.document(ctx, p, in.RoutePath)
+		if err != nil {
+			return done, err
 		}
-		return tx.AppendAudit(ctx, f.entry(p, change{
-			account: d.Account, action: "route.replay", target: routeTarget(d.Name, in.Body.Target), reason: in.because(in.Body.Reason),
-			evidence: map[string]any{"dead_letters": done.DeadLetters},
-		}))
-	})
-	return done, err
+		filter := deviceops.DeadLetterFilter{Account: d.Account, Exact: true, Route: d.Name, Target: in.Body.Target, Events: in.Body.Events}
+		err = f.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) (err error) {
+			if done.DeadLetters, err = do(tx, ctx, filter); err != nil || done.DeadLetters == 0 {
+				return err
+			}
+			return tx.AppendAudit(ctx, f.entry(p, change{
+				account: d.Account, action: action, target: routeTarget(d.Name, in.Body.Target), reason: in.because(in.Body.Reason),
+				evidence: map[string]any{"dead_letters": done.DeadLetters},
+			}))
+		})
+		if err != nil || done.DeadLetters > 0 {
+			return done, err
+		}
+		if err := f.hasTarget(ctx, d, in.Body.Target); err != nil {
+			return done, err
+		}
+		if len(in.Body.Events) > 0 {
+			return done, deviceops.Errorf(deviceops.ENOTFOUND, "route %s has no such dead letter: deviceops routes dead-letters %s lists those there are", d.Name, d.Name)
+		}
+		return done, nil
+	}
 }

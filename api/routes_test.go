@@ -48,13 +48,27 @@ func TestRoutes(t *testing.T) {
 	var page struct{ Items []deviceops.DeadLetter }
 	r.as(victor, http.MethodGet, "/v1/routes/lake/dead-letters?target=a", nil).into(&page)
 	require.Len(t, page.Items, 1)
-	var done deviceops.RouteReplayed
+	var done deviceops.RouteLetters
 	r.as(olga, http.MethodPost, "/v1/routes/lake/replay", deviceops.RouteRequest{Reason: "mended"}).into(&done)
 	require.Equal(t, 1, done.DeadLetters)
 	problem := r.as(olga, http.MethodPost, "/v1/routes/lake/replay", deviceops.RouteRequest{Target: "z"}).refused(404, deviceops.ENOTFOUND)
 	require.Contains(t, problem, "route lake has no target z; it has a, b")
 	problem = r.as(olga, http.MethodPost, "/v1/routes/lake/replay", deviceops.RouteRequest{Events: []int64{7}}).refused(404, deviceops.ENOTFOUND)
 	require.Contains(t, problem, "route lake has no such dead letter")
+
+	gone := letter
+	gone.Target = "gone"
+	require.NoError(r, r.store.SaveDeadLetters(r.Context(), []deviceops.DeadLetter{gone}))
+	r.as(olga, http.MethodPost, "/v1/routes/lake/replay", deviceops.RouteRequest{}).into(&done)
+	require.Equal(t, 1, done.DeadLetters, "nobody would try that of a target that is gone")
+	r.as(victor, http.MethodPost, "/v1/routes/lake/discard", deviceops.RouteRequest{}).refused(403, deviceops.EFORBIDDEN)
+	r.as(olga, http.MethodPost, "/v1/routes/lake/discard", deviceops.RouteRequest{Target: "gone", Reason: "it is gone"}).into(&done)
+	require.Equal(t, 1, done.DeadLetters)
+	entry = r.audited("route:lake/gone")
+	require.Equal(t, []string{"route.discard", "it is gone"}, []string{entry.Action, entry.Reason})
+	r.as(olga, http.MethodPost, "/v1/routes/lake/discard", deviceops.RouteRequest{Events: []int64{1}}).into(&done)
+	require.Equal(t, 1, done.DeadLetters)
+	r.as(olga, http.MethodPost, "/v1/routes/lake/discard", deviceops.RouteRequest{Events: []int64{1}}).refused(404, deviceops.ENOTFOUND)
 
 	_, err := r.store.HoldTargets(r.Context(), "p", time.Now(), time.Minute)
 	require.NoError(r, err)

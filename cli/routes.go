@@ -29,7 +29,22 @@ its where says, and tells how long ago the oldest came in.`,
 			"  deviceops routes pause battery-to-lake --target lake --reason \"the lake moves\"", (*client.Client).PauseRoute),
 		a.routeChange("resume", "Go on from where the route was", "Everything that came while it was paused is forwarded first.",
 			"  deviceops routes resume battery-to-lake --reason \"the lake has moved\"", (*client.Client).ResumeRoute),
-		a.routesDeadLetters(), a.routesReplay(), a.routesTest())
+		a.routesDeadLetters(),
+		a.lettersChange(words{
+			use: "replay ROUTE [EVENT...]", short: "Try dead letters again",
+			long: `All dead letters of the route, or those of the events that are named, are tried
+again by the version of the route that holds then: mend the route or the target
+first. What a target takes is no dead letter any more.`,
+			example: "  deviceops routes replay battery-to-lake --reason \"the shape is mended\"\n  deviceops routes replay battery-to-lake 48211 --target lake",
+		}, (*client.Client).ReplayRoute, "%s to be tried again"),
+		a.lettersChange(words{
+			use: "discard ROUTE [EVENT...]", short: "Forget dead letters that nobody will need",
+			long: `All dead letters of the route, or those of the events that are named, are
+forgotten, also those of targets that the route has no longer. The events stay
+where they are.`,
+			example: "  deviceops routes discard battery-to-lake 48211 --target lake --reason \"a test\"",
+		}, (*client.Client).DiscardDeadLetters, "%s discarded"),
+		a.routesTest())
 }
 
 // routeChange makes a command that stops a route or lets it go on.
@@ -59,8 +74,8 @@ func (a *app) routesDeadLetters() *cobra.Command {
 		Use: "dead-letters ROUTE", Short: "List the events that targets would not take", Args: args(1, 1),
 		Long: `A dead letter is an event that could not be shaped, that a target refused for
 what it is, or that was tried as often as the route allows. It is told with the
-reason and stays until a replay delivers it; the event itself is kept as long as
-all events are.`,
+reason and stays until a replay delivers it or somebody discards it; the event
+itself is kept as long as all events are.`,
 		Example: "  deviceops routes dead-letters battery-to-lake --target lake",
 		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
 			letters, err := c.DeadLetters(ctx, account, args[0], target, page.limit, page.cursor)
@@ -77,15 +92,13 @@ all events are.`,
 	return cmd
 }
 
-func (a *app) routesReplay() *cobra.Command {
+// lettersChange makes a command that does something with dead letters; told says
+// with how many.
+func (a *app) lettersChange(w words, do func(*client.Client, context.Context, string, string, deviceops.RouteRequest) (deviceops.RouteLetters, error), told string) *cobra.Command {
 	var account string
 	var r deviceops.RouteRequest
 	cmd := &cobra.Command{
-		Use: "replay ROUTE [EVENT...]", Short: "Try dead letters again", Args: args(1, 1000),
-		Long: `All dead letters of the route, or those of the events that are named, are tried
-again by the version of the route that holds then: mend the route or the target
-first. What a target takes is no dead letter any more.`,
-		Example: "  deviceops routes replay battery-to-lake --reason \"the shape is mended\"\n  deviceops routes replay battery-to-lake 48211 --target lake",
+		Use: w.use, Short: w.short, Long: w.long, Example: w.example, Args: args(1, 1000),
 		RunE: a.remote(func(ctx context.Context, c *client.Client, args []string) error {
 			for _, text := range args[1:] {
 				id, err := strconv.ParseInt(text, 10, 64)
@@ -94,11 +107,11 @@ first. What a target takes is no dead letter any more.`,
 				}
 				r.Events = append(r.Events, id)
 			}
-			done, err := c.ReplayRoute(ctx, account, args[0], r)
+			done, err := do(c, ctx, account, args[0], r)
 			if err != nil {
 				return err
 			}
-			return a.show(done, func(w *screen) { w.line("%s to be tried again", counted(done.DeadLetters, "dead letter")) })
+			return a.show(done, func(w *screen) { w.line(told, counted(done.DeadLetters, "dead letter")) })
 		}),
 	}
 	accountFlag(cmd, &account)

@@ -37,8 +37,13 @@ func (c *Client) DeadLetters(ctx context.Context, account, name, target string, 
 }
 
 // ReplayRoute has dead letters tried again. ENOTFOUND.
-func (c *Client) ReplayRoute(ctx context.Context, account, name string, r deviceops.RouteRequest) (deviceops.RouteReplayed, error) {
-	return do[deviceops.RouteReplayed](ctx, c, call{method: http.MethodPost, path: routePath(name, "/replay"), query: query("account", account), body: r})
+func (c *Client) ReplayRoute(ctx context.Context, account, name string, r deviceops.RouteRequest) (deviceops.RouteLetters, error) {
+	return do[deviceops.RouteLetters](ctx, c, call{method: http.MethodPost, path: routePath(name, "/replay"), query: query("account", account), body: r})
+}
+
+// DiscardDeadLetters has dead letters forgotten. ENOTFOUND.
+func (c *Client) DiscardDeadLetters(ctx context.Context, account, name string, r deviceops.RouteRequest) (deviceops.RouteLetters, error) {
+	return do[deviceops.RouteLetters](ctx, c, call{method: http.MethodPost, path: routePath(name, "/discard"), query: query("account", account), body: r})
 }
 
 func routePath(name, verb string) string { return "/v1/routes/" + url.PathEscape(name) + verb }

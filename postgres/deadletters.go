@@ -52,7 +52,16 @@ func (t tx) ListDeadLetters(ctx context.Context, f deviceops.DeadLetterFilter) (
 // ReplayDeadLetters implements deviceops.Routes.
 func (t tx) ReplayDeadLetters(ctx context.Context, f deviceops.DeadLetterFilter) (int, error) {
 	where := letterFilter(f)
-	touched, err := t.exec(ctx, "replay dead letters", `update dead_letters set replaying = true`+where.where(), where.args...)
+	where.conditions = append(where.conditions,
+		"exists (select from route_targets t where (t.account, t.route, t.target) = (l.account, l.route, l.target))")
+	touched, err := t.exec(ctx, "replay dead letters", `update dead_letters l set replaying = true`+where.where(), where.args...)
+	return int(touched), err
+}
+
+// DiscardDeadLetters implements deviceops.Routes.
+func (t tx) DiscardDeadLetters(ctx context.Context, f deviceops.DeadLetterFilter) (int, error) {
+	where := letterFilter(f)
+	touched, err := t.exec(ctx, "discard dead letters", `delete from dead_letters`+where.where(), where.args...)
 	return int(touched), err
 }
 
