@@ -210,6 +210,7 @@ func TestDecoders(t *testing.T) {
 		{"floats", `{ bytes: [ { name: a, type: f32be, at: 0 }, { name: b, type: f64le, at: 4 } ] }`, "\x41\xac\x00\x00\x00\x00\x00\x00\x00\x80\x35\x40", `{"a":21.5,"b":21.5}`},
 		{"no number", `{ bytes: [ { name: a, type: f32be, at: 0 } ] }`, "\x7f\xc0\x00\x00", `{"a":null}`},
 		{"bits", `{ bytes: [ { name: a, type: u8, at: 0, bits: 4..6 }, { name: b, type: u16le, at: 0, bits: 15 } ] }`, "\x5a\x80", `{"a":5,"b":1}`},
+		{"a small scale", `{ bytes: [ { name: a, type: i32le, at: 0, scale: 0.0000001 }, { name: b, type: i32le, at: 4, scale: 1e-7 } ] }`, "\x00\x65\xcd\x1d\x00\x65\xcd\x1d", `{"a":50,"b":50}`},
 		{"scale", `{ bytes: [ { name: a, type: u8, at: 0, scale: 0.5, offset: -40 } ] }`, "\xff", `{"a":87.5}`},
 		{"texts", `{ bytes: [ { name: a, type: text, at: 0, size: 4 }, { name: b, type: hex, at: 4, size: 2 } ] }`, "ab\x00\x00\xca\xfe", `{"a":"ab","b":"cafe"}`},
 		{"optional", `{ bytes: [ { name: a, type: u8, at: 0 }, { name: b, type: u8, at: 9, optional: true } ] }`, "\x01", `{"a":1}`},

@@ -145,6 +145,7 @@ func (d *document) tagTrap(n *yaml.Node) bool {
 
 var (
 	plainNumber = regexp.MustCompile(`^[-+]?(\.\d+|\d[\d_]*(\.[\d_]*)?)([eE][-+]?\d+)?$|^[-+]?0[xob][\dA-Fa-f_]+$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$`)
+	smallNumber = regexp.MustCompile(`^-?0\.0\d*[1-9]$|^-?[1-9](\.\d*[1-9])?[eE]-\d{1,2}$`) // nobody means a version by it
 	leadingZero = regexp.MustCompile(`^[-+]?0[\d_]+$`)
 	norway      = regexp.MustCompile(`^(?i:y|n|yes|no|on|off)$`)
 	doubleBrace = regexp.MustCompile(`(^|[^$])\{\{.*?\}\}`)
@@ -181,7 +182,7 @@ func (d *document) scalarTraps(n *yaml.Node, isKey bool) {
 // again.
 func isExactNumber(text string) bool {
 	v, err := DecodeJSON([]byte(text))
-	return err == nil && Format(v) == text
+	return err == nil && (Format(v) == text || smallNumber.MatchString(text))
 }
 
 func (d *document) numberFix(text string) string {
