@@ -252,7 +252,8 @@ type byteField struct {
 	at, width     int // bytes
 	low, high     int // bits that count, from the lowest; high -1: all
 	scale, offset float64
-	plain         bool // neither scale nor offset is given: whole numbers stay exact
+	plain         bool    // neither scale nor offset is given: whole numbers stay exact
+	finest        float64 // see precision
 	optional      bool
 }
 
@@ -280,7 +281,16 @@ func (f byteField) read(raw []byte) (any, error) {
 		return canonical(v, newBudget())
 	}
 	n, _ := toNumber(v)
-	return canonicalFloat(n*f.scale + f.offset), nil
+	return canonicalFloat(f.rounded(n*f.scale + f.offset)), nil
+}
+
+// rounded takes away what multiplying in binary adds: 0.1 times 1234 is 123.4.
+func (f byteField) rounded(x float64) float64 {
+	const exact = 1 << 53
+	if n := math.Round(x * f.finest); f.finest > 0 && math.Abs(n) < exact {
+		return n / f.finest
+	}
+	return x
 }
 
 func toNumber(v any) (float64, bool) {

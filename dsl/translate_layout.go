@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"sort"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -118,10 +119,28 @@ func (c *checker) byteField(n *yaml.Node) (byteField, bool) {
 			f.plain = false
 		}
 	}
+	f.finest = f.precision()
 	if v := o.get("optional"); v != nil {
 		f.optional = c.boolean(v, "optional")
 	}
 	return f, ok
+}
+
+// precision gives ten to the number of decimals that an integer can have after
+// scale and offset; 0 where that is not known, or more than a float keeps.
+func (f byteField) precision() float64 {
+	if f.kind.read == nil || f.kind.name[0] == 'f' {
+		return 0
+	}
+	digits := 0
+	for _, x := range []float64{f.scale, f.offset} {
+		_, fraction, _ := strings.Cut(strconv.FormatFloat(x, 'f', -1, 64), ".")
+		digits = max(digits, len(fraction))
+	}
+	if digits > 15 {
+		return 0
+	}
+	return math.Pow10(digits)
 }
 
 func (c *checker) byteKind(o *object, f *byteField) bool {

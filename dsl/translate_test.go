@@ -212,6 +212,7 @@ func TestDecoders(t *testing.T) {
 		{"bits", `{ bytes: [ { name: a, type: u8, at: 0, bits: 4..6 }, { name: b, type: u16le, at: 0, bits: 15 } ] }`, "\x5a\x80", `{"a":5,"b":1}`},
 		{"a small scale", `{ bytes: [ { name: a, type: i32le, at: 0, scale: 0.0000001 }, { name: b, type: i32le, at: 4, scale: 1e-7 } ] }`, "\x00\x65\xcd\x1d\x00\x65\xcd\x1d", `{"a":50,"b":50}`},
 		{"scale", `{ bytes: [ { name: a, type: u8, at: 0, scale: 0.5, offset: -40 } ] }`, "\xff", `{"a":87.5}`},
+		{"scale without noise", `{ bytes: [ { name: a, type: i32le, at: 0, scale: 0.0000001 }, { name: b, type: u16le, at: 4, scale: 0.1, offset: -100 }, { name: c, type: u8, at: 4, scale: 0.3333333333333333 } ] }`, "\x88\x7c\xea\x1f\xd2\x04", `{"a":53.5461,"b":23.4,"c":70}`},
 		{"texts", `{ bytes: [ { name: a, type: text, at: 0, size: 4 }, { name: b, type: hex, at: 4, size: 2 } ] }`, "ab\x00\x00\xca\xfe", `{"a":"ab","b":"cafe"}`},
 		{"optional", `{ bytes: [ { name: a, type: u8, at: 0 }, { name: b, type: u8, at: 9, optional: true } ] }`, "\x01", `{"a":1}`},
 
