@@ -37,7 +37,7 @@ const (
 type Broker interface {
 	// PublishMessage publishes payload to topic with QoS 1 and returns when the
 	// broker has acknowledged it. EINVALID for a topic that cannot be published
-	// to, EFORBIDDEN for one below the topics of devices, EEXHAUSTED for a
+	// to, EFORBIDDEN for one on which devices speak or are spoken to, EEXHAUSTED for a
 	// payload of more than MaxMessage bytes, EUNAVAILABLE.
 	PublishMessage(ctx context.Context, topic string, payload []byte, retain bool) error
 }

@@ -16,6 +16,9 @@ type Translation interface {
 	// Hears reports whether a topic is one on which its devices speak.
 	Hears(topic string) bool
 
+	// Tells reports whether a topic is one on which its devices are told what to do.
+	Tells(topic string) bool
+
 	// Device gives the id of the device that said m. EINVALID if m does not
 	// tell.
 	Device(m Message) (string, error)
@@ -72,6 +75,10 @@ type Translations interface {
 
 	// Hearing gives the profiles whose devices speak on a topic.
 	Hearing(ctx context.Context, topic string) ([]*Profile, error)
+
+	// OfDevices gives the name of a profile whose devices speak on a topic or are
+	// told something there, "" if there is none.
+	OfDevices(ctx context.Context, topic string) (profile string, err error)
 
 	// Translating gives the newest profile of a name as seen from account, nil
 	// if there is none or it translates nothing.

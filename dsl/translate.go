@@ -99,6 +99,16 @@ func (t *translation) Hears(topic string) bool {
 	return slices.ContainsFunc(t.origins(), func(o *origin) bool { return o.on.matches(levels) })
 }
 
+// Tells implements deviceops.Translation.
+func (t *translation) Tells(topic string) bool {
+	for _, s := range t.sends {
+		if s.told != nil && s.told.MatchString(topic) {
+			return true
+		}
+	}
+	return false
+}
+
 // Device implements deviceops.Translation: the first rule that hears the topic
 // and tells a device does.
 func (t *translation) Device(m deviceops.Message) (id string, err error) {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 // send says how a device is told a command.
 type send struct {
 	topic   *Value
-	payload *Value // nil: an empty one
+	told    *regexp.Regexp // what topic may come to; nil: it may begin with anything
+	payload *Value         // nil: an empty one
 	encode  string
 	again   bool // the command is idempotent
 }

@@ -1,6 +1,7 @@
 package dsl
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/expr-lang/expr/types"
@@ -66,6 +67,7 @@ func (c *checker) send(n *yaml.Node, spec deviceops.CommandSpec) *send {
 		"device":  types.Map{"id": types.String, "serial": types.String},
 	})
 	s.topic = c.downTopic(o.get("topic"), sc)
+	s.told = toldTopics(o.get("topic").Value)
 	if v := o.get("payload"); v != nil {
 		s.payload = c.value(v, sc)
 	}
@@ -97,6 +99,22 @@ func (c *checker) downTopic(n *yaml.Node, sc *scope) *Value {
 		return &Value{}
 	}
 	return c.template(&long, sc)
+}
+
+var topicPlace = regexp.MustCompile(`(?s)\$\{\{.*?\}\}|` + regexp.QuoteMeta(devicePlace))
+
+// toldTopics gives what the topic of a command may come to. The first level has to
+// be written as it is: a profile does not lay claim to the topics of everybody.
+func toldTopics(topic string) *regexp.Regexp {
+	first, _, _ := strings.Cut(topic, "/")
+	if topicPlace.MatchString(first) || strings.Contains(first, "${{") {
+		return nil
+	}
+	var parts []string
+	for _, literal := range topicPlace.Split(topic, -1) {
+		parts = append(parts, regexp.QuoteMeta(literal))
+	}
+	return regexp.MustCompile("^" + strings.Join(parts, "[^/]+") + "$")
 }
 
 func (c *checker) reply(n *yaml.Node, name string, t *translation, spec deviceops.CommandSpec) reply {

@@ -193,6 +193,26 @@ commands:
 	}
 }
 
+func TestTopicsOnWhichDevicesAreTold(t *testing.T) {
+	t.Parallel()
+	for topic, told := range map[string][2]string{
+		"a/{device}/cmd":                 {"a/k1/cmd", "a/k1/other"},
+		"a/x.${{ device.serial }}/cmd/1": {"a/x.k1/cmd/1", "a/x-k1/cmd/1"},
+		"{device}/cmd":                   {"", "k1/cmd"}, // or it would be the topic of everybody
+	} {
+		tr := compileTranslation(t, `profile: p
+translate: [ { on: "a/{device}/up", heartbeat: true } ]
+commands:
+  c:
+    exclusive: true
+    send: { topic: "`+topic+`" }
+    reply: { on: "a/{device}/r", ok: payload.ok }
+`)
+		require.Equal(t, told[0] != "", tr.Tells(told[0]), topic)
+		require.False(t, tr.Tells(told[1]), topic)
+	}
+}
+
 func TestDecoders(t *testing.T) {
 	t.Parallel()
 	packed, err := cbor.Marshal(map[any]any{

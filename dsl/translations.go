@@ -62,6 +62,21 @@ func (t *Translations) Hearing(ctx context.Context, topic string) ([]*deviceops.
 	return hearing, nil
 }
 
+// OfDevices implements deviceops.Translations.
+func (t *Translations) OfDevices(ctx context.Context, topic string) (string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.load(ctx); err != nil {
+		return "", err
+	}
+	for _, p := range t.all {
+		if p.Translation.Hears(topic) || p.Translation.Tells(topic) {
+			return p.Name, nil
+		}
+	}
+	return "", nil
+}
+
 // Translating implements deviceops.Translations.
 func (t *Translations) Translating(ctx context.Context, account, profile string) (*deviceops.Profile, error) {
 	t.mu.Lock()

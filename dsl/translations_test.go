@@ -58,6 +58,11 @@ func TestTranslationsFollowWhatIsPublished(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, hearing, 1)
 	require.Equal(t, "acme/emea", hearing[0].Account)
+	for topic, want := range map[string]string{"b/s1/x": "sensor", "b/s1/y": ""} {
+		profile, err := tr.OfDevices(t.Context(), topic)
+		require.NoError(t, err)
+		require.Equal(t, want, profile)
+	}
 	for account, hears := range map[string]string{"root": "root", "other": "root", "acme": "", "acme/emea": "acme/emea", "acme/emea/x": "acme/emea"} {
 		p, err := tr.Translating(t.Context(), account, "sensor")
 		require.NoError(t, err)

@@ -18,6 +18,9 @@ func (p *Publisher) PublishMessage(ctx context.Context, topic string, payload []
 	if err := p.checkTopic(topic); err != nil {
 		return err
 	}
+	if err := p.checkOwn(ctx, topic); err != nil {
+		return err
+	}
 	if len(payload) > deviceops.MaxMessage {
 		return deviceops.Errorf(deviceops.EEXHAUSTED, "the message has %d bytes; at most %d are allowed: publish a URL of what is larger", len(payload), deviceops.MaxMessage)
 	}
@@ -40,6 +43,19 @@ func (p *Publisher) checkTopic(topic string) error {
 	default:
 		return nil
 	}
+}
+
+// checkOwn keeps messages away from the topics of devices that know only topics of
+// their own: who wrote there would speak in the name of a device, or to it.
+func (p *Publisher) checkOwn(ctx context.Context, topic string) error {
+	if p.Own == nil {
+		return nil
+	}
+	profile, err := p.Own.OfDevices(ctx, topic)
+	if err != nil || profile == "" {
+		return err
+	}
+	return deviceops.Errorf(deviceops.EFORBIDDEN, "on %s devices of the profile %s speak or are spoken to: send a command instead", topic, profile)
 }
 
 func below(topic, prefix string) bool {

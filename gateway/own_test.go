@@ -46,6 +46,13 @@ type directory struct {
 	words *words
 }
 
+func (d directory) OfDevices(_ context.Context, topic string) (string, error) {
+	if topic == d.words.topic {
+		return "sensor", nil
+	}
+	return "", nil
+}
+
 func (d directory) Translating(_ context.Context, _, profile string) (*deviceops.Profile, error) {
 	if profile != "sensor" {
 		return nil, nil
@@ -102,6 +109,8 @@ func TestCommandsReachDevicesOnTheirOwnTopics(t *testing.T) {
 	w := &words{topic: "acme/s1/cmd"}
 	p := readyPublisher(t, gateway.Config{Broker: b.URL()})
 	p.Own = directory{words: w}
+	require.Equal(t, deviceops.EFORBIDDEN, deviceops.ErrorCode(p.PublishMessage(t.Context(), w.topic, nil, false)), "in the name of a device")
+	require.NoError(t, p.PublishMessage(t.Context(), "plant/news", nil, false))
 	d := connectDevice(t, b.URL(), "s1")
 	told := make(chan string, 10)
 	d.must(d.client.Subscribe("acme/#", 1, func(_ mqtt.Client, m mqtt.Message) { told <- m.Topic() + " " + string(m.Payload()) }))
