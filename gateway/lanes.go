@@ -78,18 +78,26 @@ func NewLanes(c LanesConfig, leases deviceops.Lanes, inbox deviceops.Inbox) (*La
 	}, nil
 }
 
+// listenEvery is how often it is looked which topics devices have of their own:
+// what they say on one is lost until somebody listens.
+const listenEvery = 2 * time.Second
+
 // Run takes, keeps and serves lanes until ctx ends. Then it lets the deliveries
 // that are under way end, disconnects and releases its leases, in this order,
 // so that the next holder finds the session free.
 func (l *Lanes) Run(ctx context.Context) error {
 	defer l.release(context.WithoutCancel(ctx))
-	ticker := time.NewTicker(l.config.Renew)
-	defer ticker.Stop()
+	renewing, listening := time.NewTicker(l.config.Renew), time.NewTicker(min(listenEvery, l.config.Renew))
+	defer renewing.Stop()
+	defer listening.Stop()
+	l.listen(ctx)
+	l.renew(ctx)
 	for {
-		l.listen(ctx)
-		l.renew(ctx)
 		select {
-		case <-ticker.C:
+		case <-listening.C:
+			l.listen(ctx)
+		case <-renewing.C:
+			l.renew(ctx)
 		case <-ctx.Done():
 			return nil
 		}

@@ -79,6 +79,28 @@ func TestAConditionOpensATicketAndItsEndClosesIt(t *testing.T) {
 	require.Len(t, a.tickets(deviceops.TicketFilter{}), 2)
 }
 
+// An event that lacks what the condition is about does not end the problem, nor
+// does one that is older than the last for which the condition held, though that
+// was silenced.
+func TestWhatDoesNotEndAProblem(t *testing.T) {
+	t.Parallel()
+	a := newAutomated(t, "automation: hot\ntrigger: { event: device.telemetry, where: event.data.battery_pct < 20 }\ndedupe: 1h\nticket: { title: hot }\n")
+	a.register(deviceops.Registration{ID: "k1"})
+	say := func(metrics, more string) { a.say("k1", "telemetry", `{"metrics":`+metrics+more+`}`) }
+	say(`{"battery_pct":10}`, "")
+	require.Len(t, a.tickets(deviceops.TicketFilter{}), 1)
+	status := func() deviceops.TicketStatus { return a.tickets(deviceops.TicketFilter{})[0].Status }
+	a.clock.advance(time.Minute)
+	say(`{"crashes":3}`, "")
+	require.Equal(t, deviceops.TicketOpen, status(), "it says nothing of the battery")
+	a.clock.advance(time.Minute)
+	say(`{"battery_pct":11}`, "")
+	say(`{"battery_pct":50}`, `,"age_ms":30000`)
+	require.Equal(t, deviceops.TicketOpen, status(), "it was low again after that")
+	say(`{"battery_pct":50}`, "")
+	require.Equal(t, deviceops.TicketClosed, status())
+}
+
 func TestAStormOfEventsIsOneTicket(t *testing.T) {
 	t.Parallel()
 	a := newAutomated(t, linkDown)

@@ -182,6 +182,21 @@ func TestAHoldOfADeviceThatReportsRarely(t *testing.T) {
 	require.Equal(t, noon.Add(100*time.Minute), a.lastDecision().At, "the clock decides in between")
 }
 
+// An event that lacks what the condition is about neither goes on with a hold nor
+// breaks it off.
+func TestAHoldIsNotBrokenOffByWhatSaysNothing(t *testing.T) {
+	t.Parallel()
+	a := newAutomated(t, lowBattery)
+	a.critical("k1")
+	a.battery("k1", 15, "")
+	a.clock.advance(5 * time.Minute)
+	a.say("k1", "event", `{"type":"device.battery","data":{"voltage":3.1}}`)
+	a.clock.advance(5 * time.Minute)
+	a.battery("k1", 13, "")
+	require.Equal(t, []string{"holding", "started"}, a.outcomes())
+	require.Len(t, a.runs(), 1)
+}
+
 // heard30m gives a device the policy to be heard of every half hour.
 func (a *automated) heard30m(id string) {
 	a.t.Helper()

@@ -172,6 +172,18 @@ cases:
     answers: [ { at: 15m, step: decision, by: maria, roles: [operator], decision: reject } ]
     expect: { runs: 2, starts: [10m, 1h10m] }
 `,
+		"what lacks the value that counts says nothing": `
+test: low-battery
+cases:
+  - name: the voltage in between
+    devices: { k1: { profile: kiosk, tags: [critical] } }
+    events:
+      - { at: 0m, event: device.battery, device: k1, data: { pct: 18 } }
+      - { at: 5m, event: device.battery, device: k1, data: { volt: 3 } }
+      - { at: 10m, event: device.battery, device: k1, data: { pct: 18 } }
+    until: 1h
+    expect: { runs: 1, starts: [10m] }
+`,
 		"a device may be silent for as long as its profile says": `
 profile: buoy
 heartbeat: { every: 30m, offline_after: 3 }
