@@ -80,7 +80,8 @@ func (o Occasion) DeviceID() string {
 }
 
 // Judgement is what the condition of an automation says. Unknown lists the parts
-// of it that could not be judged, since a value was missing.
+// of it that could not be judged, since a value was missing: the occasion then says
+// neither yes nor no.
 type Judgement struct {
 	Arms    bool // what the trigger is about did not hold before: see Window.Once
 	Silent  bool // it says neither yes nor no: too near to tell
@@ -88,6 +89,10 @@ type Judgement struct {
 	Unknown []string
 	Denied  string // the part that says no; "": none, or it is the trigger itself
 }
+
+// tellsNothing reports whether the occasion changes nothing: no hold is broken off
+// by an event that lacks what the condition is about, and no ticket closed.
+func (j Judgement) tellsNothing() bool { return j.Silent || j.Verdict == Unknown }
 
 // AutomationKey is what an automation remembers of one key.
 type AutomationKey struct {
@@ -127,7 +132,11 @@ func (a *Automation) Take(k *AutomationKey, s Sample, now time.Time, p Automatio
 	if err := a.decide(k, a.Window.Take(k.Window, s, now), p); err != nil {
 		return err
 	}
-	if over := !s.Holds && !k.HeldAt.IsZero() && !s.At.Before(k.HeldAt); over {
+	switch {
+	case k.HeldAt.IsZero():
+	case s.Holds: // whatever its window makes of it
+		k.HeldAt = later(k.HeldAt, s.At)
+	case !s.At.Before(k.HeldAt):
 		k.HeldAt = time.Time{}
 		p.TicketOver(s)
 	}

@@ -173,7 +173,7 @@ func (h *hearing) judge(ctx context.Context) error {
 		judged, err := one.automation.Rules.Judge(one.occasion)
 		if err == nil {
 			one.sample.Holds, one.sample.Arms = judged.Verdict == Yes, judged.Arms
-			if judged.Silent || !one.automation.Wakes(one.sample.Holds || one.sample.Arms) {
+			if judged.tellsNothing() || !one.automation.Wakes(one.sample.Holds || one.sample.Arms) {
 				continue
 			}
 			err = one.fill()

@@ -78,7 +78,7 @@ func (r *AutomationReplay) Take(e Event, d *Device) {
 			sample.Beat = r.automation.Window.Beat(d.Twin.Desired.Heartbeat)
 		}
 	}
-	if judged.Silent || !r.automation.Wakes(sample.Holds || sample.Arms) {
+	if judged.tellsNothing() || !r.automation.Wakes(sample.Holds || sample.Arms) {
 		return
 	}
 	key, err := r.automation.Rules.Key(o)

@@ -10,8 +10,8 @@ import (
 )
 
 // translationsFor is for how long what was read of the published profiles is
-// believed.
-const translationsFor = 5 * time.Second
+// believed. Gateways ask every two seconds: what is published is heard within five.
+const translationsFor = 2 * time.Second
 
 // Translations is the directory of the profiles that translate. It reads which
 // profiles are published every few seconds, and compiles what is new.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -119,7 +120,7 @@ func (s *postgresSink) judge(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &said) && (strings.HasPrefix(said.Code, "22") || strings.HasPrefix(said.Code, "23")):
+	case errors.As(err, &said) && aboutValues(said.Code):
 		return &refused{said.Message}
 	case errors.As(err, &said):
 		s.secrets.forget() // the password may be a new one
@@ -131,4 +132,11 @@ func (s *postgresSink) judge(err error) error {
 	}
 	s.secrets.forget()
 	return deviceops.Errorf(deviceops.EUNAVAILABLE, "the database cannot be reached")
+}
+
+// aboutValues reports whether an SQLSTATE is about the values of a row: they do not
+// fit, or a constraint, the condition of a view or a trigger of the table is against
+// them.
+func aboutValues(code string) bool {
+	return slices.Contains([]string{"22", "23", "44"}, code[:2]) || code == "P0001"
 }

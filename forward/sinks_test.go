@@ -118,14 +118,18 @@ func TestRowsOfAnotherDatabase(t *testing.T) {
 	})
 	r.eventually(func() bool { return r.target("table").Failures > 0 }, "there is no such table yet")
 	require.Contains(t, r.target("table").Error, "lake")
-	_, err = db.Exec(t.Context(), `create schema lake; create table lake.said (event_id text unique, n int, device text, more jsonb)`)
+	_, err = db.Exec(t.Context(), `
+		create schema lake; create table lake.said (event_id text unique, n int, device text, more jsonb);
+		create function lake.check() returns trigger language plpgsql as $$ begin if new.n = 7 then raise 'no seven'; end if; return new; end $$;
+		create trigger checked before insert on lake.said for each row execute function lake.check()`)
 	require.NoError(t, err)
-	r.eventually(func() bool { return r.target("table").DeadLetters == 1 && r.target("table").Failures == 0 }, "one has no number")
-	require.Equal(t, int64(5), r.letters("table")[0].Event)
+	r.eventually(func() bool { return r.target("table").DeadLetters == 2 && r.target("table").Failures == 0 }, "one has no number, and one nobody wants")
+	require.Equal(t, []int64{5, 8}, []int64{r.letters("table")[0].Event, r.letters("table")[1].Event})
 	require.Contains(t, r.letters("table")[0].Reason, "invalid input syntax")
+	require.Equal(t, "no seven", r.letters("table")[1].Reason)
 	var rows, sum int
 	require.NoError(t, db.QueryRow(t.Context(), `select count(*), sum(n) from lake.said where event_id = (n + 1)::text and device like 'k%' and more is null`).Scan(&rows, &sum))
-	require.Equal(t, []int{9, 41}, []int{rows, sum})
+	require.Equal(t, []int{8, 34}, []int{rows, sum})
 }
 
 func TestFilesArePutAsideAndBeginWithWholeLines(t *testing.T) {

@@ -222,7 +222,11 @@ func (d *driver) sample(ctx workflow.Context, a *deviceops.Automation, e dsl.Tes
 	if judged.Silent {
 		return
 	}
-	sample := deviceops.Sample{At: event.At, Holds: d.holds(a, event.Device, judged), Arms: judged.Arms, Event: data}
+	holds := d.holds(a, event.Device, judged)
+	if judged.Verdict == deviceops.Unknown && !holds {
+		return // it says neither yes nor no
+	}
+	sample := deviceops.Sample{At: event.At, Holds: holds, Arms: judged.Arms, Event: data}
 	sample.Beat = a.Window.Beat(d.heartbeat(event.Device))
 	d.noFault(s, a.Take(d.keys[s], sample, d.now, d.play(ctx, s)))
 }
