@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/deviceops/deviceops"
+	"github.com/deviceops/deviceops/protocol"
 )
 
 // metrics are the collectors of this package. An Inbox and a Sweeper in one
@@ -81,8 +82,12 @@ func (m *metrics) committed(items []item, t *transaction, err error, took time.D
 		return
 	}
 	m.commits.WithLabelValues("ok").Inc()
+	said := map[protocol.Leaf]int{}
 	for _, i := range items {
-		m.messages.WithLabelValues(string(i.message.Leaf())).Inc()
+		said[i.message.Leaf()]++
+	}
+	for leaf, n := range said {
+		m.messages.WithLabelValues(string(leaf)).Add(float64(n))
 	}
 	m.duplicates.Add(float64(t.duplicates))
 	m.refused(t.ledger.rejected)

@@ -146,6 +146,9 @@ func (t *transaction) dropKnown(numbered []int, fresh []bool) {
 			known[n] = true
 		}
 	}
+	if len(known) == 0 {
+		return
+	}
 	var kept []item
 	for n, i := range t.items {
 		if !known[n] {
