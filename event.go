@@ -101,8 +101,9 @@ type Rejected struct {
 	Payload    []byte    `json:"payload"` // the first RejectedPayload bytes
 }
 
-// RejectedPayload is how many bytes of a rejected payload are kept.
-const RejectedPayload = 8 << 10
+// RejectedPayload is how many bytes of a rejected payload are kept. What is longer
+// cannot be taken in again.
+const RejectedPayload = 32 << 10
 
 // EventFilter selects events. Zero fields select all.
 type EventFilter struct {

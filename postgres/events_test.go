@@ -228,7 +228,7 @@ func TestRejectedAreKeptAndCounted(t *testing.T) {
 	both(t, func(t *testing.T, s deviceops.Tx) {
 		one := deviceops.Rejected{
 			ReceivedAt: noon, Topic: "deviceops/v1/k1/up/\x00", Device: "k1", Code: "malformed", Reason: "not JSON",
-			Size: 9000, Payload: append([]byte{0, 255, '\\'}, make([]byte, 9000)...),
+			Size: 40_000, Payload: append([]byte{0, 255, '\\'}, make([]byte, 40_000)...),
 		}
 		two := deviceops.Rejected{ReceivedAt: after(time.Second), Topic: "x", Code: "unknown_leaf"}
 		require.NoError(t, s.AppendRejected(t.Context(), []deviceops.Rejected{one, two}))

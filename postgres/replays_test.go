@@ -16,7 +16,7 @@ func TestReplaysAreClaimedOnceAndOnlyWhole(t *testing.T) {
 	require.NoError(t, s.AppendRejected(t.Context(), []deviceops.Rejected{
 		{ReceivedAt: noon, Topic: "acme/s1/data", Device: "s1", Code: "untranslated", Size: 2, Payload: []byte("{}")},
 		{ReceivedAt: after(time.Second), Topic: "acme/s2/data", Device: "s2", Code: "untranslated", Size: 2, Payload: []byte("[]")},
-		{ReceivedAt: noon, Topic: "acme/s1/data", Code: "untranslated", Size: 9000, Payload: []byte("cut")},
+		{ReceivedAt: noon, Topic: "acme/s1/data", Code: "untranslated", Size: 40_000, Payload: []byte("cut")},
 		{ReceivedAt: noon, Topic: "acme/s1/door", Code: "malformed", Size: 1, Payload: []byte("x")},
 	}))
 	claimed, err := s.ClaimReplays(t.Context(), noon, 10)
