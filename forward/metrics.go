@@ -54,29 +54,50 @@ func (m *metrics) forget(key deviceops.TargetKey) {
 
 // measure tells the lag of a target now and then, until ctx ends.
 func (r *runner) measure(ctx context.Context) {
+	var behind backlog
 	every(ctx, r.config.Lease/2, func() {
 		safe, _ := r.horizon.get()
-		events, age, err := Lag(ctx, r.config.Store, deviceops.EventSelection{
+		err := behind.count(ctx, r.config.Store, deviceops.EventSelection{
 			Account: r.key.Account, Types: r.version.Types, After: r.cursor.Load(), UpTo: safe,
-		}, r.config.Now())
+		})
 		if err != nil || ctx.Err() != nil {
 			return
 		}
-		r.metrics.lag.WithLabelValues(labels(r.key)...).Set(float64(events))
+		age := time.Duration(0)
+		if behind.events > 0 {
+			age = max(0, r.config.Now().Sub(behind.oldest))
+		}
+		r.metrics.lag.WithLabelValues(labels(r.key)...).Set(float64(behind.events))
 		r.metrics.age.WithLabelValues(labels(r.key)...).Set(age.Seconds())
 	})
 }
 
-// Lag counts up to deviceops.MaxLag events of a selection and tells how long ago
-// the oldest was received.
-func Lag(ctx context.Context, store deviceops.Routes, s deviceops.EventSelection, now time.Time) (events int, age time.Duration, err error) {
-	if s.After >= s.UpTo {
-		return 0, 0, nil
+// backlog is how many of the events after an id, up to another, are selected, up
+// to deviceops.MaxLag, and when the oldest was received.
+type backlog struct {
+	after, upTo int64
+	events      int
+	oldest      time.Time
+}
+
+// count brings a backlog up to date. While a target is stuck, only what is new is
+// looked at: where hardly an event is selected, all since it got stuck would be
+// read every few seconds.
+func (b *backlog) count(ctx context.Context, store deviceops.Routes, s deviceops.EventSelection) error {
+	if b.after != s.After {
+		*b = backlog{after: s.After, upTo: s.After}
 	}
-	s.Limit = deviceops.MaxLag
-	events, oldest, err := store.CountRouteEvents(ctx, s)
-	if err != nil || events == 0 {
-		return 0, 0, err
+	s.After, s.Limit = b.upTo, deviceops.MaxLag-b.events
+	if s.After >= s.UpTo || s.Limit <= 0 {
+		return nil
 	}
-	return events, max(0, now.Sub(oldest)), nil
+	n, oldest, err := store.CountRouteEvents(ctx, s)
+	if err != nil {
+		return err
+	}
+	if b.events == 0 {
+		b.oldest = oldest
+	}
+	b.events, b.upTo = b.events+n, s.UpTo
+	return nil
 }

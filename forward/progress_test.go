@@ -2,21 +2,31 @@ package forward_test
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/deviceops/deviceops"
 	"github.com/deviceops/deviceops/forward"
 )
 
-// flaky is a store in which nothing can be noted while it fails.
+// flaky is a store in which nothing can be noted while it fails. It tells which
+// events were counted last.
 type flaky struct {
 	deviceops.Store
-	fails  atomic.Bool
-	failed atomic.Int64
+	fails   atomic.Bool
+	failed  atomic.Int64
+	counted atomic.Pointer[deviceops.EventSelection]
+}
+
+// CountRouteEvents implements deviceops.Routes.
+func (f *flaky) CountRouteEvents(ctx context.Context, s deviceops.EventSelection) (int, time.Time, error) {
+	f.counted.Store(&s)
+	return f.Store.CountRouteEvents(ctx, s)
 }
 
 // InTx implements deviceops.Store.
@@ -98,4 +108,40 @@ func TestManyDeadLettersAreReplayedWithoutPauses(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, all, r.target("lake").Replaying)
 	r.eventually(func() bool { return lake.count() == all && r.target("lake").DeadLetters == 0 }, "it has all, sooner than by one batch for each look at the lease")
+}
+
+// What waits for a target that is stuck is not counted again and again.
+func TestLagOfAStuckTargetIsCountedOn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	lake := newDouble(t)
+	lake.status = 503
+	r.publish(head + `  - { name: lake, http: { url: "` + lake.URL + `" }, retry: { delay: 10ms..20ms } }` + "\n")
+	store, registry := &flaky{Store: r.store}, prometheus.NewRegistry()
+	r.forward(func(c *forward.Config) { c.Store, c.Registerer = store, registry })
+	for _, all := range []int{300, 310, 320} {
+		r.say(all-10, 10)
+		if all == 300 {
+			r.say(0, 290)
+		}
+		r.eventually(func() bool { return gauge(t, registry, "deviceops_routes_lag_events") == all }, "all wait")
+	}
+	newest, err := r.store.RouteEvents(t.Context(), deviceops.EventSelection{Types: []string{"*"}, UpTo: 1 << 40, Limit: 320})
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, store.counted.Load().After, newest[300].ID, "only the new ones were counted last")
+	require.Positive(t, gauge(t, registry, "deviceops_routes_lag_seconds"))
+	lake.set(func() { lake.status = 0 })
+	r.eventually(func() bool { return gauge(t, registry, "deviceops_routes_lag_events") == 0 }, "none wait")
+}
+
+// gauge gives the value of a metric of the one target, -1 if there is none.
+func gauge(t *testing.T, registry *prometheus.Registry, name string) int {
+	found, err := registry.Gather()
+	require.NoError(t, err)
+	for _, f := range found {
+		if f.GetName() == name {
+			return int(math.Ceil(f.GetMetric()[0].GetGauge().GetValue()))
+		}
+	}
+	return -1
 }
