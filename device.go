@@ -251,6 +251,9 @@ type Devices interface {
 	// yet.
 	QuietDevices(ctx context.Context, q QuietQuery) ([]Quiet, error)
 
+	// LastHeard gives when any device was last heard of before a time; zero: never.
+	LastHeard(ctx context.Context, before time.Time) (time.Time, error)
+
 	// ChildrenOf gives the ids of the devices whose parent is one of ids.
 	ChildrenOf(ctx context.Context, ids []string) ([]string, error)
 }
@@ -277,8 +280,19 @@ type QuietQuery struct {
 	// Only those whose policy allows a silence of at least AtLeast, and of less than
 	// Below; Below 0: of any length.
 	AtLeast, Below time.Duration
+	Outage         Outage
 	Limit          int // 0: 100
 }
+
+// Outage is a time in which nobody listened to devices. Silence does not count
+// then. The zero value is none.
+type Outage struct {
+	Until time.Time
+	For   time.Duration
+}
+
+// Heard gives from when on the silence of a device counts that was heard of at at.
+func (o Outage) Heard(at time.Time) time.Time { return later(at, earlier(at.Add(o.For), o.Until)) }
 
 // Quiet is a device and when it is missed if it is not heard of.
 type Quiet struct {

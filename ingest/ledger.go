@@ -410,8 +410,8 @@ func (l *ledger) strand(children []string) {
 }
 
 // silenced marks a device offline whose heartbeats stopped.
-func (l *ledger) silenced(d *deviceops.Device) {
-	if silent(d, l.now) {
+func (l *ledger) silenced(d *deviceops.Device, outage deviceops.Outage) {
+	if silent(d, outage, l.now) {
 		l.session(d, become(d.Session, deviceops.Offline, l.now), "silence")
 	}
 }

@@ -102,13 +102,13 @@ func strand(s deviceops.Session, at time.Time) deviceops.Session {
 
 // silent reports whether a device has been quiet for longer than its heartbeat
 // policy allows, counted from its promised wake if it sleeps.
-func silent(d *deviceops.Device, now time.Time) bool {
+func silent(d *deviceops.Device, outage deviceops.Outage, now time.Time) bool {
 	silence := silenceOf(d)
 	switch d.Session.Connectivity {
 	case deviceops.Online:
-		return d.Session.LastSeen.Add(silence).Before(now)
+		return outage.Heard(d.Session.LastSeen).Add(silence).Before(now)
 	case deviceops.Sleeping:
-		return d.Session.WakeAt.Add(silence).Before(now)
+		return outage.Heard(d.Session.WakeAt).Add(silence).Before(now)
 	default:
 		return false
 	}

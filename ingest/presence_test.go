@@ -185,7 +185,7 @@ func TestSilent(t *testing.T) {
 			d := &deviceops.Device{Session: session(test.connectivity)}
 			d.Session.WakeAt = noon.Add(time.Hour)
 			d.Twin.Desired.Heartbeat = test.policy
-			require.Equal(t, test.want, silent(d, noon.Add(test.after)))
+			require.Equal(t, test.want, silent(d, deviceops.Outage{}, noon.Add(test.after)))
 		})
 	}
 }

@@ -34,10 +34,21 @@ const suspectsMost = 4 * sweepLimit
 type silenceWatch struct {
 	until    []time.Time          // by class: whoever is missed before is among the suspects
 	suspects map[string]time.Time // when devices will be missed if they are not heard of
+	outage   deviceops.Outage     // before this process
 }
 
 func newSilenceWatch() *silenceWatch {
 	return &silenceWatch{until: make([]time.Time, len(silenceClasses)), suspects: map[string]time.Time{}}
+}
+
+// notice finds out since when nobody had listened when this process began: while
+// all were away, as for an upgrade, no device could be heard, and none fell silent.
+func (w *silenceWatch) notice(ctx context.Context, store deviceops.Store, began time.Time) error {
+	last, err := store.LastHeard(ctx, began)
+	if err == nil && !last.IsZero() {
+		w.outage = deviceops.Outage{Until: began, For: began.Sub(last)}
+	}
+	return err
 }
 
 // due gives the suspects whose time is over.
@@ -62,7 +73,7 @@ func (w *silenceWatch) due(ctx context.Context, store deviceops.Store, now time.
 func (w *silenceWatch) look(ctx context.Context, store deviceops.Store, class int, now time.Time) error {
 	c := silenceClasses[class]
 	until := now.Add(c.atLeast / 4)
-	found, err := store.QuietDevices(ctx, deviceops.QuietQuery{Before: until, AtLeast: c.atLeast, Below: c.below, Limit: suspectsMost})
+	found, err := store.QuietDevices(ctx, deviceops.QuietQuery{Before: until, AtLeast: c.atLeast, Below: c.below, Outage: w.outage, Limit: suspectsMost})
 	if err != nil {
 		return err
 	}
@@ -91,7 +102,7 @@ func (s *Sweeper) silent(ctx context.Context, now time.Time) (int, error) {
 	if err != nil || len(due) == 0 {
 		return 0, err
 	}
-	missed, err := s.config.Store.QuietDevices(ctx, deviceops.QuietQuery{Before: now, Devices: due, Limit: sweepLimit})
+	missed, err := s.config.Store.QuietDevices(ctx, deviceops.QuietQuery{Before: now, Devices: due, Outage: s.silences.outage, Limit: sweepLimit})
 	if err != nil {
 		return 0, err
 	}
@@ -126,7 +137,7 @@ func (s *Sweeper) lose(ctx context.Context, ids []string, now time.Time) (int, e
 		maps.Copy(l.devices, locked)
 		for _, id := range ids {
 			if d := l.devices[id]; d != nil {
-				l.silenced(d)
+				l.silenced(d, s.silences.outage)
 			}
 		}
 		if err := strandChildren(ctx, tx, l); err != nil {

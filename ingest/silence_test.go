@@ -82,6 +82,35 @@ func TestSilenceIsSeenAtOnce(t *testing.T) {
 	}
 }
 
+// While nobody listened, as during an upgrade, nobody fell silent. Who was silent
+// before is missed when the rest of the time is over.
+func TestNobodyIsMissedWhoCouldNotBeHeard(t *testing.T) {
+	t.Parallel()
+	b := newBundle(t, nil)
+	b.device("k1", deviceops.Active)
+	b.device("k2", deviceops.Active)
+	b.heard(map[string]deviceops.HeartbeatPolicy{"k1": {}, "k2": {}})
+	b.clock.advance(time.Minute)
+	b.heard(map[string]deviceops.HeartbeatPolicy{"k2": {}})
+	b.clock.advance(time.Hour)
+	sweeper := b.sweeper()
+	require.NoError(t, sweeper.silences.notice(t.Context(), b.store, sweeper.made))
+	b.clock.advance(time.Second)
+	b.heard(map[string]deviceops.HeartbeatPolicy{"k2": {}})
+	lost := func() int {
+		n, err := sweeper.silent(t.Context(), b.clock.Now())
+		require.NoError(t, err)
+		return n
+	}
+	require.Zero(t, lost())
+	b.clock.advance(deviceops.DefaultHeartbeat.Silence() - time.Minute - time.Second)
+	require.Zero(t, lost())
+	b.clock.advance(time.Millisecond)
+	require.Equal(t, 1, lost())
+	require.Equal(t, deviceops.Offline, b.connectivity("k1"))
+	require.Equal(t, deviceops.Online, b.connectivity("k2"))
+}
+
 func TestAFleetIsLookedThroughRarely(t *testing.T) {
 	t.Parallel()
 	b := newBundle(t, nil)

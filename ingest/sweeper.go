@@ -70,6 +70,7 @@ type Sweeper struct {
 	config     SweeperConfig
 	profiles   *profiles
 	silences   *silenceWatch
+	made       time.Time // before anybody is heard
 	metrics    *metrics
 	maintained time.Time
 	rolledUp   time.Time
@@ -88,11 +89,14 @@ func NewSweeper(c SweeperConfig) *Sweeper {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Sweeper{config: c, profiles: newProfiles(c.Catalog, c.Now), silences: newSilenceWatch(), metrics: newMetrics(c.Registerer), failing: map[string]bool{}}
+	return &Sweeper{config: c, profiles: newProfiles(c.Catalog, c.Now), silences: newSilenceWatch(), made: c.Now(), metrics: newMetrics(c.Registerer), failing: map[string]bool{}}
 }
 
 // Run sweeps until ctx ends.
 func (s *Sweeper) Run(ctx context.Context) error {
+	if err := s.silences.notice(ctx, s.config.Store, s.made); err != nil {
+		s.config.Log.WarnContext(ctx, "it is not known for how long nobody listened; devices may be taken for silent", "error", err)
+	}
 	ticker := time.NewTicker(s.config.Every)
 	defer ticker.Stop()
 	for {

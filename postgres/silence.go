@@ -21,15 +21,24 @@ func (t tx) QuietDevices(ctx context.Context, q deviceops.QuietQuery) ([]deviceo
 	}
 	return list(ctx, t, "find quiet devices", scanQuiet, `
 		select device, heard + silence from (
+			select device, silence, greatest(heard, least(heard + make_interval(secs => `+f.arg(q.Outage.For.Seconds())+`), `+f.arg(q.Outage.Until)+`)) as heard from (
 			select s.device,
 				case s.connectivity
 					when 'online' then greatest(s.last_seen, s.last_heartbeat, s.hello_at)
 					else coalesce(s.wake_at, s.last_seen) end as heard,
 				make_interval(secs => coalesce(nullif(s.heartbeat_every * s.offline_after, 0), `+fallback+`) / 1e9) as silence
 			from sessions s
-			where s.connectivity in ('online', 'sleeping')`+selected+`) as present
+			where s.connectivity in ('online', 'sleeping')`+selected+`) as said) as present
 		where heard + silence < `+before+`
 		order by heard + silence limit `+f.arg(limitOf(q.Limit)), f.args...)
+}
+
+// LastHeard implements deviceops.Devices.
+func (t tx) LastHeard(ctx context.Context, before time.Time) (time.Time, error) {
+	at, _, err := first(ctx, t, "find who was heard last", func(row pgx.CollectableRow) (at time.Time, err error) {
+		return at, row.Scan(moment{&at})
+	}, `select max(last_seen) from sessions where last_seen < $1`, before)
+	return at, err
 }
 
 func scanQuiet(row pgx.CollectableRow) (s deviceops.Quiet, err error) {

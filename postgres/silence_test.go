@@ -27,6 +27,7 @@ func TestQuietDevices(t *testing.T) {
 			"hasty":   {Connectivity: deviceops.Online, LastSeen: after(time.Hour)},
 		}))
 		silence := deviceops.DefaultHeartbeat.Silence()
+		outage := deviceops.Outage{Until: after(10 * time.Minute), For: 10 * time.Minute}
 		just, all := time.Microsecond, after(24*time.Hour)
 		for name, c := range map[string]struct {
 			query deviceops.QuietQuery
@@ -43,6 +44,9 @@ func TestQuietDevices(t *testing.T) {
 			"sooner than any":       {deviceops.QuietQuery{Before: all, Below: 8 * time.Second}, nil},
 			"at least so late":      {deviceops.QuietQuery{Before: all, AtLeast: silence + just}, []string{"patient"}},
 			"the default is one":    {deviceops.QuietQuery{Before: all, AtLeast: silence, Below: time.Hour}, []string{"late", "default", "beating", "asleep"}},
+			"nobody listened":       {deviceops.QuietQuery{Before: after(silence + just), Outage: outage}, nil},
+			"and now somebody does": {deviceops.QuietQuery{Before: after(10*time.Minute + silence), Outage: outage}, []string{"late"}},
+			"heard of since":        {deviceops.QuietQuery{Before: after(time.Hour + 8*time.Second + just), Outage: outage}, []string{"late", "default", "beating", "hasty"}},
 			"in between":            {deviceops.QuietQuery{Before: all, AtLeast: 8 * time.Second, Below: silence}, []string{"hasty"}},
 		} {
 			found, err := s.QuietDevices(t.Context(), c.query)
@@ -53,6 +57,12 @@ func TestQuietDevices(t *testing.T) {
 			}
 			require.Equal(t, c.want, ids, name)
 		}
+		last, err := s.LastHeard(t.Context(), after(time.Minute))
+		require.NoError(t, err)
+		require.Equal(t, noon, last)
+		last, err = s.LastHeard(t.Context(), noon.Add(-time.Hour))
+		require.NoError(t, err)
+		require.Zero(t, last)
 		found, err := s.QuietDevices(t.Context(), deviceops.QuietQuery{Before: all, Devices: []string{"asleep"}})
 		require.NoError(t, err)
 		require.Equal(t, []deviceops.Quiet{{Device: "asleep", MissedAt: after(time.Hour + silence)}}, found)
