@@ -87,6 +87,7 @@ type Judgement struct {
 	Silent  bool // it says neither yes nor no: too near to tell
 	Verdict Verdict
 	Unknown []string
+	Lacking bool   // the event itself lacks one of those values, whatever is known of the device
 	Denied  string // the part that says no; "": none, or it is the trigger itself
 }
 

@@ -279,7 +279,7 @@ func (a *Automation) Judge(o deviceops.Occasion) (deviceops.Judgement, error) {
 		case v == deviceops.No:
 			return deviceops.Judgement{Verdict: deviceops.No, Denied: part.Source, Arms: j.Arms}, nil
 		case v == deviceops.Unknown:
-			j.Verdict, j.Unknown = v, append(j.Unknown, part.Source)
+			j.Verdict, j.Unknown, j.Lacking = v, append(j.Unknown, part.Source), j.Lacking || !part.readsDevice
 		}
 	}
 	return j, nil

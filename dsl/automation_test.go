@@ -76,7 +76,7 @@ func TestAutomationJudges(t *testing.T) {
 		"a part does not hold":                  {battery(18, "spare"), deviceops.Judgement{Verdict: deviceops.No, Denied: `"critical" in device.tags`}},
 		"a part is not known":                   {battery(18), deviceops.Judgement{Verdict: deviceops.Unknown, Unknown: []string{`"critical" in device.tags`}}},
 		"a no is a no, whatever is not known":   {battery(80), deviceops.Judgement{Verdict: deviceops.No, Denied: "event.data.battery_pct < 20"}},
-		"a value is missing":                    {battery(nil, "critical"), deviceops.Judgement{Verdict: deviceops.Unknown, Unknown: []string{"event.data.battery_pct < 20"}}},
+		"a value is missing":                    {battery(nil, "critical"), deviceops.Judgement{Verdict: deviceops.Unknown, Unknown: []string{"event.data.battery_pct < 20"}, Lacking: true}},
 		"a no counts though a value is missing": {battery(nil, "spare"), deviceops.Judgement{Verdict: deviceops.No, Denied: `"critical" in device.tags`}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -232,9 +232,9 @@ func (d *driver) sample(ctx workflow.Context, a *deviceops.Automation, e dsl.Tes
 }
 
 // holds turns a judgement into yes or no. What cannot be told of a device that
-// the case does not describe is taken to hold.
+// the case does not describe is taken to hold; what the event itself lacks is not.
 func (d *driver) holds(a *deviceops.Automation, device string, judged deviceops.Judgement) bool {
-	if judged.Verdict == deviceops.Unknown && !d.described[device] && device != "" {
+	if judged.Verdict == deviceops.Unknown && !judged.Lacking && !d.described[device] && device != "" {
 		for _, part := range judged.Unknown {
 			d.noteOnce("%s: taken to hold, since the case does not describe device %s: %s", a.Name, device, part)
 		}

@@ -393,6 +393,20 @@ cases:
 	require.Equal(t, `low-battery: taken to hold, since the case does not describe device k1: "critical" in device.tags`, r.Notes[0].Text)
 }
 
+// What the event lacks is not made up for: in earnest it tells nothing either.
+func TestEventsThatLackWhatTheConditionIsAbout(t *testing.T) {
+	t.Parallel()
+	r := play(t, `
+test: low-battery
+cases:
+  - name: not described
+    events: [ { at: 0m, event: device.battery, device: k1, data: { volt: 3 }, every: 1m, times: 20 } ]
+    expect: { runs: 0 }
+`)
+	require.Empty(t, differences(r))
+	require.Equal(t, `low-battery: unknown, so it does not hold: event.data.pct < 20`, r.Notes[0].Text)
+}
+
 func TestLoadFindsWhatIsNotThere(t *testing.T) {
 	t.Parallel()
 	for source, want := range map[string]string{
