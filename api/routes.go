@@ -178,6 +178,9 @@ func (f forwardingService) pause(paused bool) func(context.Context, deviceops.Pr
 		if err != nil {
 			return deviceops.RouteStatus{}, err
 		}
+		if err := f.hasTarget(ctx, d, in.Body.Target); err != nil {
+			return deviceops.RouteStatus{}, err
+		}
 		reason := in.because(in.Body.Reason)
 		err = f.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
 			_, err := tx.PauseRoute(ctx, deviceops.RoutePause{

@@ -305,13 +305,6 @@ var ownHeaders = []string{
 	"Proxy-Authorization", "Proxy-Connection", "Accept-Encoding", "Idempotency-Key",
 }
 
-func (c *checker) mqttTarget(n *yaml.Node, sc *scope) *MQTTTarget {
-	if o := c.targetObject(n, "mqtt", mqttTargetKeys, "topic"); o != nil {
-		return &MQTTTarget{topic: c.textValue(o.get("topic"), "topic", sc)}
-	}
-	return &MQTTTarget{}
-}
-
 func (c *checker) postgresTarget(n *yaml.Node) *PostgresTarget {
 	t := &PostgresTarget{ID: "event_id"}
 	o := c.targetObject(n, "postgres", postgresTargetKeys, "url", "table", "columns")
@@ -399,32 +392,6 @@ func (c *checker) bytes(n *yaml.Node, what string) int64 {
 		size = size*10 + int64(digit-'0')
 	}
 	return size * map[string]int64{"KB": 1e3, "MB": 1e6, "GB": 1e9}[m[2]]
-}
-
-func (c *checker) pubSubTarget(n *yaml.Node) *PubSubTarget {
-	t := &PubSubTarget{}
-	o := c.targetObject(n, "pubsub", pubSubTargetKeys, "url")
-	if o == nil {
-		return t
-	}
-	t.URL = c.topicURL(o.get("url"))
-	if v := o.get("auth"); v != nil {
-		t.Auth = c.routeAuth(v, "bearer", "basic")
-	}
-	return t
-}
-
-// topicSchemes are the message systems that there are openers for, in this build
-// or in others: whether a program has them, it says when it forwards.
-var topicSchemes = []string{"nats", "tls", "kafka", "kafka+tls", "awssns", "awssqs", "gcppubsub", "azuresb"}
-
-// topicURL reads the address of a topic. That of Amazon's SNS has no host.
-func (c *checker) topicURL(n *yaml.Node) string {
-	const sns = "awssns:///"
-	if text, ok := c.text(n, "url"); ok && strings.HasPrefix(text, sns+"arn:") && !strings.Contains(text, "${{") {
-		return text
-	}
-	return c.targetURL(n, "nats://nats.example.com:4222/telemetry", topicSchemes...)
 }
 
 // routeAuth reads credentials of one of some kinds.

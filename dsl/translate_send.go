@@ -101,7 +101,10 @@ func (c *checker) downTopic(n *yaml.Node, sc *scope) *Value {
 	return c.template(&long, sc)
 }
 
-var topicPlace = regexp.MustCompile(`(?s)\$\{\{.*?\}\}|` + regexp.QuoteMeta(devicePlace))
+var (
+	templatePlace = regexp.MustCompile(`(?s)\$\{\{.*?\}\}`)
+	topicPlace    = regexp.MustCompile(templatePlace.String() + `|` + regexp.QuoteMeta(devicePlace))
+)
 
 // toldTopics gives what the topic of a command may come to. The first level has to
 // be written as it is: a profile does not lay claim to the topics of everybody.
