@@ -79,9 +79,14 @@ func (b *ingesting) start(ctx context.Context) (err error) {
 		return err
 	}
 	b.load = newLoad(b.stack.BrokerURL(), devices, b.options.Automations)
-	if err := b.greet(ctx); err != nil {
+	if err := b.listen(ctx); err != nil {
 		return err
 	}
+	return b.greet(ctx)
+}
+
+// listen publishes the automations.
+func (b *ingesting) listen(ctx context.Context) error {
 	b.say("%d automations listen", b.options.Automations)
 	for first := 0; first < b.options.Automations; first += automationsPerFile {
 		source := ingestDocuments(first, min(first+automationsPerFile, b.options.Automations))
@@ -97,7 +102,8 @@ func (b *ingesting) start(ctx context.Context) (err error) {
 }
 
 // greet has the devices say hello, which is done once at a connect and not at each
-// event, and waits until they are online.
+// event, and waits until they are online. The automations are read and compiled with
+// what they say first, which is done when they change.
 func (b *ingesting) greet(ctx context.Context) error {
 	b.say("%d devices say hello", b.options.Devices)
 	if err := b.load.greet(ctx); err != nil {
