@@ -114,14 +114,17 @@ func (a *Provision) transition(ctx context.Context, tx deviceops.Tx, in BeginInp
 		return d, deviceops.Errorf(deviceops.EUNAVAILABLE, "device %s was changed at the same time", d.ID)
 	}
 	entered, _, err := deviceops.Transition{
-		Device: d.ID, To: deviceops.Provisioning, By: actor(in.AdmittedBy), Reason: admissionReason(in),
+		Device: d.ID, To: deviceops.Provisioning, By: actor(in.AdmittedBy), Reason: admissionReason(in, d),
 	}.Apply(ctx, tx, p, a.deps.now())
 	return entered, err
 }
 
-func admissionReason(in BeginInput) string {
-	if in.AdmittedBy != "" {
+func admissionReason(in BeginInput, d deviceops.Device) string {
+	switch {
+	case in.AdmittedBy != "":
 		return "admitted by " + in.AdmittedBy
+	case d.ClaimHash == "":
+		return "its topics are its own, and its profile and serial are those that were registered"
 	}
 	return "its claim, profile and serial are those that were registered"
 }

@@ -357,6 +357,7 @@ func TestBeginTakesTheTopicsOfADeviceAsItsProof(t *testing.T) {
 			require.Equal(t, c.outcome, out.Outcome, out.Reason)
 			require.Nil(t, out.Configure, "it cannot be told its configuration")
 			if c.outcome == activities.OutcomeProvision {
+				require.Equal(t, "its topics are its own, and its profile and serial are those that were registered", w.find(t, "k1").StateReason)
 				require.Zero(t, w.find(t, "k1").Twin.Desired.Version)
 				require.Equal(t, 30*time.Second, w.find(t, "k1").Twin.Desired.Heartbeat.Every)
 			}
