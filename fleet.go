@@ -18,6 +18,7 @@ type FleetHealth struct {
 	ByState  map[State]int  `json:"by_state"`
 	All      FleetCounts    `json:"all"`
 	Groups   []FleetGroup   `json:"groups"`   // the largest first, up to 100; none without By
+	More     int            `json:"more"`     // groups beyond those
 	Troubles []FleetTrouble `json:"troubles"` // the most frequent first, up to 20
 	Versions []FleetVersion `json:"versions"` // by component, the most frequent first, up to 10 of each
 	Silent   []SilentDevice `json:"silent"`   // offline and unreachable devices, the longest silent first, up to 10

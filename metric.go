@@ -244,7 +244,8 @@ type FleetMetric struct {
 	Since  time.Time     `json:"since"`
 	Until  time.Time     `json:"until"`
 	StepS  int64         `json:"step_s"`
-	Groups []MetricGroup `json:"groups"` // the largest first
+	Groups []MetricGroup `json:"groups"` // the largest first, up to 100
+	More   int           `json:"more"`   // groups beyond those
 }
 
 // MetricHistory keeps what devices measured.
@@ -267,7 +268,7 @@ type MetricHistory interface {
 	DeviceMetric(ctx context.Context, device, name string, w MetricWindow) ([]MetricPoint, error)
 
 	// GroupMetric gives a metric by groups of devices, the largest first, up to
-	// 100 of them. Devices whose latest value is older than the window are left
-	// out.
-	GroupMetric(ctx context.Context, q MetricQuery) ([]MetricGroup, error)
+	// 100 of them, and how many more there are. Devices whose latest value is
+	// older than the window are left out.
+	GroupMetric(ctx context.Context, q MetricQuery) (groups []MetricGroup, more int, err error)
 }

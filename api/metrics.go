@@ -123,8 +123,8 @@ func (m metricService) fleet(ctx context.Context, p deviceops.Principal, in *fle
 	if err != nil {
 		return deviceops.FleetMetric{}, err
 	}
-	groups, err := m.Store.GroupMetric(ctx, deviceops.MetricQuery{Name: in.Name, By: by, Filter: filter, Window: w})
+	groups, more, err := m.Store.GroupMetric(ctx, deviceops.MetricQuery{Name: in.Name, By: by, Filter: filter, Window: w})
 	return deviceops.FleetMetric{
-		Name: in.Name, By: in.By, Since: w.Since, Until: w.Until, StepS: int64(w.Step.Seconds()), Groups: orEmpty(groups),
+		Name: in.Name, By: in.By, Since: w.Since, Until: w.Until, StepS: int64(w.Step.Seconds()), Groups: orEmpty(groups), More: more,
 	}, err
 }

@@ -103,6 +103,14 @@ LABEL:SITE  DEVICES  MIN  AVG    MAX  P50  P95   AVERAGE SINCE 11-20 06:00
 berlin      12       3    51.23  100  55   99.5  ▁▂ ▄▅█
 (none)      1        7    7      7    7    7     ▅▅▅▅▅▅
 `, func(w *screen) { w.fleetMetric(m) })
+	m.More = 12
+	m.Groups = m.Groups[1:]
+	drawn(t, `
+LABEL:SITE  DEVICES  MIN  AVG  MAX  P50  P95  AVERAGE SINCE 11-20 06:00
+(none)      1        7    7    7    7    7    ▅▅▅▅▅▅
+
+12 smaller groups not shown: choose devices by --profile, --account, --tag or --label
+`, func(w *screen) { w.fleetMetric(m) })
 	m.Groups = nil
 	drawn(t, `
 No device reported battery_pct since 2026-11-20 06:00:00.

@@ -145,6 +145,7 @@ func (w *screen) fleetGroups(h deviceops.FleetHealth, columns int) {
 			fmt.Sprint(g.ByConnectivity[deviceops.Unreachable]), fmt.Sprint(g.ByWellness[deviceops.Degraded]), fmt.Sprint(g.ByWellness[deviceops.Flapping]),
 		}
 	}
+	defer w.moreGroups(h.More)
 	w.line("")
 	w.table([]string{groupHeader(h.By), "DEVICES", "ONLINE", "OFFLINE", "UNREACHABLE", "DEGRADED", "FLAPPING"}, rows)
 }

@@ -145,7 +145,15 @@ func (w *screen) fleetMetric(m deviceops.FleetMetric) {
 			groupName(g.Key, m.By), fmt.Sprint(g.Count), figure(g.Min), figure(g.Avg), figure(g.Max), figure(g.P50), figure(g.P95), sparkline(m, g.Points),
 		}
 	}
+	defer w.moreGroups(m.More)
 	w.table([]string{groupHeader(m.By), "DEVICES", "MIN", "AVG", "MAX", "P50", "P95", "AVERAGE SINCE " + m.Since.UTC().Format("01-02 15:04")}, rows)
+}
+
+// moreGroups tells of groups that are not shown.
+func (w *screen) moreGroups(n int) {
+	if n > 0 {
+		w.line("\n%s not shown: choose devices by --profile, --account, --tag or --label", counted(n, "smaller group"))
+	}
 }
 
 // figure shows a number with the digits that tell something.

@@ -43,6 +43,8 @@ func (t tx) FleetHealth(ctx context.Context, q deviceops.FleetQuery) (h deviceop
 			return h, err
 		}
 		h.Groups = fleetGroups(cells)
+		h.More = max(0, len(h.Groups)-maxGroups)
+		h.Groups = h.Groups[:len(h.Groups)-h.More]
 	}
 	if h.Troubles, err = t.fleetTroubles(ctx, q.Filter); err != nil {
 		return h, err
@@ -78,7 +80,7 @@ func fleetGroups(cells []fleetCell) []deviceops.FleetGroup {
 		groups = append(groups, *byKey[key])
 	}
 	slices.SortStableFunc(groups, func(a, b deviceops.FleetGroup) int { return b.Devices - a.Devices })
-	return groups[:min(len(groups), maxGroups)]
+	return groups
 }
 
 // troubles are what may be wrong with a device, as (kind, detail). Most devices

@@ -34,10 +34,10 @@ func grouped(where *filter, g deviceops.Grouping) (key, join string) {
 }
 
 // GroupMetric implements deviceops.MetricHistory.
-func (t tx) GroupMetric(ctx context.Context, q deviceops.MetricQuery) ([]deviceops.MetricGroup, error) {
-	groups, err := t.latestByGroup(ctx, q)
+func (t tx) GroupMetric(ctx context.Context, q deviceops.MetricQuery) (groups []deviceops.MetricGroup, more int, err error) {
+	groups, all, err := t.latestByGroup(ctx, q)
 	if err != nil || len(groups) == 0 {
-		return groups, err
+		return groups, 0, err
 	}
 	byKey := make(map[string]*deviceops.MetricGroup, len(groups))
 	keys := make([]string, len(groups))
@@ -48,28 +48,29 @@ func (t tx) GroupMetric(ctx context.Context, q deviceops.MetricQuery) ([]deviceo
 	for _, p := range points {
 		byKey[p.key].Points = append(byKey[p.key].Points, p.MetricPoint)
 	}
-	return groups, err
+	return groups, all - len(groups), err
 }
 
-func (t tx) latestByGroup(ctx context.Context, q deviceops.MetricQuery) ([]deviceops.MetricGroup, error) {
+// latestByGroup gives the largest groups, and how many there are in all.
+func (t tx) latestByGroup(ctx context.Context, q deviceops.MetricQuery) (groups []deviceops.MetricGroup, all int, err error) {
 	where := deviceFilter(q.Filter)
 	where.add("m.name = ?", q.Name)
 	where.add("m.at >= ?", q.Window.Since)
 	key, join := grouped(where, q.By)
-	return list(ctx, t, "sum up a metric", scanGroup, `
-		select key, count(*), min(v), avg(v), max(v),
+	scan := func(row pgx.CollectableRow) (g deviceops.MetricGroup, err error) {
+		g.Points = []deviceops.MetricPoint{}
+		err = row.Scan(&all, &g.Key, &g.Count, &g.Min, &g.Avg, &g.Max, &g.P50, &g.P95)
+		return g, err
+	}
+	groups, err = list(ctx, t, "sum up a metric", scan, `
+		select count(*) over (), key, count(*), min(v), avg(v), max(v),
 			percentile_cont(0.5) within group (order by v), percentile_cont(0.95) within group (order by v)
 		from (
 			select `+key+` as key, case jsonb_typeof(m.value) when 'number' then m.value::float8
 				when 'boolean' then m.value::boolean::int::float8 end as v
 			from device_metrics m join devices d on d.id = m.device join sessions s on s.device = d.id`+join+where.where()+`) latest
 		where abs(v) <= `+where.arg(deviceops.MaxSample)+`::float8 group by key order by count(*) desc, key limit `+where.arg(maxGroups), where.args...)
-}
-
-func scanGroup(row pgx.CollectableRow) (g deviceops.MetricGroup, err error) {
-	g.Points = []deviceops.MetricPoint{}
-	err = row.Scan(&g.Key, &g.Count, &g.Min, &g.Avg, &g.Max, &g.P50, &g.P95)
-	return g, err
+	return groups, all, err
 }
 
 // groupPoint is a point of one group.

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -189,7 +190,7 @@ func TestTheLargestValuesAreSummedUp(t *testing.T) {
 	require.NoError(t, s.SaveMetrics(t.Context(), []deviceops.MetricValue{
 		{Device: "k1", Name: "battery_pct", Value: 1.7e308, At: hour}, {Device: "k2", Name: "battery_pct", Value: deviceops.MaxSample, At: hour},
 	}))
-	groups, err := s.GroupMetric(t.Context(), deviceops.MetricQuery{Name: "battery_pct", Window: window(deviceops.MetricFives, time.Hour)})
+	groups, _, err := s.GroupMetric(t.Context(), deviceops.MetricQuery{Name: "battery_pct", Window: window(deviceops.MetricFives, time.Hour)})
 	require.NoError(t, err)
 	require.EqualValues(t, 1, groups[0].Count)
 }
@@ -219,8 +220,9 @@ func TestGroupMetric(t *testing.T) {
 		t.Helper()
 		g, err := deviceops.ParseGrouping(by)
 		require.NoError(t, err)
-		found, err := s.GroupMetric(t.Context(), deviceops.MetricQuery{Name: name, By: g, Filter: f, Window: window(deviceops.MetricFives, time.Hour)})
+		found, more, err := s.GroupMetric(t.Context(), deviceops.MetricQuery{Name: name, By: g, Filter: f, Window: window(deviceops.MetricFives, time.Hour)})
 		require.NoError(t, err)
+		require.Zero(t, more)
 		out := map[string][4]float64{}
 		for _, g := range found {
 			out[g.Key] = [4]float64{float64(g.Count), g.Min, g.P50, g.Max}
@@ -242,4 +244,27 @@ func TestGroupMetric(t *testing.T) {
 	require.Equal(t, map[string][4]float64{"48,11.5": {1, 10, 10, 10}, "48.5,11": {1, 20, 20, 20}, "-34,151": meter}, groups("battery_pct", "place:0.5", all))
 	require.Equal(t, map[string][4]float64{"": {3, 0, 0, 1}}, groups("in_use", "", all))
 	require.Empty(t, groups("battery_pct", "", deviceops.DeviceFilter{Profile: "pump"}))
+}
+
+// Of many groups the largest are given, and it is told how many are left out.
+func TestGroupsThatAreLeftOutAreCounted(t *testing.T) {
+	t.Parallel()
+	s := postgrestest.New(t)
+	rows := make([]deviceops.Registration, 105)
+	latest := make([]deviceops.MetricValue, len(rows))
+	for i := range rows {
+		id := fmt.Sprintf("k%03d", i)
+		rows[i] = deviceops.Registration{ID: id, Account: "acme", Serial: id, Profile: "kiosk", Labels: map[string]string{"site": fmt.Sprint(max(1, i))}}
+		latest[i] = deviceops.MetricValue{Device: id, Name: "battery_pct", Value: 7, At: hour}
+	}
+	_, err := s.RegisterDevices(t.Context(), rows, noon)
+	require.NoError(t, err)
+	require.NoError(t, s.SaveMetrics(t.Context(), latest))
+	by := deviceops.Grouping{Kind: deviceops.GroupLabel, Label: "site"}
+	groups, more, err := s.GroupMetric(t.Context(), deviceops.MetricQuery{Name: "battery_pct", By: by, Window: window(deviceops.MetricFives, time.Hour)})
+	require.NoError(t, err)
+	require.Equal(t, []any{100, 4, "1", int64(2)}, []any{len(groups), more, groups[0].Key, groups[0].Count})
+	health, err := s.FleetHealth(t.Context(), deviceops.FleetQuery{By: by})
+	require.NoError(t, err)
+	require.Equal(t, []any{100, 4, "1", 2}, []any{len(health.Groups), health.More, health.Groups[0].Key, health.Groups[0].Devices})
 }
