@@ -27,6 +27,8 @@ import (
 //   - samples that say yes may come in any order before the decision
 //   - a no that comes late, but before the decision, breaks a hold off: it then
 //     fires no sooner than if the no had come in time
+//   - after a sample that came in when its hold should have ended, the clock waits
+//     for those that were kept with it, and lets them decide as if in time
 type Window struct {
 	For      time.Duration `json:"for,omitempty"`
 	Gap      time.Duration `json:"gap,omitempty"` // of `for`; 0: three heartbeats of the device, and of the default at least
@@ -77,6 +79,7 @@ type WindowState struct {
 	Since   time.Time `json:"since,omitzero"`   // the first sample of an open hold or burst
 	No      time.Time `json:"no,omitzero"`      // the newest sample that said no
 	Samples []Sample  `json:"samples,omitempty"`
+	Heard   time.Time `json:"heard,omitzero"`  // when the newest sample came in that came too late for its hold
 	Armed   bool      `json:"armed,omitempty"` // Once may fire
 }
 
@@ -126,21 +129,25 @@ func (w Window) Take(s WindowState, sample Sample, now time.Time) WindowStep {
 	if sample.At.Before(s.Decided) {
 		return w.step(s, WindowDecision{Outcome: WindowStale, At: sample.At})
 	}
-	before := w.Tick(s, earlier(sample.At, now))
+	before := w.tick(s, earlier(sample.At, now), w.due)
 	s = before.State
 	decision := w.sample(&s, sample)
+	if w.For > 0 && !s.Since.IsZero() && now.After(w.holdEnd(s)) {
+		s.Heard = now
+	}
 	after := w.Tick(s, now)
 	after.Decisions = slices.Concat(before.Decisions, []WindowDecision{decision}, after.Decisions)
 	return after
 }
 
 // Tick judges that the clock reads now.
-func (w Window) Tick(s WindowState, now time.Time) WindowStep {
+func (w Window) Tick(s WindowState, now time.Time) WindowStep { return w.tick(s, now, w.deadline) }
+
+func (w Window) tick(s WindowState, now time.Time, deadline func(WindowState) time.Time) WindowStep {
 	s.Samples = slices.Clone(s.Samples)
 	var decisions []WindowDecision
 	for {
-		deadline := w.deadline(s)
-		if deadline.IsZero() || now.Before(deadline) {
+		if end := deadline(s); end.IsZero() || now.Before(end) {
 			return w.step(s, decisions...)
 		}
 		if w.For > 0 {
@@ -196,6 +203,15 @@ func (w Window) sample(s *WindowState, sample Sample) WindowDecision {
 
 // deadline is when the clock decides.
 func (w Window) deadline(s WindowState) time.Time {
+	due := w.due(s)
+	if due.IsZero() || w.For == 0 {
+		return due
+	}
+	return later(due, s.Heard.Add(HoldGrace))
+}
+
+// due is when the clock would decide if all samples came in as they happened.
+func (w Window) due(s WindowState) time.Time {
 	switch {
 	case s.Since.IsZero():
 		return time.Time{}

@@ -163,7 +163,17 @@ func TestWindows(t *testing.T) {
 		},
 		"for: a backlog that was kept for an hour decides as if it had come in time": {
 			tenMinutes, []any{late{yes(0), 60}, late{no(5), 60}, late{yes(6), 60}, late{yes(16), 60}},
-			[]string{"0 holding", "10 lapsed", "5 stale", "6 stale", "16 holding", "26 lapsed"},
+			[]string{"0 holding", "5 broken", "6 holding", "16 fired 16"},
+		},
+		"for: of a backlog that ends within the hold the clock decides": {
+			tenMinutes, []any{late{yes(0), 60}, late{yes(4), 60}, late{yes(8), 60}, clock(60.4), clock(60.5)},
+			[]string{"0 holding", "4 holding", "8 holding", "10 fired 8"},
+		},
+		"for: a backlog has gaps like any samples": {
+			tenMinutes, []any{late{yes(0), 60}, late{yes(2), 60}, yes(60)}, []string{"0 holding", "2 holding", "10 lapsed", "60 holding"},
+		},
+		"for: a backlog may come in pieces": {
+			tenMinutes, []any{late{yes(0), 60}, late{no(3), 60.4}, late{yes(5), 60.8}, late{yes(15), 61}}, []string{"0 holding", "3 broken", "5 holding", "15 fired 15"},
 		},
 		"for: a late yes moves the beginning back, and may fire": {
 			tenMinutes, []any{yes(4), late{yes(0), 5}, yes(10)}, []string{"4 holding", "0 holding", "10 fired 10"},
