@@ -113,7 +113,7 @@ func TestDevices(t *testing.T) {
 	require.Regexp(t, `(?m)^total +2$`, m.run("devices", "stats").done())
 	require.Contains(t, m.run("audit", "list", "--target", "device:k1").done(), "device.tag")
 	require.Contains(t, m.run("events", "tail", "--device", "k1").done(), "device.state_changed")
-	require.Contains(t, m.run("events", "rejected").done(), "CODE")
+	require.Contains(t, m.run("events", "rejected").done(), "No rejected message is kept.")
 }
 
 func TestDeviceCommand(t *testing.T) {
