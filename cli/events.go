@@ -76,14 +76,22 @@ func (a *app) showEvent(e deviceops.Event) error {
 	return a.show(e, func(w *screen) { w.event(e) })
 }
 
+// event writes a row of a table that goes on for as long as one looks.
 func (w *screen) event(e deviceops.Event) {
-	w.line("%-8d  %s  %-12s  %-28s  %-8s  %s", e.ID, e.At.UTC().Format(time.DateTime), dash(e.Device), e.Type, e.Severity, cut(compact(e.Data), 120))
+	w.row(eventCells(e), folded([]int{8, len(time.DateTime), 12, 28, 8, eventDataWidth}, w.width), plainly)
+}
+
+// eventDataWidth is how much of the data of an event is shown, in characters.
+const eventDataWidth = 120
+
+func eventCells(e deviceops.Event) []string {
+	return []string{fmt.Sprint(e.ID), e.At.UTC().Format(time.DateTime), dash(e.Device), e.Type, e.Severity, cut(compact(e.Data), eventDataWidth)}
 }
 
 func (w *screen) events(events []deviceops.Event) {
 	rows := make([][]string, len(events))
 	for i, e := range events {
-		rows[i] = []string{fmt.Sprint(e.ID), e.At.UTC().Format(time.DateTime), dash(e.Device), e.Type, e.Severity, cut(compact(e.Data), 120)}
+		rows[i] = eventCells(e)
 	}
 	w.table([]string{"ID", "UTC", "DEVICE", "TYPE", "SEVERITY", "DATA"}, rows)
 }

@@ -38,10 +38,16 @@ func (a *app) show(v any, render func(w *screen)) error {
 	case outputYAML:
 		return writeYAML(a.Out, v)
 	}
-	w := &screen{colors: a.colors(), now: a.Now()}
+	w := a.screen()
 	render(w)
 	_, err := io.WriteString(a.Out, w.String())
 	return err
+}
+
+// screen makes one as wide as the terminal; where there is none, nothing is folded.
+func (a *app) screen() *screen {
+	width, _ := terminalSize(a.Out)
+	return &screen{colors: a.colors(), now: a.Now(), width: width}
 }
 
 func writeJSON(w io.Writer, v any) error {
@@ -139,38 +145,6 @@ func (w *screen) paint(text string) string {
 		return text
 	}
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
-}
-
-// columnGap is the space between two columns.
-const columnGap = "  "
-
-// table writes rows under a header, in columns as wide as their widest cell.
-func (w *screen) table(header []string, rows [][]string) {
-	widths := make([]int, len(header))
-	for _, row := range append([][]string{header}, rows...) {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	w.row(header, widths, func(s string) string { return s })
-	for _, row := range rows {
-		w.row(row, widths, w.paint)
-	}
-}
-
-func (w *screen) row(cells []string, widths []int, paint func(string) string) {
-	var line strings.Builder
-	for i, cell := range cells {
-		if i > 0 {
-			line.WriteString(columnGap)
-		}
-		padding := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-		if i == len(cells)-1 {
-			padding = ""
-		}
-		line.WriteString(paint(cell) + padding)
-	}
-	w.line("%s", strings.TrimRight(line.String(), " "))
 }
 
 // fields writes names and values, one pair a line, without the empty ones.

@@ -70,7 +70,8 @@ func (v *rolloutView) render(r deviceops.RolloutReport, now time.Time) error {
 	if !v.shown {
 		return nil
 	}
-	w := &screen{colors: v.app.colors(), now: now}
+	width, _ := v.size()
+	w := &screen{colors: v.app.colors(), now: now, width: width}
 	v.pace.add(done(r), now)
 	if !v.live {
 		return v.news(w, r)

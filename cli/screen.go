@@ -15,6 +15,7 @@ type screen struct {
 	strings.Builder
 	colors bool
 	now    time.Time
+	width  int // of a line, which tables keep to; 0: any
 }
 
 func (w *screen) line(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }

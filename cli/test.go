@@ -99,7 +99,7 @@ func (t *testRun) verdict(r rehearsal.Report) error {
 // table writes the outcome for people: a line for each case, then what went wrong
 // in those that failed.
 func (t *testRun) table(r rehearsal.Report) error {
-	w := &screen{colors: t.colors(), now: t.Now()}
+	w := t.screen()
 	rows := make([][]string, len(r.Results))
 	for i, result := range r.Results {
 		rows[i] = []string{outcome(result), result.Test, cut(result.Case, 70), strconv.Itoa(len(result.Runs)), dsl.FormatDuration(result.Virtual.Truncate(time.Second))}
