@@ -180,8 +180,9 @@ type Events interface {
 	// first, until now plus PublishLease.
 	ClaimReplays(ctx context.Context, now time.Time, limit int) ([]Rejected, error)
 
-	// DeleteRejected removes rejected messages. Counts stay.
-	DeleteRejected(ctx context.Context, ids []int64) error
+	// DeleteRejected removes rejected messages and gives the ids of those that
+	// were there, in no order. Counts stay.
+	DeleteRejected(ctx context.Context, ids []int64) ([]int64, error)
 
 	// MaintainEvents makes the partitions of the coming days, drops those
 	// older than keep and prunes the duplicate table and rejected messages after 7

@@ -94,8 +94,27 @@ func (b *Inbox) Close(ctx context.Context) error {
 
 // Deliver implements deviceops.Inbox.
 func (b *Inbox) Deliver(ctx context.Context, batch []deviceops.Message) error {
-	var items []item
-	var rejected []deviceops.Rejected
+	items, rejected, err := b.read(ctx, batch)
+	if err != nil {
+		return err
+	}
+	if len(rejected) > 0 {
+		if err := b.config.Store.AppendRejected(ctx, rejected); err != nil {
+			return err
+		}
+		b.metrics.refused(rejected)
+	}
+	for chunk := range slices.Chunk(items, maxItems) {
+		if err := b.gathering.deliver(ctx, chunk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read makes items of messages, and rejections of those that say nothing that is
+// understood.
+func (b *Inbox) read(ctx context.Context, batch []deviceops.Message) (items []item, rejected []deviceops.Rejected, err error) {
 	var own []deviceops.Message
 	for _, m := range batch {
 		if m.ReceivedAt.IsZero() {
@@ -112,43 +131,40 @@ func (b *Inbox) Deliver(ctx context.Context, batch []deviceops.Message) error {
 		}
 	}
 	translated, refused, err := b.translate(ctx, own)
-	if err != nil {
-		return err
-	}
-	items, rejected = append(items, translated...), append(rejected, refused...)
-	if len(rejected) > 0 {
-		if err := b.config.Store.AppendRejected(ctx, rejected); err != nil {
-			return err
-		}
-		b.metrics.refused(rejected)
-	}
-	for chunk := range slices.Chunk(items, maxItems) {
-		if err := b.gathering.deliver(ctx, chunk); err != nil {
-			return err
-		}
-	}
-	return nil
+	return append(items, translated...), append(rejected, refused...), err
 }
 
-// take commits items. When the store refuses them because of what they hold,
-// it halves them until the one at fault stands alone.
+// take commits items, and rejects those that the store refuses.
 func (b *Inbox) take(ctx context.Context, items []item) error {
-	if len(items) == 0 {
+	return halve(ctx, b.metrics, items, b.commit, b.refuse)
+}
+
+// halve commits things together. When the store refuses them because of what they
+// hold, it halves them until the one at fault stands alone, and refuses that. An
+// error that nobody foresaw is given a second chance before a message is lost to it.
+func halve[T any](
+	ctx context.Context, m *metrics, things []T,
+	commit func(ctx context.Context, things []T) error, refuse func(ctx context.Context, thing T, cause error) error,
+) error {
+	if len(things) == 0 {
 		return nil
 	}
-	err := b.commit(ctx, items)
+	err := commit(ctx, things)
+	if len(things) == 1 && deviceops.ErrorCode(err) == deviceops.EINTERNAL && ctx.Err() == nil {
+		err = commit(ctx, things)
+	}
 	switch {
 	case err == nil || ctx.Err() != nil || !atFault(err):
 		return err
-	case len(items) == 1:
-		return b.refuse(ctx, items[0], err)
+	case len(things) == 1:
+		return refuse(ctx, things[0], err)
 	}
-	b.metrics.splits.Inc()
-	half := len(items) / 2
-	if err := b.take(ctx, items[:half]); err != nil {
+	m.splits.Inc()
+	half := len(things) / 2
+	if err := halve(ctx, m, things[:half], commit, refuse); err != nil {
 		return err
 	}
-	return b.take(ctx, items[half:])
+	return halve(ctx, m, things[half:], commit, refuse)
 }
 
 // atFault reports whether err may be due to the data, as opposed to a store
@@ -163,14 +179,8 @@ func atFault(err error) bool {
 }
 
 // refuse rejects an item that the store refuses by itself. Its number counts
-// as committed, or the device would send it for ever. An error that nobody
-// foresaw is given a second chance before a message is lost to it.
+// as committed, or the device would send it for ever.
 func (b *Inbox) refuse(ctx context.Context, i item, cause error) error {
-	if deviceops.ErrorCode(cause) == deviceops.EINTERNAL {
-		if cause = b.commit(ctx, []item{i}); cause == nil || ctx.Err() != nil || !atFault(cause) {
-			return cause
-		}
-	}
 	b.config.Log.Error("a message cannot be stored and is rejected", "topic", storable(i.topic), "error", cause)
 	head := i.message.Head()
 	i.message = &protocol.Invalid{
@@ -188,11 +198,25 @@ func (u *unstorable) Unwrap() error { return u.cause }
 
 // commit applies items in one transaction and begins what follows.
 func (b *Inbox) commit(ctx context.Context, items []item) error {
+	return b.commitAll(ctx, items, nil)
+}
+
+// commitAll applies items in one transaction, all of which come from again unless
+// there are none of these, and begins what follows.
+func (b *Inbox) commitAll(ctx context.Context, items []item, again []replayed) error {
 	begin := time.Now()
-	t, err := b.attempt(ctx, items, false)
-	if errors.Is(err, errLean) {
+	attempt := func(lockAll bool) (t *transaction, err error) {
+		err = b.config.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
+			t = b.transaction(ctx, tx, items)
+			t.again, t.lockAll = again, lockAll
+			return t.run(ctx)
+		})
+		return t, err
+	}
+	t, err := attempt(false)
+	if errors.Is(err, errLean) { // it has to be done with all devices locked
 		b.metrics.relocks.Inc()
-		t, err = b.attempt(ctx, items, true)
+		t, err = attempt(true)
 	}
 	b.metrics.committed(items, t, err, time.Since(begin))
 	if err != nil {
@@ -203,17 +227,6 @@ func (b *Inbox) commit(ctx context.Context, items []item) error {
 	b.nudger.add(o.nudges)
 	b.effects.begin(ctx, o)
 	return nil
-}
-
-// attempt runs the transaction of a commit. errLean: it has to be done with
-// all devices locked.
-func (b *Inbox) attempt(ctx context.Context, items []item, lockAll bool) (t *transaction, err error) {
-	err = b.config.Store.InTx(ctx, func(ctx context.Context, tx deviceops.Tx) error {
-		t = b.transaction(ctx, tx, items)
-		t.lockAll = lockAll
-		return t.run(ctx)
-	})
-	return t, err
 }
 
 func (b *Inbox) transaction(ctx context.Context, tx deviceops.Tx, items []item) *transaction {

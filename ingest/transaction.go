@@ -21,6 +21,7 @@ type transaction struct {
 	tx     deviceops.Tx
 	ledger *ledger
 	items  []item
+	again  []replayed // what the items come from, if they are taken in again
 
 	lockAll bool            // every device, whatever is said of it
 	lean    map[string]bool // devices of which only the session was read: nothing of them is saved
@@ -35,7 +36,7 @@ type transaction struct {
 // is in the fields that it leaves behind.
 func (t *transaction) run(ctx context.Context) error {
 	steps := []func(context.Context) error{
-		t.lock, t.discover, t.deduplicate, t.admit, t.resolveReplies, t.lockCommands, t.apply, t.strand, t.acknowledge, t.guard, t.save,
+		t.retake, t.lock, t.discover, t.deduplicate, t.admit, t.resolveReplies, t.lockCommands, t.apply, t.strand, t.acknowledge, t.guard, t.save,
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -157,7 +158,7 @@ func (t *transaction) dropKnown(numbered []int, fresh []bool) {
 			t.ledger.seen(i, "repetition")
 		}
 	}
-	t.items, t.duplicates = kept, len(known)
+	t.items, t.duplicates = kept, t.duplicates+len(known)
 }
 
 // lockCommands locks the commands that are answered, and those in flight that

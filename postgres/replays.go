@@ -35,7 +35,6 @@ func (t tx) ClaimReplays(ctx context.Context, now time.Time, limit int) ([]devic
 }
 
 // DeleteRejected implements deviceops.Events.
-func (t tx) DeleteRejected(ctx context.Context, ids []int64) error {
-	_, err := t.exec(ctx, "delete rejected", `delete from rejected where id = any($1)`, ids)
-	return err
+func (t tx) DeleteRejected(ctx context.Context, ids []int64) ([]int64, error) {
+	return list(ctx, t, "delete rejected", pgx.RowTo[int64], `delete from rejected where id = any($1) returning id`, ids)
 }

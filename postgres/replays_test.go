@@ -43,7 +43,11 @@ func TestReplaysAreClaimedOnceAndOnlyWhole(t *testing.T) {
 	again, err := s.ClaimReplays(t.Context(), noon, 10)
 	require.NoError(t, err)
 	require.Empty(t, again, "they are under lease")
-	require.NoError(t, s.DeleteRejected(t.Context(), []int64{claimed[0].ID}))
+	for _, want := range [][]int64{{claimed[0].ID}, nil} {
+		deleted, err := s.DeleteRejected(t.Context(), []int64{claimed[0].ID, -1})
+		require.NoError(t, err)
+		require.ElementsMatch(t, want, deleted, "only what is there")
+	}
 	again, err = s.ClaimReplays(t.Context(), noon.Add(deviceops.PublishLease), 10)
 	require.NoError(t, err)
 	require.Len(t, again, 1, "what a crash left is claimed again")

@@ -1,0 +1,166 @@
+package ingest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/deviceops/deviceops"
+)
+
+// opened is what the doors of devices that nobody registered have said: nothing
+// tells it from a repetition.
+const opened = `{"open":true}`
+
+// awaitReplay has messages of s1 and s2 rejected, since nobody registered these, then
+// registers them and asks for the messages again.
+func (b *ownBundle) awaitReplay(said ...string) {
+	b.t.Helper()
+	b.hear(said...)
+	require.Len(b.t, b.stillRejected(), len(said)/2)
+	b.sensor("s1", deviceops.Active)
+	b.sensor("s2", deviceops.Active)
+	b.requestReplay()
+}
+
+func (b *ownBundle) requestReplay() {
+	b.t.Helper()
+	report, err := b.store.RequestReplays(context.Background(), deviceops.RejectedReplay{}, b.clock.Now())
+	require.NoError(b.t, err)
+	require.NotZero(b.t, report.Requested)
+}
+
+// on has the Inbox work with another store.
+func (b *ownBundle) on(s deviceops.Store) {
+	b.t.Helper()
+	b.config.Store = s
+	b.settle()
+}
+
+// replayRest replays until nothing is left that was asked for, leases that are over
+// included.
+func (b *ownBundle) replayRest() {
+	b.t.Helper()
+	b.clock.advance(deviceops.PublishLease)
+	_, err := b.inbox.Replay(context.Background())
+	require.NoError(b.t, err)
+}
+
+func (b *ownBundle) stillRejected() []deviceops.Rejected {
+	b.t.Helper()
+	found, _, err := b.store.ListRejected(context.Background(), deviceops.RejectedFilter{}, 10)
+	require.NoError(b.t, err)
+	return found
+}
+
+// killed is a store whose process ends right after its first transaction: that is
+// committed, and nothing follows.
+type killed struct {
+	deviceops.Store
+	committed bool
+}
+
+func (k *killed) InTx(ctx context.Context, f func(context.Context, deviceops.Tx) error) error {
+	err := k.Store.InTx(ctx, f)
+	if err == nil && !k.committed {
+		k.committed = true
+		return deviceops.Errorf(deviceops.EUNAVAILABLE, "killed")
+	}
+	return err
+}
+
+func TestAReplayThatIsKilledTakesNothingInTwice(t *testing.T) {
+	t.Parallel()
+	b := newOwnBundle(t)
+	b.awaitReplay("acme/s1/door", opened, "acme/s1/door", opened, "acme/s2/door", opened)
+	b.on(&killed{Store: b.store})
+	_, err := b.inbox.Replay(t.Context())
+	require.Equal(t, deviceops.EUNAVAILABLE, deviceops.ErrorCode(err))
+	require.Len(t, b.events("s1", "device.door"), 2, "it was killed when they were taken in")
+	b.replayRest()
+	require.Len(t, b.events("s1", "device.door"), 2)
+	require.Len(t, b.events("s2", "device.door"), 1)
+	require.Empty(t, b.stillRejected())
+}
+
+// slow is a store in which something happens after messages were claimed.
+type slow struct {
+	deviceops.Store
+	meanwhile func()
+}
+
+func (s slow) ClaimReplays(ctx context.Context, now time.Time, limit int) ([]deviceops.Rejected, error) {
+	claimed, err := s.Store.ClaimReplays(ctx, now, limit)
+	s.meanwhile()
+	return claimed, err
+}
+
+func TestAReplayThatOutlastsItsLeaseTakesNothingInTwice(t *testing.T) {
+	t.Parallel()
+	b := newOwnBundle(t)
+	b.awaitReplay("acme/s1/door", opened, "acme/s1/door", "broken", "acme/s2/door", opened)
+	other := b.inbox
+	b.on(slow{b.store, func() {
+		b.clock.advance(deviceops.PublishLease)
+		n, err := other.Replay(context.Background())
+		require.NoError(t, err)
+		require.Equal(t, 3, n)
+	}})
+	_, err := b.inbox.Replay(t.Context())
+	require.NoError(t, err)
+	require.Len(t, b.events("s1", "device.door"), 1)
+	require.Len(t, b.events("s2", "device.door"), 1)
+	require.Len(t, b.stillRejected(), 1, "it was rejected again once")
+}
+
+func TestAReplayThatIsRolledBackIsRepeated(t *testing.T) {
+	t.Parallel()
+	b := newOwnBundle(t)
+	b.awaitReplay("acme/s1/door", opened, "acme/s2/door", opened)
+	away := true
+	b.on(picky{b.store, func(deviceops.Event) error {
+		if away {
+			return deviceops.Errorf(deviceops.EUNAVAILABLE, "starting up")
+		}
+		return nil
+	}})
+	_, err := b.inbox.Replay(t.Context())
+	require.Equal(t, deviceops.EUNAVAILABLE, deviceops.ErrorCode(err))
+	require.Len(t, b.stillRejected(), 2, "nothing is lost")
+	away = false
+	b.replayRest()
+	require.Len(t, b.events("s1", "device.door"), 1)
+	require.Len(t, b.events("s2", "device.door"), 1)
+	require.Empty(t, b.stillRejected())
+}
+
+func TestAReplayedMessageThatTheStoreRefusesIsRejectedAsAWhole(t *testing.T) {
+	t.Parallel()
+	b := newOwnBundle(t)
+	b.awaitReplay("acme/s1/door", opened, "acme/s2/door", opened, "acme/s2/door", "broken")
+	poisoned := "s1"
+	b.on(picky{b.store, func(e deviceops.Event) error {
+		if e.Device == poisoned && e.Type == "device.door" {
+			return deviceops.Errorf(deviceops.EINVALID, "no such door")
+		}
+		return nil
+	}})
+	b.replayRest()
+	require.Zero(t, b.find("s1").Session.LastHeartbeat, "nor is what else the message says taken in")
+	require.Len(t, b.events("s2", "device.door"), 1, "others are")
+	reasons := map[string]string{}
+	for _, r := range b.stillRejected() {
+		reasons[r.Device] = r.Code + ": " + r.Reason
+	}
+	require.Len(t, reasons, 2)
+	require.Equal(t, "unprocessable: the store refuses it: no such door", reasons["s1"], "it has its new reason")
+	require.Contains(t, reasons["s2"], codeUntranslated)
+
+	poisoned = ""
+	b.requestReplay()
+	b.replayRest()
+	require.Len(t, b.events("s1", "device.door"), 1)
+	require.NotZero(t, b.find("s1").Session.LastHeartbeat)
+}
