@@ -117,7 +117,7 @@ type Channels interface {
 	//
 	//	EINVALID      the channel lacks the operation, or this cannot be requested
 	//	EUNAVAILABLE  the system does not answer, or asks to be left alone for
-	//	              the RetryDelay of the error; trying again may help
+	//	              the RetryDelay of the error, now or of an earlier call; trying again may help
 	//	EFORBIDDEN    the credentials are refused, or the address is
 	//	EREJECTED     the system says no
 	//	EFAILED       the answer is not what the channel expects
@@ -132,7 +132,10 @@ type Channels interface {
 }
 
 // Later is the cause of the EUNAVAILABLE of a system that says when to come back.
-type Later struct{ After time.Duration }
+type Later struct {
+	After   time.Duration
+	Unasked bool // it said so before, and was not asked again
+}
 
 // Error implements error.
 func (l Later) Error() string { return "it asks to be left alone for " + l.After.String() }

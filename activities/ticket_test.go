@@ -43,7 +43,7 @@ func newDesk(t *testing.T) *desk {
 	d := &desk{T: t, jira: channeltest.Jira(t)}
 	systems := channel.New(channel.Config{
 		Source: channeltest.Source{"jira": channeltest.Document(t, "jira", d.jira.URL)}, Secrets: channeltest.Secrets{},
-		Guard: outbound.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}),
+		Guard: outbound.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}), Now: func() time.Time { return d.now },
 	})
 	d.world = newWorld(t, func(deps *activities.Deps) { deps.Channels = slowSystems{systems, d} })
 	require.NoError(t, d.store.MaintainEvents(t.Context(), noon, 24*time.Hour))
@@ -147,7 +147,12 @@ func TestSystemsThatAreAwayOrRefuse(t *testing.T) {
 	}
 	d.jira.Refuse(http.StatusTooManyRequests, "90")
 	require.Equal(t, 90*time.Second, try().NextRetryDelay())
+	d.jira.Calls()
+	d.now = d.now.Add(30 * time.Second)
+	require.Equal(t, 60*time.Second, try().NextRetryDelay())
+	require.Empty(t, d.jira.Calls(), "it is left alone as long as it asks")
 	require.Len(t, d.ticket(ticket.ID).Entries, 1, "that it is busy is nobody's business")
+	d.now = d.now.Add(60 * time.Second)
 	for range 2 {
 		d.jira.Refuse(http.StatusUnauthorized, "")
 		require.Equal(t, 5*time.Minute, try().NextRetryDelay())

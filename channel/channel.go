@@ -35,6 +35,7 @@ type Config struct {
 type Channels struct {
 	config Config
 	tokens tokenCache
+	pauses pauses
 }
 
 var _ deviceops.Channels = (*Channels)(nil)
@@ -45,7 +46,7 @@ func New(c Config) *Channels {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Channels{config: c, tokens: tokenCache{now: c.Now}}
+	return &Channels{config: c, tokens: tokenCache{now: c.Now}, pauses: pauses{now: c.Now, until: map[string]time.Time{}}}
 }
 
 // Describe implements deviceops.Channels.
@@ -74,8 +75,14 @@ func (c *Channels) Call(ctx context.Context, call deviceops.ChannelCall) (device
 	ctx, cancel := context.WithTimeout(ctx, ch.Timeout)
 	defer cancel()
 	e := c.exchange(ch, op, call)
+	if err := e.resting(); err != nil {
+		return deviceops.ChannelAnswer{}, err
+	}
 	answer, err := e.perform(ctx)
 	if err != nil {
+		if pause := deviceops.RetryDelay(err); pause > 0 {
+			e.pauses.begin(e.credentialsKey(), pause)
+		}
 		return deviceops.ChannelAnswer{}, e.failure(err)
 	}
 	return answer, nil

@@ -21,7 +21,8 @@ import (
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	jira := channeltest.Jira(t)
-	c := channels(channeltest.Source{"jira": channeltest.Document(t, "jira", jira.URL)})
+	now := time.Now()
+	c := channelsAt(channeltest.Source{"jira": channeltest.Document(t, "jira", jira.URL)}, func() time.Time { return now })
 	open := deviceops.ChannelCall{ID: "e1", Account: "acme", Channel: "jira", Operation: deviceops.ChannelOpen, Ticket: problem}
 	for _, refused := range []struct {
 		status int
@@ -32,6 +33,7 @@ func TestRefusals(t *testing.T) {
 		{429, "120", deviceops.EUNAVAILABLE, 2 * time.Minute},
 		{429, "", deviceops.EUNAVAILABLE, 0},
 		{503, "7", deviceops.EUNAVAILABLE, 7 * time.Second},
+		{503, "86400", deviceops.EUNAVAILABLE, time.Hour},
 		{500, "", deviceops.EUNAVAILABLE, 0},
 		{403, "60", deviceops.EUNAVAILABLE, time.Minute},
 		{401, "", deviceops.EFORBIDDEN, 0},
@@ -44,8 +46,9 @@ func TestRefusals(t *testing.T) {
 		require.Equal(t, refused.code, deviceops.ErrorCode(err), "%d: %v", refused.status, err)
 		require.Equal(t, refused.delay, deviceops.RetryDelay(err), "%d: %v", refused.status, err)
 		require.Contains(t, err.Error(), "channel jira: the system answered ")
+		now = now.Add(refused.delay)
 	}
-	require.Len(t, jira.Calls(), 9, "a call asks once; trying again is the caller's")
+	require.Len(t, jira.Calls(), 10, "a call asks once; trying again is the caller's")
 	require.Empty(t, jira.Tickets())
 
 	jira.Secret = "another-password"

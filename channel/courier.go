@@ -3,6 +3,7 @@ package channel
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -130,6 +131,10 @@ func (c *Courier) serve(ctx context.Context, notices []deviceops.Notice) {
 		}
 		err := c.send(ctx, n)
 		if ctx.Err() != nil {
+			return
+		}
+		if later := (deviceops.Later{}); errors.As(err, &later) && later.Unasked {
+			c.postpone(ctx, notices[i:], c.config.Now().Add(later.After))
 			return
 		}
 		c.note(ctx, &n, err)

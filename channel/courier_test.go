@@ -83,7 +83,8 @@ func TestStormIsFolded(t *testing.T) {
 func TestNotificationsWaitForASystemThatIsAway(t *testing.T) {
 	t.Parallel()
 	system := channeltest.Webhook(t)
-	r := newRoom(t, channels(channeltest.Source{"webhook": channeltest.Document(t, "webhook", system.URL)}))
+	var r *room
+	r = newRoom(t, channelsAt(channeltest.Source{"webhook": channeltest.Document(t, "webhook", system.URL)}, func() time.Time { return r.now }))
 	r.queue(t, "webhook", "n1", "a", deviceops.DefaultNoticeLimit)
 	r.queue(t, "webhook", "n2", "b", deviceops.DefaultNoticeLimit)
 	system.Refuse(http.StatusTooManyRequests, "120")
@@ -92,11 +93,14 @@ func TestNotificationsWaitForASystemThatIsAway(t *testing.T) {
 	require.Equal(t, 1, r.notice(t, "n1").Attempts)
 	require.Zero(t, r.notice(t, "n2").Attempts)
 	r.now = r.now.Add(119 * time.Second)
+	r.queue(t, "webhook", "n3", "c", deviceops.DefaultNoticeLimit)
 	r.deliver(t)
-	require.Empty(t, system.Calls(), "no sooner than the system asks")
+	require.Empty(t, system.Calls(), "no sooner than the system asks, whatever comes meanwhile")
+	require.Zero(t, r.notice(t, "n3").Attempts, "nobody was asked")
+	require.Equal(t, r.now.Add(time.Second), r.notice(t, "n3").DueAt.UTC())
 	r.now = r.now.Add(time.Second)
 	r.deliver(t)
-	require.Len(t, system.Tickets(), 2)
+	require.Len(t, system.Tickets(), 3)
 	require.Equal(t, deviceops.NoticeSent, r.notice(t, "n2").Status)
 }
 

@@ -114,20 +114,21 @@ func (t *tokenCache) drop(key string) {
 	delete(t.tokens, key)
 }
 
-func (e *exchange) tokenKey() string { return e.channel.Account + "\x00" + e.channel.Hash }
+// credentialsKey names the credentials of a channel: of one account and content.
+func (e *exchange) credentialsKey() string { return e.channel.Account + "\x00" + e.channel.Hash }
 
 // renew forgets a token that was refused; false: there is none to renew.
 func (e *exchange) renew() bool {
 	if e.channel.Auth == nil || e.channel.Auth.Kind != dsl.AuthOAuth2 {
 		return false
 	}
-	e.tokens.drop(e.tokenKey())
+	e.tokens.drop(e.credentialsKey())
 	return true
 }
 
 // token gives a token by the client credentials grant (RFC 6749, 4.4).
 func (e *exchange) token(ctx context.Context, a *dsl.ChannelAuth) (string, error) {
-	if token, ok := e.tokens.get(e.tokenKey()); ok {
+	if token, ok := e.tokens.get(e.credentialsKey()); ok {
 		e.redactor.Add(token)
 		return token, nil
 	}
@@ -140,7 +141,7 @@ func (e *exchange) token(ctx context.Context, a *dsl.ChannelAuth) (string, error
 		return "", err
 	}
 	e.redactor.Add(token)
-	e.tokens.put(e.tokenKey(), token, lasts)
+	e.tokens.put(e.credentialsKey(), token, lasts)
 	return token, nil
 }
 

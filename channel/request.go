@@ -203,7 +203,7 @@ func networkError(err error) error {
 // refused tells what a response means that is no success.
 func (e *exchange) refused(r dsl.ChannelResponse) error {
 	answer := "the system answered " + statusText(r.Status) + e.excerpt(r)
-	wait := outbound.RetryAfter(r.Headers["retry-after"], e.config.Now())
+	wait := min(outbound.RetryAfter(r.Headers["retry-after"], e.config.Now()), longestPause)
 	busy := outbound.Retryable(r.Status) || r.Status == http.StatusForbidden && wait > 0 // so GitHub says that a limit was reached
 	switch {
 	case busy && wait > 0:

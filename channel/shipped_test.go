@@ -17,8 +17,10 @@ import (
 // loopback lets tests reach servers on this machine.
 var loopback = outbound.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})
 
-func channels(source channeltest.Source) *channel.Channels {
-	return channel.New(channel.Config{Source: source, Guard: loopback, Secrets: channeltest.Secrets{}})
+func channels(source channeltest.Source) *channel.Channels { return channelsAt(source, time.Now) }
+
+func channelsAt(source channeltest.Source, now func() time.Time) *channel.Channels {
+	return channel.New(channel.Config{Source: source, Guard: loopback, Secrets: channeltest.Secrets{}, Now: now})
 }
 
 // desk is a shipped channel with the double of its system.
