@@ -29,7 +29,7 @@ const (
 // item is one thing that a device said.
 type item struct {
 	topic   string
-	payload []byte // the message that it came in
+	payload []byte // what it was read from: a message, or its entry in a backlog
 	at      time.Time
 
 	origin  string // the device whose topic it came on; seqs are counted per origin
@@ -61,14 +61,18 @@ func decode(topics protocol.Topics, m deviceops.Message) ([]item, *deviceops.Rej
 	case len(m.Payload) > protocol.MaxPayload:
 		return nil, reject(m, address.Device, codeTooLarge, "the payload is larger than 128 KiB: upload it and send {url, size, sha256}")
 	}
-	messages, err := protocol.Decode(address.Leaf, m.Payload)
+	messages, parts, err := protocol.DecodeEach(address.Leaf, m.Payload)
 	if err != nil {
 		return nil, reject(m, address.Device, codeMalformed, deviceops.ErrorMessage(err))
 	}
 	items := make([]item, len(messages))
 	for i, message := range messages {
+		payload := m.Payload
+		if parts != nil {
+			payload = parts[i]
+		}
 		items[i] = item{
-			topic: m.Topic, payload: m.Payload, at: m.ReceivedAt,
+			topic: m.Topic, payload: payload, at: m.ReceivedAt,
 			origin: address.Device, subject: subject(address.Device, message), message: message,
 		}
 	}

@@ -164,3 +164,22 @@ func TestAReplayedMessageThatTheStoreRefusesIsRejectedAsAWhole(t *testing.T) {
 	require.Len(t, b.events("s1", "device.door"), 1)
 	require.NotZero(t, b.find("s1").Session.LastHeartbeat)
 }
+
+func TestOfABacklogOnlyWhatWasRejectedIsReplayed(t *testing.T) {
+	t.Parallel()
+	b := newOwnBundle(t)
+	b.sensor("s1", deviceops.Active)
+	b.say("s1", "event", `[{"type":"tick"},{"type":"tock","child":"c1","data":{"n":1}},{"type":"tock","child":"c1","data":{"n":2}}]`)
+	require.Equal(t, map[string]int64{codeChild: 2}, b.rejected())
+	require.Len(t, b.stillRejected(), 2)
+	require.JSONEq(t, `{"type":"tock","child":"c1","data":{"n":2}}`, string(b.stillRejected()[0].Payload))
+	b.sensor("c1", deviceops.Active)
+	child := b.find("c1")
+	child.Parent = "s1"
+	require.NoError(t, b.store.SaveDevice(t.Context(), &child))
+	b.requestReplay()
+	b.replayRest()
+	require.Len(t, b.events("c1", "tock"), 2)
+	require.Len(t, b.events("s1", "tick"), 1)
+	require.Empty(t, b.stillRejected())
+}

@@ -22,30 +22,37 @@ import (
 // large, too deep, not JSON or not an object, or the leaf is not one that
 // devices publish. What is stored of such a payload must go through Redact.
 func Decode(leaf Leaf, payload []byte) ([]Message, error) {
+	messages, _, err := decodeUp(leaf, payload, false)
+	return messages, err
+}
+
+// DecodeEach is Decode, and gives the part of the payload that says each message
+// alone. Nil: the payload is the only one.
+func DecodeEach(leaf Leaf, payload []byte) ([]Message, []json.RawMessage, error) {
 	return decodeUp(leaf, payload, false)
 }
 
-func decodeUp(leaf Leaf, payload []byte, strict bool) ([]Message, error) {
+func decodeUp(leaf Leaf, payload []byte, strict bool) ([]Message, []json.RawMessage, error) {
 	if newMessage(leaf) == nil {
-		return nil, invalid("%q is not a message that devices publish", clip(string(leaf)))
+		return nil, nil, invalid("%q is not a message that devices publish", clip(string(leaf)))
 	}
 	if err := scan(payload, MaxPayload); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !strict {
 		if m, ok := quickly(leaf, payload); ok {
-			return []Message{m}, nil
+			return []Message{m}, nil, nil
 		}
 	}
 	objects, err := split(leaf, payload)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	messages := make([]Message, len(objects))
 	for i, raw := range objects {
 		messages[i] = decodeOne(leaf, raw, strict)
 	}
-	return messages, nil
+	return messages, objects, nil
 }
 
 // split gives the objects of a payload that is known to be valid JSON.

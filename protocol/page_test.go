@@ -37,7 +37,7 @@ func requireExample(t *testing.T, leaf Leaf, payload string) {
 		requireArguments(t, m)
 		return
 	}
-	messages, err := decodeUp(leaf, []byte(payload), true)
+	messages, _, err := decodeUp(leaf, []byte(payload), true)
 	require.NoError(t, err, payload)
 	for _, m := range messages {
 		if bad, ok := m.(*Invalid); ok {
