@@ -172,10 +172,39 @@ func (p *automationPlay) plan(samples []Sample, at time.Time) (Run, error) {
 	if inputs, err = plan.Coerce(inputs); err != nil {
 		return Run{}, err
 	}
+	if err := p.checkDevices(plan, account, inputs); err != nil {
+		return Run{}, err
+	}
 	return Run{
 		ID: automationRun(p.slot, at, samples[len(samples)-1].ID), Account: account, Workflow: a.Workflow, Version: plan.Version, Hash: plan.Hash,
 		Device: device, Inputs: inputs, Status: RunPending, StartedBy: a.actor(), StartedAt: p.now,
 	}, nil
+}
+
+// checkDevices sees that the devices among the inputs of a run are of its account
+// and fit. ENOTFOUND, EINVALID.
+func (p *automationPlay) checkDevices(plan RunPlan, account string, inputs map[string]any) error {
+	var ids []string
+	for _, in := range plan.Devices {
+		ids = append(ids, in.In(inputs))
+	}
+	if err := p.acquaint(p.ctx, ids); err != nil {
+		return err
+	}
+	for i, in := range plan.Devices {
+		if ids[i] == "" {
+			continue
+		}
+		device := p.devices[ids[i]]
+		if owner, _ := device["account"].(string); device == nil || !AccountWithin(owner, account) {
+			return Errorf(ENOTFOUND, "the input %q: there is no device %s in account %s", in.Name, ids[i], account)
+		}
+		profile, _ := device["profile"].(string)
+		if err := in.Fit(ids[i], profile); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *automationPlay) accountOf(o Occasion) string {

@@ -174,10 +174,22 @@ func (p *replayPlay) inputs(o Occasion) error {
 	}
 	account, _ := o.Event["account"].(string)
 	plan, err := p.plan(cmp.Or(account, p.automation.Account))
-	if err == nil {
-		_, err = plan.Coerce(inputs)
+	if err != nil {
+		return err
 	}
-	return err
+	if inputs, err = plan.Coerce(inputs); err != nil {
+		return err
+	}
+	for _, in := range plan.Devices {
+		profile, known := p.devices[in.In(inputs)]["profile"].(string)
+		if !known {
+			continue // of others than those of the events nothing is known here
+		}
+		if err := in.Fit(in.In(inputs), profile); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // OpenTicket implements AutomationPlay.

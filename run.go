@@ -99,7 +99,25 @@ type RunPlan struct {
 	Version int
 	Hash    string
 	// Coerce checks inputs and gives them their types. EINVALID.
-	Coerce func(inputs map[string]any) (map[string]any, error)
+	Coerce  func(inputs map[string]any) (map[string]any, error)
+	Devices []DeviceInput
+}
+
+// DeviceInput is an input that is a device, of a profile if that is not "".
+type DeviceInput struct{ Name, Profile string }
+
+// In gives the id of the device among inputs; "": none.
+func (d DeviceInput) In(inputs map[string]any) string {
+	id, _ := inputs[d.Name].(string)
+	return id
+}
+
+// Fit checks that a device of a profile may be the input. EINVALID.
+func (d DeviceInput) Fit(id, profile string) error {
+	if d.Profile != "" && profile != d.Profile {
+		return Errorf(EINVALID, "the input %q: device %s is of profile %s, not %s", d.Name, id, profile, d.Profile)
+	}
+	return nil
 }
 
 // RunFilter selects runs. Zero fields select all.

@@ -100,7 +100,21 @@ with: { degrees: "${{ event.data.c }}" }
 automation: told
 trigger: { event: room.hot, where: event.data.c != 20 }
 ticket: { title: "${{ event.device }} is hot" }
+---
+profile: fridge
+attributes: { shelves: integer }
+---
+workflow: chill
+version: 1
+inputs: { fridge: device fridge }
+steps: [ { wait: 1s } ]
+---
+automation: colder
+trigger: { event: room.hot }
+run: chill@1
+with: { fridge: "${{ event.device }}" }
 `)
+	r.device("k1", "acme", deviceops.Active)
 	hot := func(minute int, c any) deviceops.Event {
 		return deviceops.Event{Device: "k1", Type: "room.hot", At: now.Add(time.Duration(minute-60) * time.Minute), Data: map[string]any{"c": c}}
 	}
@@ -110,6 +124,10 @@ ticket: { title: "${{ event.device }} is hot" }
 	require.Equal(t, 1, runs.Outcomes[deviceops.OutcomeFailed])
 	require.Len(t, runs.Failures, 1)
 	require.Contains(t, runs.Failures[0], `the text "warm" is given where an integer is needed`)
+
+	unfit := r.replayed("colder", now.Add(-2*time.Hour))
+	require.Zero(t, unfit.Started)
+	require.Contains(t, unfit.Failures[0], `the input "fridge": device k1 is of profile kiosk, not fridge`)
 
 	tickets := r.replayed("told", now.Add(-2*time.Hour))
 	require.Equal(t, map[deviceops.AutomationOutcome]int{deviceops.OutcomeTicket: 2, deviceops.OutcomeRecovered: 1}, tickets.Outcomes)

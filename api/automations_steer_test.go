@@ -63,7 +63,9 @@ func (r *rig) heardBy(documents string, celsius ...int) []deviceops.Event {
 	}}
 	var events []deviceops.Event
 	for i, c := range celsius {
-		one := []deviceops.Event{{Account: "acme", Device: fmt.Sprintf("k%d", i), Type: "device.hot", Severity: "info", Data: map[string]any{"c": int64(c)}, At: at, ReceivedAt: at}}
+		device := fmt.Sprintf("k%d", i)
+		r.device(device, "acme", deviceops.Active)
+		one := []deviceops.Event{{Account: "acme", Device: device, Type: "device.hot", Severity: "info", Data: map[string]any{"c": int64(c)}, At: at, ReceivedAt: at}}
 		require.NoError(r, store.InTx(r.Context(), func(ctx context.Context, tx deviceops.Tx) error { return tx.AppendEvents(ctx, one) }))
 		events = append(events, one...)
 		at = at.Add(time.Minute)

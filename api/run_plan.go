@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -83,28 +84,23 @@ func withDevice(program *dsl.Program, q deviceops.RunRequest) map[string]any {
 }
 
 func hasDeviceInput(program *dsl.Program) bool {
-	for _, in := range program.Inputs {
-		if in.Name == "device" && in.Type.Kind == dsl.TypeDevice {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(program.DeviceInputs(), func(d deviceops.DeviceInput) bool { return d.Name == "device" })
 }
 
 // checkDevices sees that the devices among the inputs are the caller's and of
 // the profile that the workflow asks for.
 func (r runService) checkDevices(ctx context.Context, p deviceops.Principal, program *dsl.Program, inputs map[string]any) error {
-	for _, in := range program.Inputs {
-		id, isText := inputs[in.Name].(string)
-		if in.Type.Kind != dsl.TypeDevice || !isText {
+	for _, in := range program.DeviceInputs() {
+		id := in.In(inputs)
+		if id == "" {
 			continue
 		}
 		device, err := r.device(ctx, p, id)
 		if err != nil {
 			return err
 		}
-		if in.Type.Profile != "" && device.Profile != in.Type.Profile {
-			return deviceops.Errorf(deviceops.EINVALID, "the input %q: device %s is of profile %s, not %s", in.Name, id, device.Profile, in.Type.Profile)
+		if err := in.Fit(id, device.Profile); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -183,7 +183,7 @@ func (c *Catalog) PlanRun(ctx context.Context, docs deviceops.Documents, account
 	if err != nil {
 		return deviceops.RunPlan{}, err
 	}
-	return deviceops.RunPlan{Version: d.Version, Hash: d.Hash, Coerce: program.CoerceInputs}, nil
+	return deviceops.RunPlan{Version: d.Version, Hash: d.Hash, Coerce: program.CoerceInputs, Devices: program.DeviceInputs()}, nil
 }
 
 // Occasion implements deviceops.Catalog.

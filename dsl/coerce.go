@@ -8,6 +8,16 @@ import (
 	"github.com/deviceops/deviceops"
 )
 
+// DeviceInputs gives the inputs that are devices.
+func (p *Program) DeviceInputs() (devices []deviceops.DeviceInput) {
+	for _, in := range p.Inputs {
+		if in.Type.Kind == TypeDevice {
+			devices = append(devices, deviceops.DeviceInput{Name: in.Name, Profile: in.Type.Profile})
+		}
+	}
+	return devices
+}
+
 // CoerceInputs checks what a run is started with against the declared inputs
 // and gives all of them in canonical form, defaults filled in. EINVALID names
 // the input that is missing, unknown or of the wrong type.

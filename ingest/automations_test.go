@@ -393,6 +393,27 @@ func TestThoseWhoHearAtTheSameTimeReadAutomationsOnce(t *testing.T) {
 	require.EqualValues(t, 1, catalog.reads.Load())
 }
 
+// A run gets the device that its workflow asks for, or none begins.
+func TestARunIsOfADeviceThatItsWorkflowIsFor(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ input, with, failed string }{
+		"its profile":     {"device kiosk", "${{ event.device }}", ""},
+		"any profile":     {"device", "${{ event.device }}", ""},
+		"another profile": {"device meter", "${{ event.device }}", `the input "target": device k1 is of profile kiosk, not meter`},
+		"no such device":  {"device", "k9", `the input "target": there is no device k9 in account acme`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAutomated(t, "workflow: aim\nversion: 1\ninputs: { target: "+c.input+" }\nsteps:\n  - wait: 1s\n",
+				"automation: ping\ntrigger: { event: device.ping }\nrun: aim@1\nwith: { target: \""+c.with+"\" }\n")
+			a.critical("k1")
+			a.ping("k1")
+			require.Equal(t, c.failed, a.lastDecision().Detail)
+			require.Len(t, a.runs(), map[bool]int{true: 1}[c.failed == ""])
+		})
+	}
+}
+
 func TestWhatCannotBeStartedIsSaid(t *testing.T) {
 	t.Parallel()
 	a := newAutomated(t, "automation: ping\ntrigger: { event: device.ping }\nrun: missing@1\n")
