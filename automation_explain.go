@@ -221,6 +221,8 @@ func (a *Automation) Rejudge(o Occasion, s AutomationState) AutomationReason {
 		r.Text = "the condition cannot be judged, since a value is missing: " + strings.Join(judged.Unknown, "; ")
 	case s.Disabled:
 		r.Outcome, r.Text = OutcomeDisabled, "the automation is disabled since "+s.ChangedAt.UTC().Format(time.RFC3339)
+	case a.Window.Once:
+		r.Text = "it goes on from before, and only its beginning counts; or the automation was published or enabled later"
 	default:
 		r.Text = "it was not heard then: the automation was published or enabled later, the device was another, or it is too long ago"
 	}

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -82,6 +83,12 @@ with: { device: "${{ event.device }}" }
 	require.Equal(t, 2, replayed.Started, "once for each time that it left; beside the fence it is neither in nor out")
 	require.Equal(t, now.Add(-time.Hour), replayed.Starts[0].At.UTC())
 	require.Equal(t, now.Add(-56*time.Minute), replayed.Starts[1].At.UTC())
+
+	events, err := r.store.ListEvents(t.Context(), deviceops.EventFilter{Type: deviceops.EventPlace})
+	require.NoError(t, err)
+	var further deviceops.EventExplanation
+	r.as(victor, http.MethodGet, fmt.Sprintf("/v1/events/%d/explain", events[3].ID), nil).into(&further) // newest first
+	require.Contains(t, further.Automations[0].Text, "only its beginning counts")
 }
 
 // A dry run tells of inputs that would not fit, and of tickets as such.

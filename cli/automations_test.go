@@ -39,7 +39,10 @@ func (m *terminal) heat(document string, celsius ...int64) (events []deviceops.E
 		Catalog: &dsl.Catalog{Documents: m.store}, Start: workflows.RunStart, Now: time.Now,
 	}}
 	for _, c := range celsius {
-		one := []deviceops.Event{{Account: "root", Device: "k" + strconv.FormatInt(c, 10), Type: "device.hot", Severity: "info", Data: map[string]any{"c": c}, At: time.Now(), ReceivedAt: time.Now()}}
+		device := "k" + strconv.FormatInt(c, 10)
+		_, err := m.store.RegisterDevices(m.Context(), []deviceops.Registration{{ID: device, Account: "root", Serial: device, Profile: "kiosk"}}, time.Now())
+		require.NoError(m, err)
+		one := []deviceops.Event{{Account: "root", Device: device, Type: "device.hot", Severity: "info", Data: map[string]any{"c": c}, At: time.Now(), ReceivedAt: time.Now()}}
 		require.NoError(m, store.InTx(m.Context(), func(ctx context.Context, tx deviceops.Tx) error { return tx.AppendEvents(ctx, one) }))
 		events = append(events, one...)
 	}
