@@ -108,6 +108,7 @@ func (c caller) documented() {
 	require.True(c.t, found)
 	script, _, _ := strings.Cut(rest, "```")
 	c.must("apply", "-f", "../../examples/spare-part.yaml", "--reason", "test")
+	c.must("devices", "register", "m1", "--profile", "kiosk")
 	var answers []string
 	for range 2 {
 		cmd := exec.Command("sh", "-euc", script)
