@@ -99,6 +99,9 @@ type Rejected struct {
 	Reason     string    `json:"reason"`
 	Size       int       `json:"size"`    // bytes
 	Payload    []byte    `json:"payload"` // the first RejectedPayload bytes
+	// Numbered: its number is in the duplicate table though nothing of it is stored.
+	// Taken in again, it is no repetition.
+	Numbered bool `json:"-"`
 }
 
 // RejectedPayload is how many bytes of a rejected payload are kept. What is longer

@@ -36,6 +36,8 @@ type item struct {
 	subject string // the device that it is about: origin or its child
 	message protocol.Message
 	own     *own // nil: it came in the device protocol
+
+	numbered bool // its number was entered when it was rejected: it is no repetition
 }
 
 // sequenced reports whether the message is one of those that a device numbers

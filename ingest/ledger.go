@@ -98,7 +98,23 @@ func (l *ledger) stranger(i item) (code, reason string) {
 }
 
 func (l *ledger) reject(i item, code, reason string) {
-	l.rejected = append(l.rejected, i.reject(code, reason))
+	r := i.reject(code, reason)
+	r.Numbered = code != codeMetric && (i.numbered || l.numbers(i)) // other metrics may be stored
+	l.rejected = append(l.rejected, r)
+}
+
+// numbers reports whether an item has a number by which it is told from its
+// repetitions.
+func (l *ledger) numbers(i item) bool {
+	d := l.devices[i.origin]
+	switch {
+	case d == nil || d.State == deviceops.Retired:
+		return false
+	case i.own != nil && i.own.dedupe != 0:
+		return true
+	default:
+		return i.sequenced() && (i.message.Head().Boot != "" || d.Session.Boot != "")
+	}
 }
 
 // apply applies a message of a device that may say it.

@@ -67,6 +67,7 @@ func (b *Inbox) Replay(ctx context.Context) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		r.keepNumber()
 		if size += len(r.items); size > maxItems {
 			if err := b.takeAgain(ctx, again); err != nil {
 				return 0, err
@@ -76,6 +77,17 @@ func (b *Inbox) Replay(ctx context.Context) (int, error) {
 		again = append(again, r)
 	}
 	return len(claimed), b.takeAgain(ctx, again)
+}
+
+// keepNumber has what is known of the number of the message said of what is read
+// from it.
+func (r *replayed) keepNumber() {
+	for n := range r.items {
+		r.items[n].numbered = r.row.Numbered
+	}
+	for n := range r.rejected {
+		r.rejected[n].Numbered = r.row.Numbered
+	}
 }
 
 // takeAgain commits messages that are replayed, each of them as a whole: a part

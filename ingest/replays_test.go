@@ -183,3 +183,34 @@ func TestOfABacklogOnlyWhatWasRejectedIsReplayed(t *testing.T) {
 	require.Len(t, b.events("s1", "tick"), 1)
 	require.Empty(t, b.stillRejected())
 }
+
+// A number counts as stored once its message was rejected, or the device would send
+// it for ever. That makes what is replayed no repetition.
+func TestWhatHasANumberIsReplayedAll(t *testing.T) {
+	t.Parallel()
+	b := newOwnBundle(t)
+	b.sensor("g1", deviceops.Active)
+	b.sensor("c1", deviceops.Active)
+	said := []string{
+		"event", `{"type":"tock","child":"c1","boot":"b1","seq":1}`,
+		"event", `{"type":"tick","boot":"b1","seq":2}`,
+		"event", `{"type":"tock","child":"c1","boot":"b1","seq":3}`,
+	}
+	b.say("g1", said...)
+	b.say("g1", said...)
+	require.Equal(t, map[string]int64{codeChild: 2}, b.rejected(), "what the device repeats is known")
+	b.requestReplay()
+	b.replayRest()
+	require.Len(t, b.stillRejected(), 2, "it is no child of it yet")
+
+	child := b.find("c1")
+	child.Parent = "g1"
+	require.NoError(t, b.store.SaveDevice(t.Context(), &child))
+	b.requestReplay()
+	b.replayRest()
+	require.Len(t, b.events("c1", "tock"), 2)
+	require.Empty(t, b.stillRejected())
+	b.say("g1", said...)
+	require.Len(t, b.events("c1", "tock"), 2)
+	require.Len(t, b.events("g1", "tick"), 1)
+}

@@ -102,7 +102,7 @@ func (t *transaction) deduplicate(ctx context.Context) error {
 	boots := map[string]string{}
 	for n, i := range t.items {
 		d := t.ledger.devices[i.origin]
-		if d == nil || d.State == deviceops.Retired {
+		if d == nil || d.State == deviceops.Retired || i.numbered {
 			continue
 		}
 		if hello, ok := i.message.(*protocol.Hello); ok && i.origin == i.subject {

@@ -27,6 +27,7 @@ type rejectedRecord struct {
 	Reason     string    `json:"reason"`
 	Size       int       `json:"size"`
 	Payload    []byte    `json:"payload"` // base64
+	Numbered   bool      `json:"numbered"`
 }
 
 // AppendRejected implements deviceops.Events.
@@ -36,7 +37,7 @@ func (t tx) AppendRejected(ctx context.Context, rejected []deviceops.Rejected) e
 	}
 	records := make([]rejectedRecord, len(rejected))
 	for i, r := range rejected {
-		records[i] = rejectedRecord{r.ReceivedAt, r.Topic, r.Device, r.Code, r.Reason, r.Size, r.Payload[:min(len(r.Payload), deviceops.RejectedPayload)]}
+		records[i] = rejectedRecord{r.ReceivedAt, r.Topic, r.Device, r.Code, r.Reason, r.Size, r.Payload[:min(len(r.Payload), deviceops.RejectedPayload)], r.Numbered}
 	}
 	text, err := rows(records)
 	if err != nil {
@@ -69,10 +70,10 @@ type rejectedKind struct {
 const insertRejected = `
 	with x as materialized (
 		select coalesce(d.account, 'root') as account, coalesce(r.received_at, now()) as received_at,
-			r.topic, r.device, r.code, r.reason, r.size, p.payload,
+			r.topic, r.device, r.code, r.reason, r.size, p.payload, r.numbered,
 			octet_length(p.payload) + octet_length(r.topic) + octet_length(r.reason) + 100 as bytes
 		from json_to_recordset($1::json) as r(
-			received_at timestamptz, topic text, device text, code text, reason text, size bigint, payload text)
+			received_at timestamptz, topic text, device text, code text, reason text, size bigint, payload text, numbered boolean)
 		cross join lateral decode(coalesce(r.payload, ''), 'base64') as p(payload)
 		left join devices d on d.id = r.device),
 	counted as (
@@ -84,8 +85,8 @@ const insertRejected = `
 		select x.*, sum(x.bytes) over later - x.bytes as behind
 		from x window later as (partition by account, code order by received_at desc rows unbounded preceding)),
 	stored as (
-		insert into rejected (account, received_at, topic, device, code, reason, size, payload, place)
-		select p.account, received_at, topic, device, p.code, reason, size, payload, c.bytes - behind
+		insert into rejected (account, received_at, topic, device, code, reason, size, payload, numbered, place)
+		select p.account, received_at, topic, device, p.code, reason, size, payload, numbered, c.bytes - behind
 		from placed p join counted c on (c.account, c.code) = (p.account, p.code) order by received_at)
 	select account, code, bytes from counted`
 
@@ -146,10 +147,10 @@ func (t tx) ListRejected(ctx context.Context, f deviceops.RejectedFilter, limit 
 	return found, byCode, err
 }
 
-const rejectedColumns = `id, received_at, topic, device, code, reason, size, payload`
+const rejectedColumns = `id, received_at, topic, device, code, reason, size, payload, numbered`
 
 func scanRejected(row pgx.CollectableRow) (r deviceops.Rejected, err error) {
-	err = row.Scan(&r.ID, moment{&r.ReceivedAt}, &r.Topic, &r.Device, &r.Code, &r.Reason, &r.Size, &r.Payload)
+	err = row.Scan(&r.ID, moment{&r.ReceivedAt}, &r.Topic, &r.Device, &r.Code, &r.Reason, &r.Size, &r.Payload, &r.Numbered)
 	return r, err
 }
 

@@ -30,7 +30,7 @@ func (t tx) QuietDevices(ctx context.Context, q deviceops.QuietQuery) ([]deviceo
 			from sessions s
 			where s.connectivity in ('online', 'sleeping')`+selected+`) as said) as present
 		where heard + silence < `+before+`
-		order by heard + silence limit `+f.arg(limitOf(q.Limit)), f.args...)
+		order by heard + silence, device limit `+f.arg(limitOf(q.Limit)), f.args...)
 }
 
 // LastHeard implements deviceops.Devices.

@@ -46,7 +46,7 @@ func TestQuietDevices(t *testing.T) {
 			"the default is one":    {deviceops.QuietQuery{Before: all, AtLeast: silence, Below: time.Hour}, []string{"late", "default", "beating", "asleep"}},
 			"nobody listened":       {deviceops.QuietQuery{Before: after(silence + just), Outage: outage}, nil},
 			"and now somebody does": {deviceops.QuietQuery{Before: after(10*time.Minute + silence), Outage: outage}, []string{"late"}},
-			"heard of since":        {deviceops.QuietQuery{Before: after(time.Hour + 8*time.Second + just), Outage: outage}, []string{"late", "default", "beating", "hasty"}},
+			"heard of since":        {deviceops.QuietQuery{Before: after(time.Hour + 8*time.Second + just), Outage: outage}, []string{"late", "beating", "default", "hasty"}},
 			"in between":            {deviceops.QuietQuery{Before: all, AtLeast: 8 * time.Second, Below: silence}, []string{"hasty"}},
 		} {
 			found, err := s.QuietDevices(t.Context(), c.query)
