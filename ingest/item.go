@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -38,6 +39,21 @@ type item struct {
 	own     *own // nil: it came in the device protocol
 
 	numbered bool // its number was entered when it was rejected: it is no repetition
+}
+
+// rest gives telemetry as if it had told only the metrics that are not kept: when it
+// is taken in again, it adds these.
+func (i item) rest(m *protocol.Telemetry, kept map[string]any) item {
+	left := protocol.Object{}
+	for name, value := range m.Metrics {
+		if _, ok := kept[name]; !ok {
+			left[name] = value
+		}
+	}
+	if len(left) < len(m.Metrics) {
+		i.payload, _ = json.Marshal(protocol.Telemetry{Header: m.Header, Metrics: left}) // it was read from JSON
+	}
+	return i
 }
 
 // sequenced reports whether the message is one of those that a device numbers

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/deviceops/deviceops"
@@ -99,7 +100,7 @@ func (l *ledger) stranger(i item) (code, reason string) {
 
 func (l *ledger) reject(i item, code, reason string) {
 	r := i.reject(code, reason)
-	r.Numbered = code != codeMetric && (i.numbered || l.numbers(i)) // other metrics may be stored
+	r.Numbered = i.numbered || l.numbers(i)
 	l.rejected = append(l.rejected, r)
 }
 
@@ -281,8 +282,8 @@ func (l *ledger) telemetry(i item, d *deviceops.Device, m *protocol.Telemetry, w
 	l.seen(i, "telemetry")
 	profile := l.profile(d)
 	kept, latest, wrong := measure(profile, m.Metrics)
-	for _, reason := range wrong {
-		l.reject(i, codeMetric, reason)
+	if len(wrong) > 0 {
+		l.reject(i.rest(m, kept), codeMetric, strings.Join(wrong, "; "))
 	}
 	if len(kept) == 0 {
 		return

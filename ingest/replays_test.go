@@ -25,7 +25,7 @@ func (b *ownBundle) awaitReplay(said ...string) {
 	b.requestReplay()
 }
 
-func (b *ownBundle) requestReplay() {
+func (b *testBundle) requestReplay() {
 	b.t.Helper()
 	report, err := b.store.RequestReplays(context.Background(), deviceops.RejectedReplay{}, b.clock.Now())
 	require.NoError(b.t, err)
@@ -41,14 +41,14 @@ func (b *ownBundle) on(s deviceops.Store) {
 
 // replayRest replays until nothing is left that was asked for, leases that are over
 // included.
-func (b *ownBundle) replayRest() {
+func (b *testBundle) replayRest() {
 	b.t.Helper()
 	b.clock.advance(deviceops.PublishLease)
 	_, err := b.inbox.Replay(context.Background())
 	require.NoError(b.t, err)
 }
 
-func (b *ownBundle) stillRejected() []deviceops.Rejected {
+func (b *testBundle) stillRejected() []deviceops.Rejected {
 	b.t.Helper()
 	found, _, err := b.store.ListRejected(context.Background(), deviceops.RejectedFilter{}, 10)
 	require.NoError(b.t, err)
@@ -213,4 +213,29 @@ func TestWhatHasANumberIsReplayedAll(t *testing.T) {
 	b.say("g1", said...)
 	require.Len(t, b.events("c1", "tock"), 2)
 	require.Len(t, b.events("g1", "tick"), 1)
+}
+
+// Of metrics only those that were rejected come again, once the profile allows them.
+func TestOfMetricsOnlyWhatWasRejectedIsReplayed(t *testing.T) {
+	t.Parallel()
+	a := newAutomated(t, "profile: kiosk\nmetrics: { battery_pct: number 0..50, crashes: integer, in_use: boolean }\n")
+	a.register(deviceops.Registration{ID: "k1"})
+	said := []string{"hello", fullHello, "telemetry", `{"metrics":{"battery_pct":80,"crashes":3,"in_use":"no"},"seq":1,"age_ms":1000}`}
+	a.say("k1", said...)
+	a.say("k1", said...)
+	require.Len(t, a.stillRejected(), 1)
+	rejected := a.stillRejected()[0]
+	require.Equal(t, "metric battery_pct is 80, outside of 0..50, which its profile allows; metric in_use is \"no\": send true or false", rejected.Reason)
+	require.JSONEq(t, `{"metrics":{"battery_pct":80,"in_use":"no"},"seq":1,"age_ms":1000}`, string(rejected.Payload))
+
+	a.publish("profile: kiosk\nmetrics: { battery_pct: number 0..100, crashes: integer, in_use: boolean }\n")
+	a.clock.advance(time.Minute)
+	a.requestReplay()
+	a.replayRest()
+	told := a.events("k1", deviceops.EventTelemetry)
+	require.Len(t, told, 2)
+	require.Equal(t, map[string]any{"crashes": int64(3)}, told[0].Data)
+	require.Equal(t, map[string]any{"battery_pct": int64(80)}, told[1].Data)
+	require.Equal(t, told[0].At, told[1].At)
+	require.JSONEq(t, `{"metrics":{"in_use":"no"},"seq":1,"age_ms":1000}`, string(a.stillRejected()[0].Payload))
 }
