@@ -237,35 +237,34 @@ func (b *ingesting) halfLoad(ctx context.Context) error {
 
 // accepted waits for the runs of all events that match and have not been asked
 // for, and gives how long after each event was said Temporal had its run.
-func (b *ingesting) accepted(ctx context.Context) ([]time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+func (b *ingesting) accepted(ctx context.Context) (waits []time.Duration, err error) {
 	said := b.load.takeMatches()
-	var waits []time.Duration
-	for len(waits) < len(said) {
-		runs, err := b.stack.Server.Store.ListRuns(ctx, deviceops.RunFilter{Workflow: "bench-match", Limit: 100_000})
+	all := goal{n: len(said), things: "runs were accepted", every: 200 * time.Millisecond}
+	return waits, all.await(ctx, func(ctx context.Context) (int, error) {
+		waits, err = b.waits(ctx, said)
+		return len(waits), err
+	})
+}
+
+// waits gives how long after each event that was said its run was accepted, of
+// those that are.
+func (b *ingesting) waits(ctx context.Context, said map[int64]time.Time) (waits []time.Duration, err error) {
+	runs, err := b.stack.Server.Store.ListRuns(ctx, deviceops.RunFilter{Workflow: "bench-match", Limit: 100_000})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range runs {
+		n, _ := r.Inputs["n"].(int64)
+		at, ours := said[n]
+		if !ours {
+			continue
+		}
+		started, err := b.startOf(ctx, r.ID)
 		if err != nil {
 			return nil, err
 		}
-		waits = waits[:0]
-		for _, r := range runs {
-			n, _ := r.Inputs["n"].(int64)
-			at, ours := said[n]
-			if !ours {
-				continue
-			}
-			started, err := b.startOf(ctx, r.ID)
-			if err != nil {
-				return nil, err
-			}
-			if !started.IsZero() {
-				waits = append(waits, started.Sub(at))
-			}
-		}
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, deviceops.Errorf(deviceops.ETIMEOUT, "%d of %d runs were accepted", len(waits), len(said))
+		if !started.IsZero() {
+			waits = append(waits, started.Sub(at))
 		}
 	}
 	return waits, nil

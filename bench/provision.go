@@ -73,7 +73,7 @@ func (p *provisioning) run(ctx context.Context) error {
 	}
 	fleet, err := dev.NewFleet(ctx, c, simulator.Config{
 		Broker: p.stack.BrokerURL(), Devices: p.options.Devices, Connections: p.options.Connections,
-		Prefix: "bench", Profile: "kiosk", Seed: 1,
+		Prefix: "bench", Profile: fleetProfile, Seed: 1,
 		Behavior: simulator.Behavior{Latency: simulator.Latency{Median: 5 * time.Millisecond, P99: 20 * time.Millisecond}},
 	})
 	if err != nil {
@@ -93,7 +93,7 @@ func (p *provisioning) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.devices, err = p.stack.Server.Store.ListDevices(ctx, deviceops.DeviceFilter{Profile: "kiosk", Limit: p.options.Devices})
+	p.devices, err = p.stack.Server.Store.ListDevices(ctx, deviceops.DeviceFilter{Profile: fleetProfile, Limit: p.options.Devices})
 	return err
 }
 
@@ -101,7 +101,7 @@ func (p *provisioning) run(ctx context.Context) error {
 func (p *provisioning) await(ctx context.Context, c *api.Client) error {
 	all := goal{n: p.options.Devices, things: "active", every: 250 * time.Millisecond, say: p.say}
 	return all.await(ctx, func(ctx context.Context) (int, error) {
-		stats, err := c.FleetStats(ctx, deviceops.DeviceFilter{Profile: "kiosk"})
+		stats, err := c.FleetStats(ctx, deviceops.DeviceFilter{Profile: fleetProfile})
 		return stats.ByState[deviceops.Active], err
 	})
 }

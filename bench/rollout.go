@@ -137,7 +137,7 @@ func (b *rolling) connect(ctx context.Context) error {
 func (b *rolling) devices(ctx context.Context, prefix string, n int, topics string) error {
 	args := []string{
 		"simulate", "--broker", b.stack.BrokerURL(), "--devices", fmt.Sprint(n), "--connections", fmt.Sprint(b.options.Connections),
-		"--prefix", prefix, "--profile", "kiosk", "--latency", "1ms", "--latency-p99", "2ms", "--telemetry", "-1s",
+		"--prefix", prefix, "--profile", fleetProfile, "--latency", "1ms", "--latency-p99", "2ms", "--telemetry", "-1s",
 	}
 	if topics != "" {
 		args = append(args, "--topics", topics)
