@@ -184,27 +184,17 @@ func (p *automationPlay) plan(samples []Sample, at time.Time) (Run, error) {
 // checkDevices sees that the devices among the inputs of a run are of its account
 // and fit. ENOTFOUND, EINVALID.
 func (p *automationPlay) checkDevices(plan RunPlan, account string, inputs map[string]any) error {
-	var ids []string
-	for _, in := range plan.Devices {
-		ids = append(ids, in.In(inputs))
-	}
-	if err := p.acquaint(p.ctx, ids); err != nil {
-		return err
-	}
-	for i, in := range plan.Devices {
-		if ids[i] == "" {
-			continue
+	return CheckDevices(plan.Devices, inputs, func(asked DeviceInput, id string) (string, error) {
+		if err := p.acquaint(p.ctx, []string{id}); err != nil {
+			return "", err
 		}
-		device := p.devices[ids[i]]
+		device := p.devices[id]
 		if owner, _ := device["account"].(string); device == nil || !AccountWithin(owner, account) {
-			return Errorf(ENOTFOUND, "the input %q: there is no device %s in account %s", in.Name, ids[i], account)
+			return "", Errorf(ENOTFOUND, "the input %q: there is no device %s in account %s", asked.Name, id, account)
 		}
 		profile, _ := device["profile"].(string)
-		if err := in.Fit(ids[i], profile); err != nil {
-			return err
-		}
-	}
-	return nil
+		return profile, nil
+	})
 }
 
 func (p *automationPlay) accountOf(o Occasion) string {

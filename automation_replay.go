@@ -180,16 +180,13 @@ func (p *replayPlay) inputs(o Occasion) error {
 	if inputs, err = plan.Coerce(inputs); err != nil {
 		return err
 	}
-	for _, in := range plan.Devices {
-		profile, known := p.devices[in.In(inputs)]["profile"].(string)
-		if !known {
-			continue // of others than those of the events nothing is known here
+	return CheckDevices(plan.Devices, inputs, func(asked DeviceInput, id string) (string, error) {
+		profile, known := p.devices[id]["profile"].(string)
+		if !known { // of others than those of the events nothing is known here
+			return asked.Profile, nil
 		}
-		if err := in.Fit(in.In(inputs), profile); err != nil {
-			return err
-		}
-	}
-	return nil
+		return profile, nil
+	})
 }
 
 // OpenTicket implements AutomationPlay.

@@ -106,16 +106,21 @@ type RunPlan struct {
 // DeviceInput is an input that is a device, of a profile if that is not "".
 type DeviceInput struct{ Name, Profile string }
 
-// In gives the id of the device among inputs; "": none.
-func (d DeviceInput) In(inputs map[string]any) string {
-	id, _ := inputs[d.Name].(string)
-	return id
-}
-
-// Fit checks that a device of a profile may be the input. EINVALID.
-func (d DeviceInput) Fit(id, profile string) error {
-	if d.Profile != "" && profile != d.Profile {
-		return Errorf(EINVALID, "the input %q: device %s is of profile %s, not %s", d.Name, id, profile, d.Profile)
+// CheckDevices sees that the devices among inputs are of the profiles that are asked
+// for. EINVALID, and what profileOf gives.
+func CheckDevices(asked []DeviceInput, inputs map[string]any, profileOf func(asked DeviceInput, device string) (string, error)) error {
+	for _, d := range asked {
+		id, _ := inputs[d.Name].(string)
+		if id == "" {
+			continue
+		}
+		profile, err := profileOf(d, id)
+		if err != nil {
+			return err
+		}
+		if d.Profile != "" && profile != d.Profile {
+			return Errorf(EINVALID, "the input %q: device %s is of profile %s, not %s", d.Name, id, profile, d.Profile)
+		}
 	}
 	return nil
 }

@@ -90,20 +90,10 @@ func hasDeviceInput(program *dsl.Program) bool {
 // checkDevices sees that the devices among the inputs are the caller's and of
 // the profile that the workflow asks for.
 func (r runService) checkDevices(ctx context.Context, p deviceops.Principal, program *dsl.Program, inputs map[string]any) error {
-	for _, in := range program.DeviceInputs() {
-		id := in.In(inputs)
-		if id == "" {
-			continue
-		}
+	return deviceops.CheckDevices(program.DeviceInputs(), inputs, func(_ deviceops.DeviceInput, id string) (string, error) {
 		device, err := r.device(ctx, p, id)
-		if err != nil {
-			return err
-		}
-		if err := in.Fit(id, device.Profile); err != nil {
-			return err
-		}
-	}
-	return nil
+		return device.Profile, err
+	})
 }
 
 // defaultDevice is the one asked for, else the one that the workflow names in
