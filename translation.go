@@ -125,34 +125,3 @@ type RejectedReplayReport struct {
 	Requested int `json:"requested"` // will be taken in again within seconds
 	Cut       int `json:"cut"`       // cannot be: they were too long, or held a claim, and were not kept whole
 }
-
-// TopicMatches reports whether an MQTT filter, with + and #, matches a topic. A
-// wildcard at the beginning does not match topics of the broker itself.
-func TopicMatches(filter, topic string) bool {
-	if len(topic) > 0 && topic[0] == '$' && (len(filter) == 0 || filter[0] != '$') {
-		return false
-	}
-	for {
-		f, filterRest, filterMore := cutLevel(filter)
-		if f == "#" {
-			return true
-		}
-		t, topicRest, topicMore := cutLevel(topic)
-		if f != "+" && f != t {
-			return false
-		}
-		if !filterMore || !topicMore {
-			return filterMore == topicMore || filterMore && filterRest == "#"
-		}
-		filter, topic = filterRest, topicRest
-	}
-}
-
-func cutLevel(s string) (level, rest string, more bool) {
-	for i := range len(s) {
-		if s[i] == '/' {
-			return s[:i], s[i+1:], true
-		}
-	}
-	return s, "", false
-}

@@ -307,7 +307,7 @@ func TestTopicsOfRejected(t *testing.T) {
 	}, topics...) {
 		var want, got []string
 		for _, topic := range topics {
-			if filter == "" || deviceops.TopicMatches(filter, topic) {
+			if filter == "" || topicMatches(filter, topic) {
 				want = append(want, topic)
 			}
 		}

@@ -100,8 +100,8 @@ func rejectedFilter(f deviceops.RejectedFilter) (where filter) {
 	return where
 }
 
-// topicPattern gives an MQTT filter as a regular expression of PostgreSQL that
-// matches what deviceops.TopicMatches does.
+// topicPattern gives an MQTT filter, with + and #, as a regular expression of
+// PostgreSQL. A wildcard at the beginning does not match topics of the broker itself.
 func topicPattern(filter string) string {
 	var b strings.Builder
 	b.WriteString("^")
