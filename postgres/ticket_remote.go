@@ -45,24 +45,29 @@ func (t tx) RecoveringTickets(ctx context.Context, devices []string) (map[string
 
 // UnsentEntries implements deviceops.Tickets.
 func (t tx) UnsentEntries(ctx context.Context, ticket string) ([]deviceops.TicketEntry, error) {
-	return list(ctx, t, "find unsent entries", scanEntry, `
-		select id, ticket, kind, at, by, text from ticket_entries where ticket = $1 and unsent order by position`, ticket)
+	return t.flaggedEntries(ctx, ticket, "unsent")
 }
 
 // SentEntry implements deviceops.Tickets.
-func (t tx) SentEntry(ctx context.Context, id string) error {
-	_, err := t.exec(ctx, "note a sent entry", `update ticket_entries set unsent = false where id = $1`, id)
-	return err
-}
+func (t tx) SentEntry(ctx context.Context, id string) error { return t.unflagEntry(ctx, id, "unsent") }
 
 // UnannouncedEntries implements deviceops.Tickets.
 func (t tx) UnannouncedEntries(ctx context.Context, ticket string) ([]deviceops.TicketEntry, error) {
-	return list(ctx, t, "find unannounced entries", scanEntry, `
-		select id, ticket, kind, at, by, text from ticket_entries where ticket = $1 and unannounced order by position`, ticket)
+	return t.flaggedEntries(ctx, ticket, "unannounced")
 }
 
 // AnnouncedEntry implements deviceops.Tickets.
 func (t tx) AnnouncedEntry(ctx context.Context, id string) error {
-	_, err := t.exec(ctx, "note an announced entry", `update ticket_entries set unannounced = false where id = $1`, id)
+	return t.unflagEntry(ctx, id, "unannounced")
+}
+
+// flaggedEntries gives the entries of a ticket for which a column that is a flag holds, oldest first.
+func (t tx) flaggedEntries(ctx context.Context, ticket, flag string) ([]deviceops.TicketEntry, error) {
+	return list(ctx, t, "find "+flag+" entries", scanEntry, `
+		select id, ticket, kind, at, by, text from ticket_entries where ticket = $1 and `+flag+` order by position`, ticket)
+}
+
+func (t tx) unflagEntry(ctx context.Context, id, flag string) error {
+	_, err := t.exec(ctx, "note an entry that is not "+flag+" any more", `update ticket_entries set `+flag+` = false where id = $1`, id)
 	return err
 }
