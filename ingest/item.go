@@ -68,6 +68,12 @@ func (i item) sequenced() bool {
 	}
 }
 
+// numbers reports by what an item of a boot is told from its repetitions: by the
+// content of a message on a topic of the device's own, or by its seq.
+func (i item) numbers(boot string) (own, seq bool) {
+	return i.own != nil && i.own.dedupe != 0, i.sequenced() && boot != ""
+}
+
 // decode reads a message. It gives either items or the rejection.
 func decode(topics protocol.Topics, m deviceops.Message) ([]item, *deviceops.Rejected) {
 	address, err := topics.Parse(m.Topic)

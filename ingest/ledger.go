@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"time"
@@ -108,15 +109,15 @@ func (l *ledger) reject(i item, code, reason string) {
 // repetitions.
 func (l *ledger) numbers(i item) bool {
 	d := l.devices[i.origin]
-	switch {
-	case d == nil || d.State == deviceops.Retired:
+	if !l.counts(d) {
 		return false
-	case i.own != nil && i.own.dedupe != 0:
-		return true
-	default:
-		return i.sequenced() && (i.message.Head().Boot != "" || d.Session.Boot != "")
 	}
+	own, seq := i.numbers(cmp.Or(i.message.Head().Boot, d.Session.Boot))
+	return own || seq
 }
+
+// counts reports whether the numbers of what a device says are entered.
+func (l *ledger) counts(d *deviceops.Device) bool { return d != nil && d.State != deviceops.Retired }
 
 // apply applies a message of a device that may say it.
 func (l *ledger) apply(i item) {

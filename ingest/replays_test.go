@@ -165,6 +165,14 @@ func TestAReplayedMessageThatTheStoreRefusesIsRejectedAsAWhole(t *testing.T) {
 	require.NotZero(t, b.find("s1").Session.LastHeartbeat)
 }
 
+// adopt makes a device the child of a gateway.
+func (b *testBundle) adopt(gateway, child string) {
+	b.t.Helper()
+	d := b.find(child)
+	d.Parent = gateway
+	require.NoError(b.t, b.store.SaveDevice(b.t.Context(), &d))
+}
+
 func TestOfABacklogOnlyWhatWasRejectedIsReplayed(t *testing.T) {
 	t.Parallel()
 	b := newOwnBundle(t)
@@ -174,9 +182,7 @@ func TestOfABacklogOnlyWhatWasRejectedIsReplayed(t *testing.T) {
 	require.Len(t, b.stillRejected(), 2)
 	require.JSONEq(t, `{"type":"tock","child":"c1","data":{"n":2}}`, string(b.stillRejected()[0].Payload))
 	b.sensor("c1", deviceops.Active)
-	child := b.find("c1")
-	child.Parent = "s1"
-	require.NoError(t, b.store.SaveDevice(t.Context(), &child))
+	b.adopt("s1", "c1")
 	b.requestReplay()
 	b.replayRest()
 	require.Len(t, b.events("c1", "tock"), 2)
@@ -203,9 +209,7 @@ func TestWhatHasANumberIsReplayedAll(t *testing.T) {
 	b.replayRest()
 	require.Len(t, b.stillRejected(), 2, "it is no child of it yet")
 
-	child := b.find("c1")
-	child.Parent = "g1"
-	require.NoError(t, b.store.SaveDevice(t.Context(), &child))
+	b.adopt("g1", "c1")
 	b.requestReplay()
 	b.replayRest()
 	require.Len(t, b.events("c1", "tock"), 2)

@@ -102,17 +102,19 @@ func (t *transaction) deduplicate(ctx context.Context) error {
 	boots := map[string]string{}
 	for n, i := range t.items {
 		d := t.ledger.devices[i.origin]
-		if d == nil || d.State == deviceops.Retired || i.numbered {
+		if !t.ledger.counts(d) || i.numbered {
 			continue
 		}
 		if hello, ok := i.message.(*protocol.Hello); ok && i.origin == i.subject {
 			boots[i.origin] = hello.Boot
 		}
-		if i.own != nil && i.own.dedupe != 0 {
+		boot := t.boot(i, boots)
+		own, seq := i.numbers(boot)
+		if own {
 			keys = append(keys, deviceops.SeqKey{Device: i.origin, Boot: ownDedupe, Seq: i.own.dedupe, Account: d.Account})
 			numbered = append(numbered, n)
 		}
-		if boot := t.boot(i, boots); i.sequenced() && boot != "" {
+		if seq {
 			keys = append(keys, deviceops.SeqKey{Device: i.origin, Boot: boot, Seq: i.message.Head().Seq, Account: d.Account})
 			numbered = append(numbered, n)
 			j := journal{i.origin, boot}
@@ -260,7 +262,7 @@ func (t *transaction) acknowledge(ctx context.Context) error {
 	}
 	rounds := map[string][]journal{} // by device
 	for _, j := range sortedJournals(t.touched) {
-		if d := t.ledger.devices[j.device]; d == nil || d.State == deviceops.Retired {
+		if !t.ledger.counts(t.ledger.devices[j.device]) {
 			continue
 		}
 		if at := t.acknowledgeAt(j); at.After(t.ledger.now) || t.lean[j.device] {
