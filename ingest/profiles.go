@@ -48,6 +48,13 @@ func (p *profiles) find(ctx context.Context, account, name string) *deviceops.Pr
 	return profile
 }
 
+// refresh has all profiles read again.
+func (p *profiles) refresh() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.known)
+}
+
 // forget bounds the memory by what is in use: discovered devices may name any
 // profile.
 func (p *profiles) forget(now time.Time) {

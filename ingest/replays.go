@@ -56,6 +56,7 @@ func (b *Inbox) Replay(ctx context.Context) (int, error) {
 	if err != nil || len(claimed) == 0 {
 		return 0, err
 	}
+	b.profiles.refresh()
 	if b.config.Translations != nil {
 		b.config.Translations.Refresh()
 	}
