@@ -163,6 +163,13 @@ func TestFilesAreSharedAndTakenAway(t *testing.T) {
 `)
 	r.forward()
 	r.forward()
+	r.eventually(func() bool { // what is under way at a handover may be written twice
+		holders := map[string]bool{}
+		for _, name := range []string{"one", "two", "three"} {
+			holders[r.target(name).Holder] = true
+		}
+		return len(holders) == 2 && !holders[""]
+	}, "the two share the targets")
 	count := func() (n int) {
 		for _, file := range glob(t, filepath.Join(r.folder, "acme", "*.jsonl")) {
 			for _, times := range lines(t, file) {
